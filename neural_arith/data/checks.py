@@ -1,0 +1,300 @@
+"""The checks every measurement passes: one place, one clear ``DataError`` for each possible fault."""
+
+from __future__ import annotations
+
+import difflib
+import keyword
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from neural_arith.errors import DataError
+
+MIN_POINTS = 4
+"""Fewer samples than this in a run say nothing about curvature, so nothing about an equation."""
+
+MISSING_WORDS = frozenset({"", "na", "n/a", "nan", "<na>", "nat", "null", "none"})
+"""Cells, in lower case and without blanks around them, that are read as a missing value."""
+
+_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d{1,2}:\d{2}|\d{4}-\d{1,2}$")
+_DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?$")
+
+# A state counts as constant when it moves by no more than a few units in the last place.
+_CONSTANT = 4.0 * np.finfo(float).eps
+
+
+def to_number(value: Any, where: str) -> float:
+    """Read one cell as a number.
+
+    Args:
+        value: a number, text, or any kind of "nothing here".
+        where: where the cell stands, for the message, as ``"line 3, column 'hare'"``.
+
+    Returns:
+        The number; NaN for a missing value.
+
+    Raises:
+        DataError: the cell is text, a date or something else that is not one real number.
+    """
+    if value is None or type(value).__name__ in ("NAType", "NaTType", "MaskedConstant"):
+        return float("nan")
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
+    if isinstance(value, str):
+        return _text_to_number(value, where)
+    try:
+        return float(value)
+    except OverflowError:
+        raise DataError(f"{where}: the number is too large for a float; rescale the column") from None
+    except (TypeError, ValueError):
+        hint = ""
+        if hasattr(value, "isoformat"):
+            hint = "; a date must be converted to numbers first, such as days since the first measurement"
+        raise DataError(f"{where}: expected a number, got {_short(value)}{hint}") from None
+
+
+def _text_to_number(text: str, where: str) -> float:
+    text = text.strip()
+    if text.lower() in MISSING_WORDS:
+        return float("nan")
+    if "_" not in text:  # float() would take "1_000"
+        try:
+            return float(text)
+        except ValueError:
+            pass
+    hint = ""
+    if _DECIMAL_COMMA.match(text):
+        hint = "; write decimal points, not decimal commas"
+    elif _DATE.match(text):
+        hint = "; a date must be converted to numbers first, such as days since the first measurement"
+    raise DataError(f"{where}: expected a number, got {_short(text)}{hint}")
+
+
+def to_floats(values: Any, what: str, columns: Sequence[str] | None = None) -> np.ndarray:
+    """Turn anything array-like into a float64 array; masked and missing entries become NaN.
+
+    Args:
+        values: array-like of any shape, a tensor included.
+        what: the name of the thing for messages.
+        columns: names along the last axis of a two-dimensional array, for messages.
+
+    Returns:
+        A new float64 array of the same shape.
+
+    Raises:
+        DataError: an entry is no real number, or the rows have different lengths.
+    """
+    if hasattr(values, "detach"):  # a torch tensor, perhaps with a gradient or on a device
+        values = values.detach().cpu().numpy()
+    if isinstance(values, np.ma.MaskedArray):
+        values = np.ma.filled(values.astype(float), np.nan)
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        raise DataError(f"{what}: the rows have different lengths; give a rectangular array") from None
+    if array.dtype.kind in "fiub":
+        with np.errstate(over="ignore"):  # a long double beyond float64 becomes inf and is caught as such
+            return np.array(array, dtype=np.float64, order="C")
+    if array.dtype.kind in "mM":
+        raise DataError(
+            f"{what}: expected numbers, got dates (dtype {array.dtype}); "
+            "convert them to numbers first, such as days since the first measurement"
+        )
+    if array.dtype.kind == "c":
+        raise DataError(
+            f"{what}: expected real numbers, got complex ones; pass real and imaginary parts as states"
+        )
+    out = np.empty(array.shape, dtype=np.float64)
+    for index in np.ndindex(array.shape):
+        where = f"{what}, row {index[0]}" if index else what
+        if len(index) > 1:
+            label = columns[index[-1]] if columns is not None and index[-1] < len(columns) else index[-1]
+            where += f", column {label!r}"
+        out[index] = to_number(array[index], where)
+    return out
+
+
+def check_times(t: np.ndarray, run: str) -> None:
+    """Ask for finite and strictly increasing times.
+
+    Args:
+        t: times, shape ``(n,)``.
+        run: how to call the run in a message.
+
+    Raises:
+        DataError: with the first offending index.
+    """
+    bad = np.flatnonzero(~np.isfinite(t))
+    if bad.size:
+        raise DataError(f"{run}: time at index {bad[0]} is {t[bad[0]]}; every row needs a finite time")
+    with np.errstate(over="ignore"):
+        bad = np.flatnonzero(np.diff(t) <= 0)
+    if not bad.size:
+        return
+    i = int(bad[0]) + 1
+    if t[i] == t[i - 1]:
+        raise DataError(
+            f"{run}: duplicate time {t[i]:.12g} at index {i}; keep or average one row per time, "
+            "or name the column that tells several runs apart (group=...)"
+        )
+    raise DataError(
+        f"{run}: times must increase, but at index {i} the time {t[i]:.12g} follows {t[i - 1]:.12g}; "
+        "sort the rows, or name the column that tells several runs apart (group=...)"
+    )
+
+
+def check_values(x: np.ndarray, names: Sequence[str], run: str, *, missing: bool) -> None:
+    """Ask for values without infinities and, unless ``missing``, without NaN.
+
+    Args:
+        x: values, shape ``(n, columns)``.
+        names: one name per column.
+        run: how to call the run in a message.
+        missing: whether NaN is allowed.
+
+    Raises:
+        DataError: with the first offending row and column.
+    """
+    bad = np.argwhere(np.isinf(x) if missing else ~np.isfinite(x))
+    if not bad.size:
+        return
+    row, column = bad[0]
+    if np.isnan(x[row, column]):
+        raise DataError(
+            f"{run}: input {names[column]!r} is missing at row {row}; inputs drive the system and must be "
+            "known everywhere: fill the gap, for example by interpolation"
+        )
+    raise DataError(
+        f"{run}: {names[column]!r} is infinite at row {row}; remove the row or mark the value missing (NaN)"
+    )
+
+
+def check_names(names: Iterable[Any], taken: Sequence[str], kind: str) -> tuple[str, ...]:
+    """Ask for different names that can stand in an equation.
+
+    Args:
+        names: the names.
+        taken: names already used for something else.
+        kind: "state" or "input", for messages.
+
+    Returns:
+        The names, Unicode-normalised as Python normalises identifiers.
+
+    Raises:
+        DataError: a name is no identifier, a keyword of Python, or used twice.
+    """
+    out: list[str] = []
+    for name in names:
+        if not isinstance(name, str):
+            raise DataError(f"{kind} names must be text, got {_short(name)}")
+        plain = unicodedata.normalize("NFKC", name)
+        if not plain.isidentifier() or keyword.iskeyword(plain):
+            raise DataError(f"{kind} name {name!r} cannot stand in an equation; use {tidy_name(name)!r}, say")
+        if plain in out:
+            raise DataError(f"{kind} name {name!r} is used twice; names must differ")
+        if plain in taken:
+            raise DataError(f"{kind} name {name!r} is already the name of another column or of the time")
+        out.append(plain)
+    return tuple(out)
+
+
+def tidy_name(label: Any) -> str:
+    """Make a column label usable in an equation: ``"biomass (g/L)"`` becomes ``"biomass_g_L"``.
+
+    Args:
+        label: a column label; anything that has a text form.
+
+    Returns:
+        An identifier; labels that already are one stay as they are.
+    """
+    text = unicodedata.normalize("NFKC", str(label))
+    if not text.isidentifier():
+        text = re.sub(r"\W+", "_", text).strip("_") or "x"
+        if not text.isidentifier():
+            text = "x" + text
+    return text + "_" if keyword.iskeyword(text) else text
+
+
+def check_informative(runs: Sequence[Any], names: Sequence[str]) -> None:
+    """Ask for data from which something can be learned.
+
+    Args:
+        runs: objects with ``t`` of shape ``(n,)`` and ``x`` of shape ``(n, states)``.
+        names: the names of the states.
+
+    Raises:
+        DataError: a run with fewer than four points, a state that was never measured, or nothing that moves.
+    """
+    for i, run in enumerate(runs):
+        if len(run.t) < MIN_POINTS:
+            raise DataError(
+                f"{run_name(run, i)} has {len(run.t)} points; each run needs at least {MIN_POINTS}"
+            )
+    for j, name in enumerate(names):
+        if all(np.isnan(run.x[:, j]).all() for run in runs):
+            raise DataError(f"state {name!r} has no value at all; leave the column out (states=...)")
+    if len(constant_states(runs, names)) == len(names):
+        listed = ", ".join(names)
+        raise DataError(f"nothing changes: every state ({listed}) is constant, no motion to explain")
+
+
+def constant_states(runs: Sequence[Any], names: Sequence[str]) -> tuple[str, ...]:
+    """Name the states that do not move within any run.
+
+    Args:
+        runs: objects with ``x`` of shape ``(n, states)``.
+        names: the names of the states.
+
+    Returns:
+        The names, in order.
+    """
+    return tuple(name for j, name in enumerate(names) if all(_is_constant(run.x[:, j]) for run in runs))
+
+
+def _is_constant(values: np.ndarray) -> bool:
+    values = values[~np.isnan(values)]
+    if not values.size:
+        return True
+    low, high = float(values.min()), float(values.max())
+    return high - low <= _CONSTANT * max(abs(low), abs(high))
+
+
+def run_name(run: Any, index: int) -> str:
+    """Call a run by its label or, without one, by its place."""
+    return f"run {run.label!r}" if run.label else f"run {index}"
+
+
+def find_columns(wanted: Iterable[Any], present: Sequence[Any], what: str) -> list[Any]:
+    """Ask for columns that exist, each once.
+
+    Args:
+        wanted: the columns asked for.
+        present: the columns there are.
+        what: their role ("state", "time", ...), for messages.
+
+    Returns:
+        The wanted columns as a list.
+
+    Raises:
+        DataError: a column does not exist (the message has close matches) or is named twice.
+    """
+    columns = [wanted] if isinstance(wanted, str) else list(wanted)
+    for i, column in enumerate(columns):
+        if column in columns[:i]:
+            raise DataError(f"{what} column {column!r} is named twice")
+        if column in present:
+            continue
+        lower = {str(p).lower(): p for p in present}
+        close = difflib.get_close_matches(str(column).lower(), list(lower), n=2, cutoff=0.5)
+        hint = f"; did you mean {' or '.join(repr(lower[c]) for c in close)}?" if close else "."
+        listed = ", ".join(map(repr, present[:20])) + (", ..." if len(present) > 20 else "")
+        raise DataError(f"there is no {what} column {column!r}{hint} The columns are {listed}")
+    return columns
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

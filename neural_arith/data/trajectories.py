@@ -1,0 +1,379 @@
+"""Trajectories: what was measured, of which states, at which times, in how many runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from neural_arith.data import checks
+from neural_arith.data.readers import Table, read_csv, read_frame
+from neural_arith.errors import DataError, OptionError
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One experiment: states, and perhaps inputs, over increasing times. The arrays are read-only copies.
+
+    Attributes:
+        t: times, shape ``(time,)``, strictly increasing.
+        x: states, shape ``(time, states)``; NaN marks a missing value.
+        u: inputs, shape ``(time, inputs)``, or None.
+        label: the name of the run, "" where it has none.
+    """
+
+    t: np.ndarray
+    x: np.ndarray
+    u: np.ndarray | None = None
+    label: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("t", "x", "u"):
+            value = getattr(self, name)
+            if value is not None:
+                frozen = checks.to_floats(value, name)
+                frozen.setflags(write=False)
+                object.__setattr__(self, name, frozen)
+
+    def __len__(self) -> int:
+        return len(self.t)
+
+    def __repr__(self) -> str:
+        span = f"t = {self.t[0]:.6g} ... {self.t[-1]:.6g}" if self.t.size else "no times"
+        name = f"{self.label!r}, " if self.label else ""
+        return f"Run({name}{self.x.shape[0]} points, {self.x.shape[-1]} states, {span})"
+
+    def _take(self, rows: Any) -> Run:
+        return Run(self.t[rows], self.x[rows], None if self.u is None else self.u[rows], self.label)
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectories:
+    """Several runs of the same states. Use :meth:`from_arrays`, :meth:`from_csv` or :meth:`from_frame`.
+
+    The constructor checks shapes, names, times and values; the three readers also ask for enough to learn
+    from: four points per run, a value in every state, and at least one state that moves.
+
+    Attributes:
+        runs: the experiments.
+        names: one name per state, usable in an equation.
+        input_names: one name per input.
+        time_name: what the time is called.
+
+    Raises:
+        DataError: something is wrong with the data; the message says what, where, and what to do.
+    """
+
+    runs: tuple[Run, ...]
+    names: tuple[str, ...]
+    input_names: tuple[str, ...] = ()
+    time_name: str = "t"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "runs", tuple(self.runs))
+        names = checks.check_names(self.names, (self.time_name,), "state")
+        inputs = checks.check_names(self.input_names, (self.time_name, *names), "input")
+        object.__setattr__(self, "names", names)
+        object.__setattr__(self, "input_names", inputs)
+        if not self.runs:
+            raise DataError("there is no run; give at least one")
+        if not names:
+            raise DataError("there is no state; give at least one")
+        for i, run in enumerate(self.runs):
+            _check_run(run, checks.run_name(run, i), names, inputs)
+
+    @classmethod
+    def from_arrays(
+        cls,
+        t: Any,
+        x: Any,
+        *,
+        u: Any = None,
+        names: Sequence[str] | None = None,
+        input_names: Sequence[str] | None = None,
+    ) -> Trajectories:
+        """Take one run, or several, from arrays.
+
+        Args:
+            t: times, shape ``(time,)``; for several runs a list of them, or one that all runs share.
+            x: states, shape ``(time, states)`` or ``(time,)`` for one state; for several runs a list of
+                arrays (lengths may differ) or one array ``(run, time, states)``. NaN and masked entries are
+                missing values.
+            u: inputs, shaped like ``x``, or None. They must be known at every time.
+            names: state names; ``x0, x1, ...`` if None.
+            input_names: input names; ``u0, u1, ...`` if None.
+
+        Returns:
+            The trajectories.
+
+        Raises:
+            DataError: shapes do not fit, or the data break a rule of the class.
+        """
+        several = _is_many(x)
+        xs = list(x) if several else [x]
+        ts = list(t) if _is_many(t) else [t] * len(xs)
+        us = [None] * len(xs) if u is None else list(u) if _is_many(u) else [u]
+        for what, items in (("t", ts), ("u", us)):
+            if len(items) != len(xs):
+                raise DataError(f"x has {len(xs)} runs but {what} has {len(items)}; give one {what} per run")
+        columns = None if names is None else list(names)
+        runs = []
+        for i in range(len(xs)):
+            at = f" of run {i}" if several else ""
+            times = checks.to_floats(ts[i], f"t{at}")
+            values = _as_columns(checks.to_floats(xs[i], f"x{at}", columns), f"x{at}")
+            drive = None if us[i] is None else _as_columns(checks.to_floats(us[i], f"u{at}"), f"u{at}")
+            runs.append(Run(times, values, drive))
+        if not runs:
+            raise DataError("x is an empty list; give at least one run")
+        drive = runs[0].u
+        n_inputs = 0 if drive is None else drive.shape[1]
+        data = cls(
+            tuple(runs),
+            tuple(f"x{i}" for i in range(runs[0].x.shape[1])) if columns is None else tuple(columns),
+            tuple(f"u{i}" for i in range(n_inputs)) if input_names is None else tuple(input_names),
+        )
+        return data._informative()
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: Any,
+        *,
+        time: Any,
+        states: Iterable[Any] | None = None,
+        inputs: Iterable[Any] = (),
+        group: Any | None = None,
+    ) -> Trajectories:
+        """Take trajectories from a data frame: pandas, polars, anything with ``.columns``.
+
+        Args:
+            frame: the data frame, one row per time (and run).
+            time: the time column; numbers, not dates.
+            states: the state columns; None for all that have no other role.
+            inputs: the input columns.
+            group: the column that tells runs apart, or None for one run.
+
+        Returns:
+            The trajectories. Labels unfit for an equation are tidied: ``"a (g/L)"`` becomes ``a_g_L``.
+
+        Raises:
+            DataError: a column is unknown, a cell is no number, or the data break a rule of the class.
+        """
+        return cls._from_table(read_frame(frame, time=time, states=states, inputs=inputs, group=group))
+
+    @classmethod
+    def from_csv(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        time: str | None = None,
+        states: Iterable[str] | None = None,
+        inputs: Iterable[str] = (),
+        group: str | None = None,
+    ) -> Trajectories:
+        """Read trajectories from a CSV file whose first line names the columns.
+
+        Comma, semicolon, tab or bar separate cells; empty cells are missing values; the text is UTF-8.
+
+        Args:
+            path: the file.
+            time: the time column; None for the first one.
+            states: the state columns; None for all that have no other role.
+            inputs: the input columns.
+            group: the column that tells runs apart, or None for one run.
+
+        Returns:
+            The trajectories. Labels unfit for an equation are tidied: ``"a (g/L)"`` becomes ``a_g_L``.
+
+        Raises:
+            DataError: the file cannot be read, a column is unknown, a cell is no number (with its line and
+                column), or the data break a rule of the class.
+        """
+        table = read_csv(path, time=time, states=states, inputs=inputs, group=group)
+        try:
+            return cls._from_table(table)
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from None
+
+    @classmethod
+    def _from_table(cls, table: Table) -> Trajectories:
+        order = np.argsort(table.codes, kind="stable")
+        edges = np.searchsorted(table.codes[order], np.arange(1, len(table.labels)))
+        runs = []
+        for label, rows in zip(table.labels, np.split(order, edges), strict=True):
+            inputs = table.inputs[rows] if table.input_names else None
+            runs.append(Run(table.time[rows], table.states[rows], inputs, label))
+        return cls(tuple(runs), table.names, table.input_names, table.time_name)._informative()
+
+    def _informative(self) -> Trajectories:
+        checks.check_informative(self.runs, self.names)
+        return self
+
+    @property
+    def n_states(self) -> int:
+        """Number of states."""
+        return len(self.names)
+
+    @property
+    def n_inputs(self) -> int:
+        """Number of inputs."""
+        return len(self.input_names)
+
+    @property
+    def n_points(self) -> int:
+        """Number of rows in all runs together, rows with missing values included."""
+        return sum(len(run) for run in self.runs)
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """First and last time over all runs."""
+        return min(float(run.t[0]) for run in self.runs), max(float(run.t[-1]) for run in self.runs)
+
+    @property
+    def has_missing(self) -> bool:
+        """Whether any value is missing."""
+        return any(bool(np.isnan(run.x).any()) for run in self.runs)
+
+    @property
+    def constant_states(self) -> tuple[str, ...]:
+        """Names of the states that do not move within any run."""
+        return checks.constant_states(self.runs, self.names)
+
+    def __iter__(self) -> Iterator[Run]:
+        return iter(self.runs)
+
+    def __len__(self) -> int:
+        return len(self.runs)
+
+    def __getitem__(self, index: int) -> Run:
+        return self.runs[index]
+
+    def __repr__(self) -> str:
+        runs = "1 run" if len(self) == 1 else f"{len(self)} runs"
+        inputs = f", inputs {', '.join(self.input_names)}" if self.input_names else ""
+        missing = sum(int(np.isnan(run.x).sum()) for run in self.runs)
+        gaps = f", {missing} missing values" if missing else ""
+        first, last = self.span
+        return (
+            f"Trajectories({runs} of {', '.join(self.names)}{inputs}; {self.n_points} points, "
+            f"{self.time_name} = {first:.6g} ... {last:.6g}{gaps})"
+        )
+
+    def select(self, names: str | Iterable[str]) -> Trajectories:
+        """Keep some states, in the order given.
+
+        Args:
+            names: state names.
+
+        Returns:
+            New trajectories with those states; inputs stay.
+
+        Raises:
+            DataError: a name is unknown, or what is left cannot be learned from.
+        """
+        wanted = checks.find_columns(names, self.names, "state")
+        columns = [self.names.index(name) for name in wanted]
+        runs = tuple(Run(run.t, run.x[:, columns], run.u, run.label) for run in self.runs)
+        return replace(self, runs=runs, names=tuple(wanted))._informative()
+
+    def split(self, fraction: float) -> tuple[Trajectories, Trajectories]:
+        """Cut every run in time: the early part to train on, the rest to test on.
+
+        Args:
+            fraction: share of each run's time span, in (0, 1), that goes to the first part.
+
+        Returns:
+            Train and test part. Runs that end up without test points are left out of the test part.
+
+        Raises:
+            OptionError: ``fraction`` is not between 0 and 1.
+            DataError: a train run would keep fewer than four points, or no test point is left.
+        """
+        if not 0.0 < fraction < 1.0:
+            raise OptionError(
+                f"fraction must lie between 0 and 1, got {fraction!r}; 0.7 trains on 70 % of the span"
+            )
+        early, late = [], []
+        for run in self.runs:
+            cut = run.t[0] + fraction * (run.t[-1] - run.t[0])
+            early.append(run._take(run.t <= cut))
+            late.append(run._take(run.t > cut))
+        train = replace(self, runs=tuple(early))._informative()
+        return train, replace(self, runs=tuple(run for run in late if len(run)))
+
+    def thin(self, n: int) -> Trajectories:
+        """Keep at most ``n`` points per run, evenly by index, the first and the last among them.
+
+        Args:
+            n: how many points, at least 4.
+
+        Returns:
+            New trajectories; runs that are short enough stay as they are.
+
+        Raises:
+            OptionError: ``n`` is below 4.
+        """
+        if n < checks.MIN_POINTS:
+            raise OptionError(f"n must be at least {checks.MIN_POINTS}, got {n!r}")
+        runs = (
+            run if len(run) <= n else run._take(np.linspace(0, len(run) - 1, n).round().astype(np.intp))
+            for run in self.runs
+        )
+        return replace(self, runs=tuple(runs))
+
+
+def _is_many(value: Any) -> bool:
+    """Tell several runs from one: a list of arrays, a list of tables, or an array with a run axis.
+
+    A list of plain rows of numbers, ``[[1, 2], [3, 4]]``, is one table; that is how Python people write them.
+    """
+    if isinstance(value, (list, tuple)):
+        return bool(value) and all(_depth(item) >= 2 or _is_array(item) for item in value)
+    return getattr(value, "ndim", 0) == 3
+
+
+def _is_array(value: Any) -> bool:
+    return hasattr(value, "__array__") and getattr(value, "ndim", 0) >= 1
+
+
+def _depth(value: Any) -> int:
+    if isinstance(value, (list, tuple)):
+        return 1 + (_depth(value[0]) if value else 0)
+    return int(getattr(value, "ndim", 0))
+
+
+def _as_columns(values: np.ndarray, what: str) -> np.ndarray:
+    if values.ndim == 1:
+        return values[:, None]
+    if values.ndim != 2:
+        raise DataError(f"{what} must have shape (time, columns) or (time,), got {values.shape}")
+    return values
+
+
+def _check_run(run: Run, name: str, names: Sequence[str], inputs: Sequence[str]) -> None:
+    if run.t.ndim != 1 or not run.t.size:
+        raise DataError(f"{name}: times must have shape (time,) with at least one entry, got {run.t.shape}")
+    tables = (("states", run.x, names), ("inputs", run.u, inputs))
+    for what, table, columns in tables:
+        if table is None:
+            if columns:
+                raise DataError(f"{name}: no inputs, but there are input names {', '.join(columns)}")
+            continue
+        if table.ndim != 2:
+            raise DataError(f"{name}: {what} must have shape (time, {what}), got {table.shape}")
+        if table.shape[0] != len(run.t):
+            turned = table.shape[1] == len(run.t)
+            hint = "; it looks transposed, pass the transpose" if turned else ""
+            raise DataError(f"{name}: {len(run.t)} times but {table.shape[0]} rows of {what}{hint}")
+        if table.shape[1] != len(columns):
+            raise DataError(
+                f"{name}: {table.shape[1]} columns of {what} but {len(columns)} names; give one each"
+            )
+    checks.check_times(run.t, name)
+    checks.check_values(run.x, names, name, missing=True)
+    if run.u is not None:
+        checks.check_values(run.u, inputs, name, missing=False)
