@@ -45,7 +45,7 @@ $(VENV)/.installed-test: $(VENV)/.installed
 
 # --- what a newcomer runs ---
 
-demo: $(VENV)/.installed  ## find the equations behind ninety years of lynx and hare pelts, and write the report
+demo: $(VENV)/.installed  ## find the equations behind twenty years of lynx and hare pelts, and write the report
 	@echo '== neural-arith discover $(SERIES) --time year --out demo'
 	@$(BIN)/neural-arith discover $(SERIES) --time year --out demo
 	@echo "== the whole story as one page: $$PWD/demo/report.html"

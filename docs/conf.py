@@ -1,0 +1,73 @@
+"""How the documentation is built: ``make docs``. Nothing is fetched from the network."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from importlib.metadata import version as installed_version
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+
+project = "neural_arith"
+author = "The neural_arith developers"
+release = version = installed_version("neural-arith")
+copyright = author
+
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.viewcode",
+]
+html_theme = "furo"
+html_title = "neural_arith"
+exclude_patterns = ["_build", "examples/.ipynb_checkpoints", "**/jupyter_execute"]
+
+myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+suppress_warnings = ["toc.empty_glob"]  # a tree without notebooks is still a tree
+
+# Notebooks are stored with their output, and the tests execute them; building does not run them again.
+nb_execution_mode = "off"
+
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"
+autodoc_member_order = "bysource"
+autodoc_class_signature = "separated"
+autodoc_preserve_defaults = True
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_use_rtype = False
+
+# Names of other projects: without their inventories, which live on the network, they cannot be linked.
+_FOREIGN = (
+    r"(torch|numpy|np|scipy|sympy|sp|sklearn|matplotlib|pandas|pathlib|collections|typing|os|enum|joblib)\..*"
+)
+nitpick_ignore_regex = [
+    (r"py:.*", _FOREIGN),
+    (
+        r"py:(class|obj|data)",
+        r"(optional|callable|array-like|ndarray|Tensor|Generator|Path|PathLike|ArrayLike|NDArray)",
+    ),
+    (
+        r"py:(class|obj|data)",
+        r"(Any|Callable|Iterable|Iterator|Mapping|Sequence|Literal|Self|Axes|Figure|Expr|Symbol)",
+    ),
+    (r"py:(class|obj|data)", r"[a-z ]+"),  # words of a docstring's type that are plain English
+    (r"py:.*", r".*\._[A-Za-z].*|_[A-Za-z].*"),  # private helpers in signatures
+]
+
+
+def _copy_examples() -> None:
+    """Bring the notebooks, which stand beside ``docs``, under it, where Sphinx can see them."""
+    source, target = HERE.parent / "examples", HERE / "examples"
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir()
+    for notebook in sorted(source.glob("*.ipynb")):
+        shutil.copy2(notebook, target)
+
+
+_copy_examples()
+sys.path.insert(0, str(HERE.parent))
