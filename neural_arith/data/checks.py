@@ -288,7 +288,7 @@ def find_columns(wanted: Iterable[Any], present: Sequence[Any], what: str) -> li
         if column in present:
             continue
         lower = {str(p).lower(): p for p in present}
-        close = difflib.get_close_matches(str(column).lower(), list(lower), n=2, cutoff=0.5)
+        close = difflib.get_close_matches(str(column).lower(), list(lower), n=2, cutoff=0.6)
         hint = f"; did you mean {' or '.join(repr(lower[c]) for c in close)}?" if close else "."
         listed = ", ".join(map(repr, present[:20])) + (", ..." if len(present) > 20 else "")
         raise DataError(f"there is no {what} column {column!r}{hint} The columns are {listed}")

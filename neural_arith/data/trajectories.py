@@ -114,7 +114,7 @@ class Trajectories:
         """
         several = _is_many(x)
         xs = list(x) if several else [x]
-        ts = list(t) if _is_many(t) else [t] * len(xs)
+        ts = list(t) if _is_many(t, ndim=1) and (several or isinstance(t, (list, tuple))) else [t] * len(xs)
         us = [None] * len(xs) if u is None else list(u) if _is_many(u) else [u]
         for what, items in (("t", ts), ("u", us)):
             if len(items) != len(xs):
@@ -326,14 +326,14 @@ class Trajectories:
         return replace(self, runs=tuple(runs))
 
 
-def _is_many(value: Any) -> bool:
+def _is_many(value: Any, ndim: int = 2) -> bool:
     """Tell several runs from one: a list of arrays, a list of tables, or an array with a run axis.
 
-    A list of plain rows of numbers, ``[[1, 2], [3, 4]]``, is one table; that is how Python people write them.
+    A list of plain rows of numbers, ``[[1, 2], [3, 4]]``, is one table of states; as people write it.
     """
     if isinstance(value, (list, tuple)):
-        return bool(value) and all(_depth(item) >= 2 or _is_array(item) for item in value)
-    return getattr(value, "ndim", 0) == 3
+        return bool(value) and all(_depth(item) >= ndim or _is_array(item) for item in value)
+    return getattr(value, "ndim", 0) == ndim + 1
 
 
 def _is_array(value: Any) -> bool:

@@ -1,0 +1,336 @@
+"""Trajectories from arrays: shapes, checks and the operations on them."""
+
+from __future__ import annotations
+
+import pickle
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from neural_arith.data import Run, Trajectories
+from neural_arith.data.checks import tidy_name
+from neural_arith.errors import DataError, OptionError
+
+T = np.arange(6.0)
+X = np.column_stack([T**2, 10 - T])
+
+
+# ------------------------------------------------------------------------------------------------ good input
+def test_one_run_from_arrays():
+    data = Trajectories.from_arrays(T, X, names=("hare", "lynx"))
+    assert (len(data), data.n_states, data.n_points, data.n_inputs) == (1, 2, 6, 0)
+    assert data.names == ("hare", "lynx")
+    assert data.span == (0.0, 5.0)
+    assert not data.has_missing
+    (run,) = data
+    np.testing.assert_array_equal(run.t, T)
+    np.testing.assert_array_equal(run.x, X)
+    assert run.u is None
+    assert data[0] is run
+    assert repr(data) == "Trajectories(1 run of hare, lynx; 6 points, t = 0 ... 5)"
+    assert repr(run) == "Run(6 points, 2 states, t = 0 ... 5)"
+
+
+def test_a_vector_is_one_state_and_names_have_defaults():
+    data = Trajectories.from_arrays(list(range(6)), [1, 4, 9, 16, 25, 36])
+    assert data.names == ("x0",)
+    assert data[0].x.shape == (6, 1)
+    assert data[0].x.dtype == np.float64
+
+
+def test_a_list_of_rows_is_one_table():
+    data = Trajectories.from_arrays([0, 1, 2, 3], [[1, 2], [3, 4], [5, 6], [7, 9]])
+    assert len(data) == 1
+    assert data[0].x.shape == (4, 2)
+
+
+@pytest.mark.parametrize("kind", ["list of arrays", "array", "tuple", "nested lists"])
+def test_many_runs_share_one_time(kind):
+    x: object = [X, 2 * X]
+    if kind == "array":
+        x = np.stack([X, 2 * X])
+    elif kind == "tuple":
+        x = (X, 2 * X)
+    elif kind == "nested lists":
+        x = [X.tolist(), (2 * X).tolist()]
+    data = Trajectories.from_arrays(T, x)
+    assert len(data) == 2
+    np.testing.assert_array_equal(data[1].x, 2 * X)
+    np.testing.assert_array_equal(data[1].t, T)
+
+
+def test_many_runs_of_different_length():
+    data = Trajectories.from_arrays([T, T[:4] + 7], [X, X[:4]])
+    assert data.n_points == 10
+    assert [len(run) for run in data] == [6, 4]
+    assert data.span == (0.0, 10.0)
+    assert repr(data).startswith("Trajectories(2 runs of x0, x1; 10 points")
+
+
+def test_many_runs_of_one_state_as_vectors():
+    data = Trajectories.from_arrays([T, T[:5]], [T**2, T[:5] ** 3])
+    assert [run.x.shape for run in data] == [(6, 1), (5, 1)]
+
+
+def test_inputs_for_one_and_many_runs():
+    data = Trajectories.from_arrays(T, X, u=np.sin(T), input_names=("light",))
+    assert data.input_names == ("light",)
+    assert data[0].u is not None
+    assert data[0].u.shape == (6, 1)
+    many = Trajectories.from_arrays(T, [X, X], u=[X, X])
+    assert many.input_names == ("u0", "u1")
+    assert "inputs u0, u1" in repr(many)
+
+
+def test_arrays_are_read_only_copies():
+    source = X.copy()
+    data = Trajectories.from_arrays(T, source, u=T)
+    source[:] = -1
+    np.testing.assert_array_equal(data[0].x, X)
+    run = data[0]
+    assert run.u is not None
+    for array in (run.t, run.x, run.u):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 0
+
+
+def test_tensors_masked_arrays_and_objects_are_understood():
+    tensor = torch.tensor(X, requires_grad=True)
+    np.testing.assert_array_equal(Trajectories.from_arrays(torch.tensor(T), tensor)[0].x, X)
+    masked = np.ma.masked_equal(X.astype(int), 10)
+    assert np.argwhere(np.isnan(Trajectories.from_arrays(T, masked)[0].x)).tolist() == [[0, 1]]
+    cells = [1, None, "3.5", Decimal("4.25"), "", "NA"]
+    x = Trajectories.from_arrays(T, np.array(cells, dtype=object))[0].x[:, 0]
+    np.testing.assert_array_equal(x, [1, np.nan, 3.5, 4.25, np.nan, np.nan])
+
+
+@pytest.mark.parametrize("size", [1e-12, 1e12, 1e-300, 1e300])
+def test_very_small_and_very_large_states_move(size):
+    data = Trajectories.from_arrays(T, size * X)
+    assert data.constant_states == ()
+    np.testing.assert_array_equal(data[0].x, size * X)
+
+
+def test_missing_values_are_kept():
+    x = X.copy()
+    x[2] = np.nan
+    x[4, 0] = np.nan
+    data = Trajectories.from_arrays(T, x)
+    assert data.has_missing
+    assert data.n_points == 6
+    assert "3 missing values" in repr(data)
+
+
+def test_a_state_may_be_unobserved_in_one_run():
+    hidden = X.copy()
+    hidden[:, 1] = np.nan
+    assert len(Trajectories.from_arrays(T, [X, hidden])) == 2
+
+
+def test_one_constant_state_is_named_not_refused():
+    x = np.column_stack([T**2, np.full(6, 0.1 + 0.2)])
+    x[3, 1] = 0.3  # rounding noise
+    data = Trajectories.from_arrays(T, x, names=("moves", "rests"))
+    assert data.constant_states == ("rests",)
+
+
+def test_a_state_that_differs_between_runs_only_is_constant():
+    rests = np.ones(6)
+    data = Trajectories.from_arrays(T, [np.column_stack([T, rests]), np.column_stack([T, 2 * rests])])
+    assert data.constant_states == ("x1",)
+
+
+def test_pickle_round_trip():
+    data = Trajectories.from_arrays(T, X, names=("a", "b"))
+    again = pickle.loads(pickle.dumps(data))
+    assert again.names == data.names
+    np.testing.assert_array_equal(again[0].x, X)
+
+
+# ------------------------------------------------------------------------------------------------- bad input
+def refused(match: str, t: Any = T, x: Any = X, **options: Any) -> None:
+    with pytest.raises(DataError, match=match):
+        Trajectories.from_arrays(t, x, **options)
+
+
+def test_times_that_do_not_increase():
+    refused(r"at index 3 the time 1 follows 2; sort", t=[0, 1, 2, 1, 4, 5])
+    refused(r"run 1: duplicate time 2 at index 3", t=[T, [0, 1, 2, 2, 4, 5]], x=[X, X])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_times_that_are_not_finite(bad):
+    refused(r"time at index 2 is .*; every row needs a finite time", t=[0, 1, bad, 3, 4, 5])
+
+
+def test_infinite_values():
+    x = X.copy()
+    x[4, 1] = -np.inf
+    refused(r"run 0: 'lynx' is infinite at row 4", x=x, names=("hare", "lynx"))
+    refused(r"run 1: 'x1' is infinite at row 4", x=[X, x])
+
+
+def test_inputs_must_be_known():
+    u = T.copy()
+    u[1] = np.nan
+    refused(r"input 'u0' is missing at row 1.*interpolation", u=u)
+    u[1] = np.inf
+    refused(r"'u0' is infinite at row 1", u=u)
+
+
+def test_a_state_without_values():
+    refused(r"state 'x1' has no value at all", x=np.column_stack([T, np.full(6, np.nan)]))
+
+
+def test_nothing_moves():
+    refused(r"nothing changes: every state \(x0, x1\) is constant", x=np.ones((6, 2)))
+
+
+def test_too_few_points():
+    refused(r"run 0 has 3 points; each run needs at least 4", t=T[:3], x=X[:3])
+    refused(r"run 1 has 3 points", t=[T, T[:3]], x=[X, X[:3]])
+
+
+def test_empty_input():
+    refused(r"at least one entry", t=[], x=np.empty((0, 2)))
+    refused(r"at least one entry", t=[], x=[])
+    refused(r"there is no state", x=np.empty((6, 0)))
+
+
+def test_text_names_row_and_column():
+    refused(
+        r"x, row 2, column 'b': expected a number, got 'oops'",
+        x=[[0, 1], [1, 2], [2, "oops"], [3, 3]],
+        t=T[:4],
+        names=("a", "b"),
+    )
+    refused(
+        r"x of run 1, row 0, column 1: expected a number, got 'oops'",
+        x=[X, np.array([[0, "oops"]], dtype=object)],
+    )
+    refused(r"t, row 1: expected a number, got 'noon'", t=[0, "noon", 2, 3, 4, 5])
+    refused(r"decimal points, not decimal commas", t=[0, "1,5", 2, 3, 4, 5])
+
+
+def test_dates_say_to_convert():
+    refused(
+        r"t: expected numbers, got dates .*convert", t=np.arange("2020-01", "2020-07", dtype="datetime64[M]")
+    )
+    refused(r"t, row 0: .*'2020-01-01'; a date must be converted", t=["2020-01-01"] * 6)
+
+
+def test_other_kinds_of_numbers_are_refused():
+    refused(r"complex", x=X * 1j)
+    refused(r"expected a number, got", x=np.array([{}] * 6, dtype=object))
+    refused(r"too large", x=np.array([10**400] * 6, dtype=object))
+
+
+def test_shapes_that_do_not_fit():
+    refused(r"6 times but 5 rows of states", x=X[:5])
+    refused(r"looks transposed", x=X.T)
+    refused(r"2 columns of states but 1 names", names=("a",))
+    refused(r"run 1: 1 columns of states but 2 names", x=[X, X[:, :1]])
+    refused(r"\(time, columns\) or \(time,\), got \(1, 1, 6, 2\)", x=X[None, None])
+    refused(r"x has 2 runs but t has 3", t=[T, T, T], x=[X, X])
+    refused(r"x has 2 runs but u has 1", x=[X, X], u=T)
+    refused(r"times must have shape \(time,\)", t=np.ones((6, 2)))
+    refused(r"rows have different lengths", x=[[1, 2], [3], [4, 5], [6, 7], [8, 9], [10, 11]])
+    refused(r"no inputs, but there are input names force", input_names=("force",))
+
+
+def test_runs_that_differ_in_inputs():
+    with pytest.raises(DataError, match="run 1: no inputs"):
+        Trajectories((Run(T, X, T[:, None]), Run(T, X)), ("a", "b"), ("u",))
+    with pytest.raises(DataError, match="there is no run"):
+        Trajectories((), ("a",))
+
+
+def test_names():
+    refused(r"'hare pelts' cannot stand in an equation; use 'hare_pelts'", names=("hare pelts", "b"))
+    refused(r"'lambda' cannot stand.*'lambda_'", names=("lambda", "b"))
+    refused(r"'a' is used twice", names=("a", "a"))
+    refused(r"'a' is already the name", names=("a", "b"), u=T, input_names=("a",))
+    refused(r"'t' is already the name", names=("t", "b"))
+    refused(r"names must be text, got 3", names=(3, "b"))
+
+
+# ------------------------------------------------------------------------------------------------ operations
+def test_select():
+    data = Trajectories.from_arrays(T, X, names=("a", "b"), u=T)
+    turned = data.select(["b", "a"])
+    assert turned.names == ("b", "a")
+    np.testing.assert_array_equal(turned[0].x, X[:, ::-1])
+    assert data.select("b").n_states == 1
+    assert data.select("b").input_names == ("u0",)
+    with pytest.raises(
+        DataError, match=r"no state column 'hare'; did you mean 'hares'\? The columns are 'hares'"
+    ):
+        Trajectories.from_arrays(T, T, names=("hares",)).select(["hare"])
+
+
+def test_split_by_time():
+    t = np.array([0, 1, 2, 3, 10, 20.0])
+    train, test = Trajectories.from_arrays([t, t + 5], [X, X]).split(0.5)
+    assert [run.t.tolist() for run in train] == [[0, 1, 2, 3, 10], [5, 6, 7, 8, 15]]
+    assert [run.t.tolist() for run in test] == [[20], [25]]
+    np.testing.assert_array_equal(test[1].x, X[5:])
+
+
+def test_split_refuses_what_cannot_be_done():
+    data = Trajectories.from_arrays(T, X)
+    for fraction in (0.0, 1.0, -1, 2, float("nan")):
+        with pytest.raises(OptionError, match="between 0 and 1"):
+            data.split(fraction)
+    with pytest.raises(DataError, match="has 2 points"):
+        data.split(0.3)
+
+
+def test_thin_keeps_the_ends():
+    t = np.linspace(0, 1, 101)
+    data = Trajectories.from_arrays([t, T], [t**2, T**2])
+    thin = data.thin(11)
+    np.testing.assert_array_equal(thin[0].t, t[::10])
+    assert thin[1] is data[1]
+    with pytest.raises(OptionError, match="at least 4"):
+        data.thin(3)
+
+
+def test_a_million_points():
+    t = np.arange(1e6)
+    data = Trajectories.from_arrays(t, np.column_stack([np.sin(t), np.cos(t)]))
+    assert data.n_points == 10**6
+    assert data.thin(1000).n_points == 1000
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(4, 40), st.integers(4, 40))
+def test_thin_is_even_and_exact(n, keep):
+    thin = Trajectories.from_arrays(np.arange(n), np.arange(n) ** 2).thin(keep)[0].t
+    assert len(thin) == min(n, keep)
+    assert (thin[0], thin[-1]) == (0, n - 1)
+    steps = np.diff(thin)
+    assert steps.min() >= 1
+    assert steps.max() - steps.min() <= 1 + (n > keep)
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.text(max_size=12))
+def test_every_label_can_be_tidied(label):
+    name = tidy_name(label)
+    assert tidy_name(name) == name
+    t = np.arange(4.0)
+    assert Trajectories((Run(t, t[:, None]),), (name,), (), "the_time").names == (name,)
+
+
+def test_tidy_names_are_readable():
+    assert tidy_name("biomass (g/L)") == "biomass_g_L"
+    assert tidy_name("2nd tank") == "x2nd_tank"
+    assert tidy_name("θ") == "θ"
+    assert tidy_name(0) == "x0"
+    assert tidy_name("%") == "x"
+    assert tidy_name("in") == "in_"
