@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import difflib
-import keyword
 import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -173,49 +171,33 @@ def check_values(x: np.ndarray, names: Sequence[str], run: str, *, missing: bool
 
 
 def check_names(names: Iterable[Any], taken: Sequence[str], kind: str) -> tuple[str, ...]:
-    """Ask for different names that can stand in an equation.
+    """Ask for different names that can be shown and, between backticks, stand in an equation.
 
     Args:
-        names: the names.
+        names: the names; any printable text without backticks, kept as it is.
         taken: names already used for something else.
         kind: "state" or "input", for messages.
 
     Returns:
-        The names, Unicode-normalised as Python normalises identifiers.
+        The names.
 
     Raises:
-        DataError: a name is no identifier, a keyword of Python, or used twice.
+        DataError: a name is no such text or is used twice.
     """
+    if isinstance(names, str):
+        raise DataError(f"{kind} names must be a list of texts, got one text; write [{names!r}]")
     out: list[str] = []
     for name in names:
         if not isinstance(name, str):
             raise DataError(f"{kind} names must be text, got {_short(name)}")
-        plain = unicodedata.normalize("NFKC", name)
-        if not plain.isidentifier() or keyword.iskeyword(plain):
-            raise DataError(f"{kind} name {name!r} cannot stand in an equation; use {tidy_name(name)!r}, say")
-        if plain in out:
+        if not name.strip() or "`" in name or not name.isprintable():
+            raise DataError(f"{kind} name {name!r} cannot be used; give printable text without backticks")
+        if name in out:
             raise DataError(f"{kind} name {name!r} is used twice; names must differ")
-        if plain in taken:
+        if name in taken:
             raise DataError(f"{kind} name {name!r} is already the name of another column or of the time")
-        out.append(plain)
+        out.append(name)
     return tuple(out)
-
-
-def tidy_name(label: Any) -> str:
-    """Make a column label usable in an equation: ``"biomass (g/L)"`` becomes ``"biomass_g_L"``.
-
-    Args:
-        label: a column label; anything that has a text form.
-
-    Returns:
-        An identifier; labels that already are one stay as they are.
-    """
-    text = unicodedata.normalize("NFKC", str(label))
-    if not text.isidentifier():
-        text = re.sub(r"\W+", "_", text).strip("_") or "x"
-        if not text.isidentifier():
-            text = "x" + text
-    return text + "_" if keyword.iskeyword(text) else text
 
 
 def check_informative(runs: Sequence[Any], names: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from neural_arith.data.checks import MISSING_WORDS, find_columns, tidy_name, to_floats, to_number
+from neural_arith.data.checks import MISSING_WORDS, find_columns, to_floats, to_number
 from neural_arith.errors import DataError
 
 _DELIMITERS = (",", ";", "\t", "|")
@@ -29,7 +29,7 @@ class Table:
         inputs: shape ``(rows, inputs)``.
         labels: one label per run, in order of first appearance; ``("",)`` where there is no group column.
         codes: for each row the number of its run, shape ``(rows,)``.
-        names: state names; input_names, time_name: likewise. All can stand in an equation.
+        names: state names; input_names, time_name: likewise.
     """
 
     time: np.ndarray
@@ -310,11 +310,12 @@ def _table(roles: _Roles, columns: dict[Any, np.ndarray], groups: list[Any] | No
         block(roles.inputs),
         labels,
         codes,
-        _tidy(roles.states),
-        _tidy(roles.inputs),
-        tidy_name(roles.time),
+        tuple(map(_one_line, roles.states)),
+        tuple(map(_one_line, roles.inputs)),
+        _one_line(roles.time),
     )
 
 
-def _tidy(labels: list[Any]) -> tuple[str, ...]:
-    return tuple(tidy_name(label) for label in labels)
+def _one_line(label: Any) -> str:
+    """A column label as a name: a header cell may hold line breaks, a frame may have numbers."""
+    return " ".join(str(label).split())

@@ -59,7 +59,7 @@ class Trajectories:
 
     Attributes:
         runs: the experiments.
-        names: one name per state, usable in an equation.
+        names: one name per state; any printable text without backticks, such as a column label.
         input_names: one name per input.
         time_name: what the time is called.
 
@@ -119,7 +119,7 @@ class Trajectories:
         for what, items in (("t", ts), ("u", us)):
             if len(items) != len(xs):
                 raise DataError(f"x has {len(xs)} runs but {what} has {len(items)}; give one {what} per run")
-        columns = None if names is None else list(names)
+        columns = None if names is None else checks.check_names(names, (), "state")
         runs = []
         for i in range(len(xs)):
             at = f" of run {i}" if several else ""
@@ -133,8 +133,10 @@ class Trajectories:
         n_inputs = 0 if drive is None else drive.shape[1]
         data = cls(
             tuple(runs),
-            tuple(f"x{i}" for i in range(runs[0].x.shape[1])) if columns is None else tuple(columns),
-            tuple(f"u{i}" for i in range(n_inputs)) if input_names is None else tuple(input_names),
+            tuple(f"x{i}" for i in range(runs[0].x.shape[1])) if columns is None else columns,
+            tuple(f"u{i}" for i in range(n_inputs))
+            if input_names is None
+            else checks.check_names(input_names, (), "input"),
         )
         return data._informative()
 
@@ -158,7 +160,7 @@ class Trajectories:
             group: the column that tells runs apart, or None for one run.
 
         Returns:
-            The trajectories. Labels unfit for an equation are tidied: ``"a (g/L)"`` becomes ``a_g_L``.
+            The trajectories; states and inputs are named as the columns are.
 
         Raises:
             DataError: a column is unknown, a cell is no number, or the data break a rule of the class.
@@ -187,7 +189,7 @@ class Trajectories:
             group: the column that tells runs apart, or None for one run.
 
         Returns:
-            The trajectories. Labels unfit for an equation are tidied: ``"a (g/L)"`` becomes ``a_g_L``.
+            The trajectories; states and inputs are named as the columns are.
 
         Raises:
             DataError: the file cannot be read, a column is unknown, a cell is no number (with its line and
