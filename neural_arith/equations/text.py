@@ -1,0 +1,192 @@
+"""A small reader for formulas: a whitelist of syntax, no evaluation of text, no sympy parser.
+
+Numbers, names, ``+ - * / **``, parentheses and the functions of `FUNCTION_NAMES`; nothing else exists here,
+so text from a file or a command line cannot do anything but become a formula.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import math
+import re
+from collections.abc import Callable, Sequence
+
+import sympy as sp
+
+from neural_arith.equations.names import FUNCTION_NAMES, quoted
+from neural_arith.errors import EquationError
+
+FUNCTIONS: dict[str, Callable[..., sp.Expr]] = {
+    **{name: getattr(sp, name) for name in FUNCTION_NAMES},
+    "abs": sp.Abs,
+    "ln": sp.log,
+}
+"""What the reader turns each function name into."""
+
+MAX_LENGTH = 100_000
+MAX_DEPTH = 200
+MAX_BITS = 1024
+
+_TOKEN = re.compile(r"`([^`]*)`|(?<![\w.])([^\W\d]\w*)(\s*\()?")
+
+
+def read_expression(text: str, names: Sequence[str]) -> sp.Expr:
+    """Read one formula.
+
+    Args:
+        text: for instance ``"0.5*hare - 0.02*hare*lynx"``; names that are no identifiers stand between
+            backticks.
+        names: the names that may occur; they go before everything else, so a state may be called E, pi or
+            lambda.
+
+    Returns:
+        The formula over plain sympy symbols. Whole numbers and fractions of them are exact, decimal numbers
+        are floats.
+
+    Raises:
+        EquationError: unknown names (listed, with the allowed ones), unknown functions, or other syntax.
+    """
+    if len(text) > MAX_LENGTH:
+        raise EquationError(f"the formula has {len(text)} characters; at most {MAX_LENGTH} are read")
+    if "^" in text:
+        raise EquationError(f"'^' is not a power here; write ** instead, in {_short(text)}")
+    slots: dict[str, sp.Expr] = {}
+    unknown: list[str] = []
+
+    def replace(match: re.Match[str]) -> str:
+        quoted_name, bare, call = match.group(1), match.group(2), match.group(3) or ""
+        name = bare if quoted_name is None else quoted_name
+        if call and quoted_name is None and name in FUNCTIONS:
+            return match.group(0)
+        if name in names:
+            value: sp.Expr = sp.Symbol(name)
+        elif name == "pi":
+            value = sp.Float(math.pi)
+        else:
+            unknown.append(f"{name}(...)" if call else name)
+            return "_0" + call
+        slot = f"_{len(slots)}"
+        slots[slot] = value
+        return slot + call
+
+    safe = _TOKEN.sub(replace, text)
+    if unknown:
+        raise EquationError(_unknown_message(unknown, names, text))
+    try:
+        tree = ast.parse(safe.strip(), mode="eval").body
+    except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
+        raise EquationError(
+            f"cannot read the formula {_short(text)}; write products with *, powers with **, calls like exp(x)"
+        ) from error
+    return _Builder(slots, text).build(tree, 0)
+
+
+def _unknown_message(unknown: Sequence[str], names: Sequence[str], text: str) -> str:
+    distinct = list(dict.fromkeys(unknown))
+    hints = []
+    for name in distinct:
+        close = difflib.get_close_matches(name.removesuffix("(...)"), [*names, *FUNCTIONS], n=1)
+        if close:
+            hints.append(f"did you mean {quoted(close[0])} for {name}?")
+    allowed = ", ".join(quoted(name) for name in names)
+    return " ".join(
+        [
+            f"unknown {', '.join(distinct)} in {_short(text)};",
+            f"allowed names: {allowed}; functions: {', '.join(FUNCTION_NAMES)}.",
+            *hints,
+        ]
+    )
+
+
+class _Builder:
+    """Turns the whitelisted syntax tree into sympy, one product or sum at a time.
+
+    Whole products and sums are handed to sympy at once: built pair by pair, 2*(x + 1)/y would be distributed
+    to (2*x + 2)/y and a saved formula would not come back as it was.
+    """
+
+    def __init__(self, slots: dict[str, sp.Expr], text: str) -> None:
+        self.slots = slots
+        self.text = text
+
+    def build(self, node: ast.expr, depth: int) -> sp.Expr:
+        if depth > MAX_DEPTH:
+            raise EquationError(f"the formula {_short(self.text)} is nested deeper than {MAX_DEPTH}")
+        match node:
+            case ast.Constant(value=bool() | str() | bytes() | complex() | None):
+                raise self._syntax(node)
+            case ast.Constant(value=int(value)):
+                if value.bit_length() > MAX_BITS:
+                    raise EquationError(f"a number in {_short(self.text)} is too large")
+                return sp.Integer(value)
+            case ast.Constant(value=float(value)):
+                if not math.isfinite(value):
+                    raise EquationError(f"a number in {_short(self.text)} is too large")
+                return sp.Float(value)
+            case ast.Name(id=name) if name in self.slots:
+                return self.slots[name]
+            case ast.BinOp(op=ast.Add() | ast.Sub()):
+                return sp.Add(*self._terms(node, 1, depth))
+            case ast.BinOp(op=ast.Mult() | ast.Div()) | ast.UnaryOp(op=ast.UAdd() | ast.USub()):
+                return sp.Mul(*self._factors(node, 1, depth))
+            case ast.BinOp(op=ast.Pow(), left=left, right=right):
+                return self._power(self.build(left, depth + 1), self.build(right, depth + 1))
+            case ast.Call(func=ast.Name(id=name), args=[argument], keywords=[]) if name in FUNCTIONS:
+                return FUNCTIONS[name](self.build(argument, depth + 1))
+            case ast.Call(func=ast.Name(id=name), args=arguments) if name in FUNCTIONS:
+                raise EquationError(
+                    f"{name} takes one argument, not {len(arguments)}, in {_short(self.text)}"
+                )
+        raise self._syntax(node)
+
+    def _terms(self, node: ast.expr, sign: int, depth: int) -> list[sp.Expr]:
+        """The terms of a left-leaning chain of sums, walked in a loop: long sums are not deep."""
+        collected: list[tuple[ast.expr, int]] = []
+        while isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub):
+            collected.append((node.right, 1 if isinstance(node.op, ast.Add) else -1))
+            node = node.left
+        collected.append((node, sign))
+        return [sp.Mul(*self._factors(part, factor, depth + 1)) for part, factor in reversed(collected)]
+
+    def _factors(self, node: ast.expr, sign: int, depth: int) -> list[sp.Expr]:
+        collected: list[tuple[ast.expr, bool]] = []
+        while True:
+            if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult | ast.Div):
+                collected.append((node.right, isinstance(node.op, ast.Div)))
+                node = node.left
+            elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.UAdd | ast.USub):
+                sign = -sign if isinstance(node.op, ast.USub) else sign
+                node = node.operand
+            else:
+                break
+        collected.append((node, False))
+        factors: list[sp.Expr] = [] if sign > 0 else [sp.Integer(-1)]
+        for part, below in reversed(collected):
+            value = self.build(part, depth + 1)
+            factors.append(self._power(value, sp.Integer(-1)) if below else value)
+        return factors
+
+    def _power(self, base: sp.Expr, exponent: sp.Expr) -> sp.Expr:
+        if base.is_zero and exponent.is_number and exponent.is_negative:
+            raise EquationError(f"division by zero in {_short(self.text)}")
+        if exponent.is_Rational:
+            top = max(abs(int(sp.numer(exponent))), int(sp.denom(exponent)))
+            bits = max((int(abs(n)).bit_length() for n in base.atoms(sp.Integer)), default=1)
+            if top * bits > MAX_BITS or top > 1000:
+                raise EquationError(
+                    f"a power in {_short(self.text)} is too large; write its value as a number"
+                )
+        elif exponent.has(sp.Pow) and not exponent.free_symbols:
+            exponent = sp.Float(float(exponent))
+        return sp.Pow(base, exponent)
+
+    def _syntax(self, node: ast.expr) -> EquationError:
+        return EquationError(
+            f"{type(node).__name__} is not part of a formula, in {_short(self.text)}; "
+            "only numbers, names, + - * / **, parentheses and functions are"
+        )
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 80 else text[:77] + "...")
