@@ -1,1 +1,18 @@
-"""layers."""
+"""Arithmetic units as torch modules, ``(*batch, in_features)`` to ``(*batch, out_features)``."""
+
+from neural_arith.layers import functional
+from neural_arith.layers.additive import NAC, NAU
+from neural_arith.layers.base import Layer
+from neural_arith.layers.power import NPU, LiftedNPU, NaiveNPU, RealNaiveNPU, RealNPU
+
+__all__ = [
+    "NAC",
+    "NAU",
+    "NPU",
+    "Layer",
+    "LiftedNPU",
+    "NaiveNPU",
+    "RealNPU",
+    "RealNaiveNPU",
+    "functional",
+]

@@ -32,10 +32,12 @@ from neural_arith.errors import DomainError, OptionError
 __all__ = [
     "check_option",
     "clip_through",
+    "floored_product",
     "gated_polar",
     "lifted_polar",
     "linear",
     "log_polar",
+    "mix",
     "nac_weight",
     "nmu",
     "npu",
@@ -88,6 +90,7 @@ def linear(x: Tensor, weight: Tensor, aligned: bool = False) -> Tensor:
     Returns:
         ``(*pop, *batch, O)``.
     """
+    x, weight = _same_type(x, weight)
     if weight.dim() == 2:
         return _linear(x, weight)
     batch = _batch_shape(x, weight, aligned)
@@ -106,6 +109,7 @@ def nmu(x: Tensor, weight: Tensor, aligned: bool = False) -> Tensor:
     Returns:
         ``(*pop, *batch, O)``. An intermediate of shape ``(*pop, *batch, O, I)`` is formed.
     """
+    x, weight = _same_type(x, weight)
     batch = _batch_shape(x, weight, aligned)
     factors = weight.unsqueeze(-3) * _as_matrix(x, weight, aligned).unsqueeze(-2) + (1 - weight).unsqueeze(-3)
     return factors.prod(-1).reshape(*weight.shape[:-2], *batch, weight.shape[-2])
@@ -114,6 +118,29 @@ def nmu(x: Tensor, weight: Tensor, aligned: bool = False) -> Tensor:
 def nac_weight(w_hat: Tensor, m_hat: Tensor) -> Tensor:
     """``tanh(w_hat) * sigmoid(m_hat)``, biased towards -1, 0 and 1 (Trask et al., NeurIPS 2018, eq. 1)."""
     return torch.tanh(w_hat) * torch.sigmoid(m_hat)
+
+
+def floored_product(x: Tensor, weight: Tensor, floor: float, cap: float | None = None) -> Tensor:
+    """``exp(min(W log max(|x|, floor), cap))``, the multiplying path of NALU and INALU.
+
+    Args:
+        x: ``(*batch, I)``.
+        weight: ``(*pop, O, I)``.
+        floor: lower bound of ``|x|``, positive; the papers' is 1e-7.
+        cap: upper bound of the logarithm of a product, or None.
+
+    Returns:
+        ``(*pop, *batch, O)`` in the common type of ``x`` and ``weight``, formed in float64.
+    """
+    x, weight = _same_type(x, weight)
+    work = working_dtype(x)
+    log_abs = torch.log(x.to(work).abs().clamp(min=floor))
+    return power_unit(log_abs, None, weight.to(work), cap=cap).to(x.dtype)
+
+
+def mix(gate: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    """``g * first + (1 - g) * second``."""
+    return gate * first + (1 - gate) * second
 
 
 def log_polar(x: Tensor) -> Polar:
@@ -253,11 +280,15 @@ def npu(
         aligned: whether ``x`` carries the population axes in front.
 
     Returns:
-        ``(*pop, *batch, O)`` in the type of ``x``.
+        ``(*pop, *batch, O)`` in the common type of ``x`` and ``wr``.
 
     Raises:
         DomainError: as asked for by ``negative`` and ``at_zero``.
+        OptionError: gates for a lifted unit.
     """
+    if lifted and gate is not None:
+        raise OptionError("a lifted power unit has no gates; pass gate=None, or lifted=False")
+    x, wr = _same_type(x, wr)
     work = working_dtype(x, precision)
     inner = x.to(work)
     wi = None if wi is None else _unless_zero(wi)
@@ -272,6 +303,11 @@ def npu(
     if at_zero == "error" and polar[2] is not None:
         _check_zero(polar[2], wr, wi)
     return power_unit(polar[0], polar[1], wr, wi, polar[2], aligned=aligned).to(x.dtype)
+
+
+def _same_type(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    kind = torch.promote_types(x.dtype, weight.dtype)
+    return x.to(kind), weight.to(kind)
 
 
 def _batch_shape(x: Tensor, weight: Tensor, aligned: bool) -> torch.Size:

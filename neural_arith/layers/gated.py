@@ -1,0 +1,290 @@
+"""Units that choose between adding and multiplying by a gate: NALU and its improved form INALU.
+
+Baselines of the literature. The choice of the gate is close to random (Madsen & Johansen 2020, section 4.2):
+for new work stack a NAU and a power unit instead. Both keep the floor under ``|x|`` of their papers, 1e-7, as
+``max(|x|, floor)``: exact above it. Their weights never become exactly 0, so without a floor a zero input
+would silence every product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sympy as sp
+import torch
+from torch import Tensor, nn
+
+from neural_arith.errors import OptionError
+from neural_arith.layers import functional
+from neural_arith.layers.additive import distance_to_signs
+from neural_arith.layers.base import Layer, draw_uniform, glorot_bound, redraw
+from neural_arith.layers.symbolic import number, weighted_sum
+
+__all__ = ["INALU", "NALU"]
+
+
+class NALU(Layer):
+    """Neural arithmetic logic unit, ``g * a + (1 - g) * m`` (Trask et al., NeurIPS 2018, arXiv 1808.00508).
+
+    ``a = W x`` adds as a NAC does, ``m = exp(W log max(|x|, floor))`` multiplies magnitudes (its output is
+    never negative), the gate is ``g = sigmoid(G x + b)``.
+
+    Args:
+        in_features: number of inputs I.
+        out_features: number of outputs O.
+        weights: ``"shared"``: both paths use one W, as in the paper; ``"separate"``: each has its own.
+        gate: ``"input"``: the gate depends on the input, as in the paper; ``"free"``: it is ``sigmoid(b)``.
+            The free
+            gate with separate weights is what re-implementations found to work.
+        floor: lower bound of ``|x|`` in the logarithm, positive.
+        dtype: type of the weights, torch's default if None.
+        device: where the weights live.
+        generator: source of the initial weights.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        weights: str = "shared",
+        gate: str = "input",
+        floor: float = 1e-7,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__(in_features, out_features)
+        self.weights = functional.check_option("weights", weights, ("shared", "separate"))
+        self.gate = functional.check_option("gate", gate, ("input", "free"))
+        self.floor = _check_floor(floor)
+        _add_nac(self, "", dtype, device)
+        if weights == "separate":
+            _add_nac(self, "_multiply", dtype, device)
+        self.register_parameter(
+            "gate_weight", nn.Parameter(torch.empty_like(self.w_hat)) if gate == "input" else None
+        )
+        if self.gate_weight is not None:
+            self._new_mask("gate_weight", self.gate_weight)
+        self.gate_bias = nn.Parameter(torch.empty_like(self.w_hat[:, 0]))
+        self.reset_parameters(generator)
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draw all matrices from the Glorot distribution; the gate's offset becomes 0."""
+        bound = glorot_bound(self.in_features, self.out_features)
+        for name, parameter in self.named_parameters():
+            if name == "gate_bias":
+                with torch.no_grad():
+                    parameter.zero_()
+            else:
+                redraw(parameter, bound, generator)
+
+    def effective_weight(self) -> Tensor:
+        """W of the adding path, masked, ``(O, I)``."""
+        return _nac(self, "")
+
+    def effective_multiply(self) -> Tensor:
+        """W of the multiplying path, masked, ``(O, I)``; the same unless the weights are separate."""
+        return _nac(self, "" if self.weights == "shared" else "_multiply")
+
+    def effective_gate(self) -> Tensor:
+        """G, masked, ``(O, I)``; zeros if the gate is free."""
+        if self.gate_weight is None:
+            return torch.zeros_like(self.w_hat)
+        return self._live("gate_weight", self.gate_weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Gated sum of both paths: ``(*batch, I)`` to ``(*batch, O)``."""
+        self._check(x)
+        weight = self.effective_weight()
+        added = functional.linear(x, weight)
+        multiplied = functional.floored_product(
+            x, weight if self.weights == "shared" else self.effective_multiply(), self.floor
+        )
+        score = self.gate_bias
+        if self.gate_weight is not None:
+            score = functional.linear(x, self.effective_gate()) + score
+        return functional.mix(torch.sigmoid(score), added, multiplied)
+
+    def to_sympy(self, inputs: Sequence[sp.Expr]) -> list[sp.Expr]:
+        """The gated sum, with a logistic of the inputs as gate."""
+        inputs = self._check_symbols(inputs)
+        outputs = []
+        for added, multiplied, gate, bias in zip(
+            *(
+                m.tolist()
+                for m in (self.effective_weight(), self.effective_multiply(), self.effective_gate())
+            ),
+            self.gate_bias.tolist(),
+            strict=True,
+        ):
+            share = 1 / (1 + sp.exp(-weighted_sum(inputs, gate) - number(bias)))
+            product = _floored_product(inputs, multiplied, self.floor)
+            outputs.append(share * weighted_sum(inputs, added) + (1 - share) * product)
+        return outputs
+
+    def penalty(self) -> Tensor:
+        """Mean distance of W to -1, 0 or 1, plus ``sum g^2 (1 - g)^2`` for a free gate (Madsen & Johansen's code)."""
+        total = distance_to_signs(self.effective_weight())
+        if self.weights == "separate":
+            total = total + distance_to_signs(self.effective_multiply())
+        if self.gate_weight is None:
+            gate = torch.sigmoid(self.gate_bias)
+            total = total + (gate * (1 - gate)).square().sum()
+        return total
+
+    def complexity(self) -> int:
+        """Number of weights that are not zero in sums, products and gates, and one gate offset per output."""
+        matrices = (self.effective_weight(), self.effective_multiply(), self.effective_gate())
+        return sum(int(torch.count_nonzero(m)) for m in matrices) + self.out_features
+
+    def extra_repr(self) -> str:
+        """Sizes and options."""
+        return super().extra_repr() + f", weights={self.weights!r}, gate={self.gate!r}"
+
+
+class INALU(Layer):
+    """Improved NALU, ``g * a + (1 - g) * m * s`` (Schlör, Ring, Hotho 2020, https://arxiv.org/abs/2003.07629).
+
+    ``a = W_a x``; ``m = exp(min(W_m log max(|x|, floor), cap))``; the sign ``s_o = prod_i (sign(x_i) |w_oi| +
+    1 - |w_oi|)`` of the product is formed per output (the authors' code mixes the outputs up); the gate ``g =
+    sigmoid(b)`` does not see the input.
+
+    Args:
+        in_features: number of inputs I.
+        out_features: number of outputs O.
+        weights: ``"independent"``: each path has its own W, as recommended; ``"shared"``: one for both.
+        floor: lower bound of ``|x|`` in the logarithm, positive.
+        cap: upper bound of the logarithm of a product.
+        dtype: type of the weights, torch's default if None.
+        device: where the weights live.
+        generator: source of the initial weights.
+    """
+
+    saturation = 20.0
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        weights: str = "independent",
+        floor: float = 1e-7,
+        cap: float = 20.0,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__(in_features, out_features)
+        self.weights = functional.check_option("weights", weights, ("independent", "shared"))
+        self.floor = _check_floor(floor)
+        self.cap = float(cap)
+        _add_nac(self, "", dtype, device)
+        if weights == "independent":
+            _add_nac(self, "_multiply", dtype, device)
+        self.gate_bias = nn.Parameter(torch.empty_like(self.w_hat[:, 0]))
+        self.reset_parameters(generator)
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draw from normal distributions of standard deviation 0.1 and means 1 (W^), -1 (M^), 0 (gates).
+
+        The initial values of the paper's experiments, found there by a search over 54 settings.
+        """
+        for name, parameter in self.named_parameters():
+            mean = 1.0 if name.startswith("w_hat") else -1.0 if name.startswith("m_hat") else 0.0
+            device = parameter.device if generator is None else generator.device
+            draws = torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype, device=device)
+            with torch.no_grad():
+                parameter.copy_(mean + 0.1 * draws)
+
+    def restart_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draw all parameters from U(-2, 2), as the authors do when training has stalled."""
+        for parameter in self.parameters():
+            redraw(parameter, 2.0, generator)
+
+    def effective_weight(self) -> Tensor:
+        """W of the adding path, masked, ``(O, I)``."""
+        return _nac(self, "")
+
+    def effective_multiply(self) -> Tensor:
+        """W of the multiplying path, masked, ``(O, I)``; the same unless the weights are independent."""
+        return _nac(self, "" if self.weights == "shared" else "_multiply")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Gated sum of both paths: ``(*batch, I)`` to ``(*batch, O)``."""
+        self._check(x)
+        weight = self.effective_weight()
+        multiply = weight if self.weights == "shared" else self.effective_multiply()
+        product = functional.floored_product(x, multiply, self.floor, cap=self.cap)
+        product = product * functional.nmu(torch.sign(x), multiply.abs())
+        return functional.mix(torch.sigmoid(self.gate_bias), functional.linear(x, weight), product)
+
+    def to_sympy(self, inputs: Sequence[sp.Expr]) -> list[sp.Expr]:
+        """The gated sum; a product whose logarithm cannot be shown to stay below the cap keeps it."""
+        inputs = self._check_symbols(inputs)
+        outputs = []
+        for added, multiplied, share in zip(
+            self.effective_weight().tolist(),
+            self.effective_multiply().tolist(),
+            torch.sigmoid(self.gate_bias).tolist(),
+            strict=True,
+        ):
+            sign = sp.Mul(
+                *(
+                    number(abs(w)) * sp.sign(x) + number(1 - abs(w))
+                    for x, w in zip(inputs, multiplied, strict=True)
+                    if w
+                )
+            )
+            product = sp.Min(_floored_product(inputs, multiplied, self.floor), sp.exp(number(self.cap)))
+            outputs.append(number(share) * weighted_sum(inputs, added) + number(1 - share) * product * sign)
+        return outputs
+
+    def penalty(self) -> Tensor:
+        """The authors' regulariser, mean of ``max(20 - |v|, 0) / 20`` over each raw parameter array, summed.
+
+        It drives the raw parameters to where tanh and sigmoid are saturated. Masked weights do not count.
+        """
+        total = self.gate_bias.new_zeros(())
+        for name, parameter in self.named_parameters():
+            shortfall = (self.saturation - parameter.abs()).clamp(min=0) / self.saturation
+            if name != "gate_bias":
+                shortfall = self._live("multiply" if name.endswith("_multiply") else "weight", shortfall)
+            total = total + shortfall.mean()
+        return total
+
+    def complexity(self) -> int:
+        """Number of weights that are not zero in sums and products, and one gate per output."""
+        matrices = (self.effective_weight(), self.effective_multiply())
+        return sum(int(torch.count_nonzero(m)) for m in matrices) + self.out_features
+
+    def extra_repr(self) -> str:
+        """Sizes and options."""
+        return super().extra_repr() + f", weights={self.weights!r}"
+
+
+def _check_floor(floor: float) -> float:
+    if not floor > 0:
+        raise OptionError(f"floor must be positive, not {floor!r}; power units need none")
+    return float(floor)
+
+
+def _add_nac(layer: Layer, suffix: str, dtype: torch.dtype | None, device: torch.device | str | None) -> None:
+    """Register ``w_hat`` and ``m_hat`` (with a suffix) and the mask of their product."""
+    shape = (layer.out_features, layer.in_features)
+    for name in ("w_hat", "m_hat"):
+        layer.register_parameter(name + suffix, nn.Parameter(torch.empty(shape, dtype=dtype, device=device)))
+    layer._new_mask("multiply" if suffix else "weight", layer.get_parameter("w_hat" + suffix))
+
+
+def _nac(layer: Layer, suffix: str) -> Tensor:
+    weight = functional.nac_weight(
+        layer.get_parameter("w_hat" + suffix), layer.get_parameter("m_hat" + suffix)
+    )
+    return layer._live("multiply" if suffix else "weight", weight)
+
+
+def _floored_product(inputs: Sequence[sp.Expr], weights: Sequence[float], floor: float) -> sp.Expr:
+    return sp.Mul(
+        *(sp.Max(sp.Abs(x), number(floor)) ** number(w) for x, w in zip(inputs, weights, strict=True) if w)
+    )
