@@ -3,12 +3,22 @@
 from neural_arith.layers import functional
 from neural_arith.layers.additive import NAC, NAU
 from neural_arith.layers.base import Layer
+from neural_arith.layers.flat import FastChain, FastNAU, FastNPU, FastRealNPU
+from neural_arith.layers.gated import INALU, NALU
+from neural_arith.layers.multiplicative import NMU
 from neural_arith.layers.power import NPU, LiftedNPU, NaiveNPU, RealNaiveNPU, RealNPU
 
 __all__ = [
+    "INALU",
     "NAC",
+    "NALU",
     "NAU",
+    "NMU",
     "NPU",
+    "FastChain",
+    "FastNAU",
+    "FastNPU",
+    "FastRealNPU",
     "Layer",
     "LiftedNPU",
     "NaiveNPU",

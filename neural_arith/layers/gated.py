@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from neural_arith.errors import OptionError
 from neural_arith.layers import functional
 from neural_arith.layers.additive import distance_to_signs
-from neural_arith.layers.base import Layer, draw_uniform, glorot_bound, redraw
+from neural_arith.layers.base import Layer, glorot_bound, redraw
 from neural_arith.layers.symbolic import number, weighted_sum
 
 __all__ = ["INALU", "NALU"]
@@ -41,6 +41,9 @@ class NALU(Layer):
         device: where the weights live.
         generator: source of the initial weights.
     """
+
+    w_hat: Tensor
+    gate_weight: Tensor | None
 
     def __init__(
         self,
@@ -124,7 +127,7 @@ class NALU(Layer):
         return outputs
 
     def penalty(self) -> Tensor:
-        """Mean distance of W to -1, 0 or 1, plus ``sum g^2 (1 - g)^2`` for a free gate (Madsen & Johansen's code)."""
+        """Mean distance of W to -1, 0 or 1, plus ``sum g^2 (1 - g)^2`` for a free gate."""
         total = distance_to_signs(self.effective_weight())
         if self.weights == "separate":
             total = total + distance_to_signs(self.effective_multiply())
@@ -161,6 +164,7 @@ class INALU(Layer):
         generator: source of the initial weights.
     """
 
+    w_hat: Tensor
     saturation = 20.0
 
     def __init__(
