@@ -27,7 +27,6 @@ exclude_patterns = ["_build", "examples/.ipynb_checkpoints", "**/jupyter_execute
 
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
-suppress_warnings = ["toc.empty_glob"]  # a tree without notebooks is still a tree
 
 # Notebooks are stored with their output, and the tests execute them; building does not run them again.
 nb_execution_mode = "off"

@@ -1,0 +1,362 @@
+"""The command ``neural-arith``: read arguments, call the library, say what came out.
+
+Equations and findings go to standard output, progress to standard error. Exit codes: 0 done; 2 the input is
+wrong, one clear line on standard error; 130 interrupted by Ctrl-C, what was found so far written anyway.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import importlib.metadata
+import importlib.util
+import io
+import math
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from neural_arith.errors import DataError, NeuralArithError, OptionError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from neural_arith.data import Trajectories
+    from neural_arith.equations import EquationSystem
+
+DONE, WRONG_INPUT, INTERRUPTED = 0, 2, 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse whose complaints are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise OptionError(f"{message} (see {self.prog} --help)")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: the arguments, those of the process if None.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        arguments = _parser().parse_args(argv)
+        code = arguments.run(arguments)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("neural-arith: interrupted, nothing was found yet", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader has seen enough, as with `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except (NeuralArithError, OSError) as error:
+        line = " ".join(str(error).split())
+        print(f"neural-arith: error: {line}", file=sys.stderr)
+        return WRONG_INPUT
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="neural-arith", description="Find the differential equations behind measurements over time."
+    )
+    version = importlib.metadata.version("neural-arith")
+    parser.add_argument("--version", action="version", version=f"neural-arith {version}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+
+    discover = commands.add_parser("discover", help="find the equations behind a CSV file")
+    discover.add_argument("data", help="CSV file: one row per moment, the first line names the columns")
+    discover.add_argument("--time", metavar="COLUMN", help="the time column (default: the first)")
+    discover.add_argument(
+        "--states", metavar="A,B", type=_names, help="the state columns (default: all others)"
+    )
+    discover.add_argument("--group", metavar="COLUMN", help="the column that tells several runs apart")
+    discover.add_argument(
+        "--out", metavar="DIR", help="write equations.json, report.html and pictures into DIR"
+    )
+    discover.add_argument("--seed", type=_whole(0), default=0, help="seed of the search (default: 0)")
+    discover.add_argument(
+        "--noise",
+        choices=("auto", "additive", "proportional", "log"),
+        default="auto",
+        help="how the data scatter",
+    )
+    discover.add_argument(
+        "--time-budget", metavar="SECONDS", type=_positive, help="stop searching after so long"
+    )
+    discover.add_argument("--quiet", action="store_true", help="no progress on standard error")
+    discover.set_defaults(run=_discover)
+
+    simulate = commands.add_parser("simulate", help="solve equations saved by discover")
+    simulate.add_argument("equations", help="equations.json")
+    simulate.add_argument(
+        "--x0", required=True, metavar="A=1,B=2", help="starting state, by name or in order"
+    )
+    simulate.add_argument("--until", required=True, type=_number, help="the last time")
+    simulate.add_argument(
+        "--from", dest="start", type=_number, default=0.0, help="the first time (default: 0)"
+    )
+    simulate.add_argument("--points", type=_whole(2), default=200, help="number of times (default: 200)")
+    simulate.add_argument("--out", metavar="FILE", help="CSV file to write (default: standard output)")
+    simulate.set_defaults(run=_simulate)
+
+    systems = commands.add_parser("systems", help="list the systems that ship, or show one")
+    systems.add_argument("name", nargs="?", metavar="NAME", help="show this system")
+    systems.add_argument("--suite", help="list only this suite")
+    systems.add_argument("--sample", metavar="FILE", help="write data of system NAME to a CSV file")
+    systems.set_defaults(run=_systems)
+    return parser
+
+
+# --- values of options -----------------------------------------------------------------------------------
+
+
+def _names(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise argparse.ArgumentTypeError(f"expected names separated by commas, got {text!r}")
+    return names
+
+
+def _number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"expected a finite number, got {text!r}")
+    return value
+
+
+def _positive(text: str) -> float:
+    value = _number(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"expected a number above zero, got {text!r}")
+    return value
+
+
+def _whole(least: int) -> Callable[[str], int]:
+    def whole(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if value < least:
+            raise argparse.ArgumentTypeError(f"expected a whole number from {least} up, got {text!r}")
+        return value
+
+    return whole
+
+
+def _start(text: str, states: Sequence[str]) -> dict[str, float]:
+    """Read ``hare=30,lynx=4`` or ``30,4``."""
+    parts = _names_or_error(text, states)
+    named = [part.rpartition("=") for part in parts]
+    if all(sign for _, sign, _ in named):
+        pairs = [(name.strip(), value) for name, _, value in named]
+    elif any(sign for _, sign, _ in named):
+        raise OptionError(f"--x0 {text}: name all values or none, as in {_example(states)}")
+    elif len(parts) != len(states):
+        raise OptionError(f"--x0 {text}: expected {len(states)} values, as in {_example(states)}")
+    else:
+        pairs = list(zip(states, parts, strict=True))
+    start = {}
+    for name, value in pairs:
+        if name not in states or name in start:
+            what = "given twice" if name in start else "not a state"
+            raise OptionError(f"--x0 {text}: {name!r} is {what}; the states are {', '.join(states)}")
+        try:
+            start[name] = _number(value)
+        except argparse.ArgumentTypeError as error:
+            raise OptionError(f"--x0 {text}: {name}: {error}") from None
+    missing = [name for name in states if name not in start]
+    if missing:
+        raise OptionError(f"--x0 {text}: no value for {', '.join(missing)}")
+    return start
+
+
+def _names_or_error(text: str, states: Sequence[str]) -> list[str]:
+    try:
+        return _names(text)
+    except argparse.ArgumentTypeError:
+        raise OptionError(
+            f"--x0 {text!r}: expected values separated by commas, as in {_example(states)}"
+        ) from None
+
+
+def _example(states: Sequence[str]) -> str:
+    return ",".join(f"{name}=1" for name in states)
+
+
+# --- discover --------------------------------------------------------------------------------------------
+
+
+def _discover(arguments: argparse.Namespace) -> int:
+    from neural_arith.data import Trajectories
+
+    data = Trajectories.from_csv(
+        arguments.data, time=arguments.time, states=arguments.states, group=arguments.group
+    )
+    out = None if arguments.out is None else _folder(arguments.out)
+    if out is not None and importlib.util.find_spec("matplotlib") is None:  # better now than after the search
+        raise OptionError('--out needs matplotlib for the pictures: pip install "neural-arith[plot]"')
+    from neural_arith.regressor import ODERegressor
+
+    model = ODERegressor(
+        random_state=arguments.seed,
+        noise=arguments.noise,
+        time_budget=arguments.time_budget,
+        progress=not arguments.quiet,
+    )
+    try:
+        model.fit(data)
+        interrupted = "interrupt" in str(model.discovery_.status).lower()
+    except KeyboardInterrupt:
+        if getattr(model, "discovery_", None) is None:
+            raise
+        interrupted = True
+    discovery = model.discovery_
+    print(discovery.equations)
+    for line in _findings(data, discovery):
+        print(line)
+    if out is not None:
+        for path in _write_all(out, data, discovery):
+            print(f"wrote {path}")
+    if interrupted:
+        print("neural-arith: interrupted; this is the best so far", file=sys.stderr)
+        return INTERRUPTED
+    return DONE
+
+
+def _folder(name: str) -> Path:
+    path = Path(name)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"--out {name}: cannot make this folder: {error.strerror}; choose another") from None
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise DataError(f"--out {name}: this folder cannot be written to; choose another")
+    return path
+
+
+def _findings(data: Trajectories, discovery: Any) -> list[str]:
+    """What a reader must know beside the equations: the noise, the ties, the messages."""
+    noise = discovery.noise
+    form = ".3g" if str(noise.kind) == "additive" else ".2%"
+    levels = ", ".join(f"{n} {float(v):{form}}" for n, v in zip(data.names, noise.level, strict=True))
+    lines = ["", f"noise: {noise.kind}, {levels}"]
+    ties = [c for c in discovery.candidates if c.near_tie and not c.selected]
+    for tie in ties:
+        lines += [
+            "",
+            "explains the data almost as well:",
+            *(f"  {line}" for line in str(tie.equations).split("\n")),
+        ]
+    if discovery.messages:
+        lines += ["", *(f"note: {message}" for message in discovery.messages)]
+    return lines
+
+
+def _write_all(out: Path, data: Trajectories, discovery: Any) -> list[Path]:
+    from neural_arith.report import draw_pictures, whole_file, write_report
+
+    paths = [out / "equations.json", out / "report.html"]
+    with whole_file(paths[0]) as place:
+        discovery.equations.save(place)
+    write_report(paths[1], data, discovery)
+    for name, figure in draw_pictures(data, discovery).items():
+        paths.append(out / f"{name}.png")
+        with whole_file(paths[-1]) as place:
+            figure.savefig(place, dpi=150)
+    return paths
+
+
+# --- simulate --------------------------------------------------------------------------------------------
+
+
+def _simulate(arguments: argparse.Namespace) -> int:
+    import numpy as np
+
+    from neural_arith.equations import load
+
+    if not arguments.until > arguments.start:
+        raise OptionError(
+            f"--until {arguments.until:g} must be later than --from {arguments.start:g}; time runs forward"
+        )
+    equations: EquationSystem = load(arguments.equations)
+    if equations.inputs:
+        raise OptionError(
+            f"{arguments.equations} has inputs {', '.join(equations.inputs)}, which the command line cannot "
+            "give; use EquationSystem.simulate(x0, t, u=...)"
+        )
+    start = _start(arguments.x0, equations.states)
+    t = np.linspace(arguments.start, arguments.until, arguments.points)
+    x = equations.simulate(start, t)
+    _write_csv(arguments.out, ("t" if "t" not in equations.states else "time", *equations.states), [t, *x.T])
+    return DONE
+
+
+def _write_csv(out: str | None, head: Sequence[str], columns: Sequence[np.ndarray | Sequence[str]]) -> None:
+    """Write a table whole, to a file or to standard output; numbers so that they read back exactly."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(head)
+    for row in zip(*columns, strict=True):
+        writer.writerow([cell if isinstance(cell, str) else _cell(float(cell)) for cell in row])
+    if out is None:
+        sys.stdout.write(buffer.getvalue())
+        return
+    from neural_arith.report import whole_file
+
+    with whole_file(out) as place:
+        place.write_text(buffer.getvalue(), encoding="utf-8")
+    print(f"wrote {out}", file=sys.stderr)
+
+
+def _cell(value: float) -> str:
+    return "" if math.isnan(value) else repr(value).removesuffix(".0")
+
+
+# --- systems ---------------------------------------------------------------------------------------------
+
+
+def _systems(arguments: argparse.Namespace) -> int:
+    from neural_arith import systems
+
+    if arguments.name is None:
+        if arguments.sample is not None:
+            raise OptionError("--sample needs the NAME of a system; neural-arith systems lists them")
+        chosen = [systems.get(name) for name in systems.names(arguments.suite)]
+        width = max(len(system.slug) for system in chosen)
+        for system in chosen:
+            print(f"{system.slug:{width}}  {system.suite:9}  {len(system.states)}  {system.description}")
+        return DONE
+    system = systems.get(arguments.name)
+    if arguments.suite not in (None, system.suite):
+        raise OptionError(f"system {system.slug} belongs to suite {system.suite}, not to {arguments.suite}")
+    if arguments.sample is not None:
+        data = system.data() if system.suite == "real" else system.sample()
+        _write_trajectories(arguments.sample, data)
+        return DONE
+    print(f"{system.name} ({system.suite})\n{system.description}\nsource: {system.source}\n")
+    print(
+        system.equations if system.equations is not None else f"states: {', '.join(system.states)} (measured)"
+    )
+    return DONE
+
+
+def _write_trajectories(out: str, data: Trajectories) -> None:
+    import numpy as np
+
+    columns = [np.concatenate([run.t for run in data]), *np.concatenate([run.x for run in data]).T]
+    head = [data.time_name, *data.names]
+    if len(data) > 1:
+        head.insert(0, "run")
+        columns.insert(0, [label for k, run in enumerate(data) for label in [run.label or str(k)] * len(run)])
+    _write_csv(out, head, columns)

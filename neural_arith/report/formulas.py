@@ -1,0 +1,66 @@
+"""Equations as MathML, and the places of their constants."""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import Any
+
+import sympy as sp
+
+from neural_arith.equations import EquationSystem
+from neural_arith.equations.writing import write
+
+_TIMES = "<mo>&InvisibleTimes;</mo>"  # would let names run together
+
+
+def mathml(equations: EquationSystem) -> str:
+    """The equations as presentation MathML, which browsers show without a script.
+
+    Args:
+        equations: what to write; decimal numbers get four significant figures.
+
+    Returns:
+        One HTML ``div`` element.
+    """
+    from sympy.printing.mathml import MathMLPresentationPrinter
+
+    class Printer(MathMLPresentationPrinter):
+        """Floats with four significant figures."""
+
+        def _print_Float(self, expr: sp.Float) -> Any:
+            short = f"{float(expr):.4g}"
+            return super()._print_Float(
+                sp.Float(short, len(re.sub(r"e.*|[^0-9]", "", short).lstrip("0")) or 1)
+            )
+
+    lines = []
+    for state, expr in equations.rhs.items():
+        top = f"<mrow><mi>d</mi><mi>{html.escape(state)}</mi></mrow>"
+        slope = f"<mfrac>{top}<mrow><mi>d</mi><mi>t</mi></mrow></mfrac>"
+        right = Printer().doprint(expr).replace(_TIMES, '<mspace width="0.25em"></mspace>')
+        lines.append(f'<math display="block"><mrow>{slope}<mo>=</mo>{right}</mrow></math>')
+    return f'<div class="equations">{"".join(lines)}</div>'
+
+
+def places(equations: EquationSystem) -> list[tuple[str, str]]:
+    """Tell where each constant stands.
+
+    Args:
+        equations: the system.
+
+    Returns:
+        For each constant, in canonical order, the left-hand side of its equation and the term that holds it.
+    """
+    template = equations.template
+    numbers = {
+        symbol: sp.Float(value) for symbol, value in zip(template.symbols, template.values, strict=True)
+    }
+    found = []
+    for symbol, row in zip(template.symbols, template.equation, strict=True):
+        whole = template.expressions[row]
+        term = next((part for part in sp.Add.make_args(whole) if part.has(symbol)), whole)
+        filled: Any = term.xreplace(numbers)
+        text = write(filled, (*equations.states, *equations.inputs), 4)
+        found.append((f"d {equations.states[row]}/dt", text))
+    return found

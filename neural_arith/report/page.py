@@ -1,0 +1,200 @@
+"""One self-contained HTML page about a discovery: no script, nothing from the network, light and dark."""
+
+from __future__ import annotations
+
+import contextlib
+import html
+import importlib.metadata
+import math
+import os
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from neural_arith.data import Trajectories
+from neural_arith.equations import EquationSystem
+from neural_arith.report.files import whole_file
+from neural_arith.report.formulas import mathml, places
+from neural_arith.report.pictures import draw_pictures, inline_svg
+
+_ROWS = 40  # of the table of candidates
+_PACKAGES = ("neural-arith", "torch", "numpy", "scipy", "sympy", "numba")
+
+_CAPTIONS = {
+    "trajectories": "Measurements (points) and the fitted solution (lines).",
+    "phase": "The two states against each other: points, fitted solution, and the flow of the equations.",
+    "residuals": "What the solution leaves unexplained. It should look like noise; a wave is a missing term.",
+    "pareto": "How far each structure lies behind the best. Below the dashed line evidence is not strong.",
+}
+
+_NOISE_WORDS = {
+    "additive": "additive: the same spread at every level",
+    "proportional": "proportional: spread grows with the size of the value",
+    "log": "proportional on positive values: logarithms scatter evenly",
+}
+
+_STYLE = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
+
+
+def write_report(path: str | os.PathLike[str], data: Trajectories, discovery: Any) -> None:
+    """Write everything there is to say about a discovery as one HTML page.
+
+    Args:
+        path: the file to write; it appears whole or not at all.
+        data: the measurements.
+        discovery: what `neural_arith.discovery.discover` returned, or a fitted regressor's ``discovery_``.
+
+    Raises:
+        DataError: the file cannot be written.
+        ImportError: matplotlib is not installed.
+    """
+    page = _page(data, discovery)
+    with whole_file(path) as place:
+        place.write_text(page, encoding="utf-8")
+
+
+def _page(data: Trajectories, discovery: Any) -> str:
+    pictures = draw_pictures(data, discovery)
+    equations: EquationSystem = discovery.equations
+    drawn = {name: inline_svg(figure, name, _CAPTIONS[name]) for name, figure in pictures.items()}
+    sections = [
+        ("The equations", mathml(equations) + f"<pre>{html.escape(str(equations))}</pre>"),
+        ("Data and fit", _data_words(data, discovery) + drawn["trajectories"] + drawn.get("phase", "")),
+        ("What is uncertain", _uncertain(discovery)),
+        ("Candidates", drawn.get("pareto", "") + _candidate_table(discovery.candidates)),
+        ("Residuals", drawn["residuals"]),
+        ("How it was made", _made(discovery)),
+    ]
+    title = f"Equations of {', '.join(data.names)}"
+    body = "\n".join(f"<section>\n<h2>{heading}</h2>\n{content}\n</section>" for heading, content in sections)
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{html.escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n"
+        f'<h1>{html.escape(title)}</h1>\n<p class="lead">{html.escape(_summary(data))}</p>\n'
+        f"{body}\n</main>\n</body>\n</html>\n"
+    )
+
+
+def _summary(data: Trajectories) -> str:
+    runs = "one run" if len(data) == 1 else f"{len(data)} runs"
+    first, last = data.span
+    return f"Found in {data.n_points} points of {runs}, {data.time_name} from {first:.6g} to {last:.6g}."
+
+
+def _data_words(data: Trajectories, discovery: Any) -> str:
+    noise = discovery.noise
+    kind = _NOISE_WORDS.get(str(noise.kind), str(noise.kind))
+    share = str(noise.kind) != "additive"
+    levels = ", ".join(
+        f"{name} {level:.2%}" if share else f"{name} {level:.3g}"
+        for name, level in zip(data.names, map(float, noise.level), strict=True)
+    )
+    return f"<p>Noise, {html.escape(kind)}. Estimated level: {html.escape(levels)}.</p>"
+
+
+def _chosen(candidates: Iterable[Any]) -> Any | None:
+    return next((c for c in candidates if c.selected), None)
+
+
+def _uncertain(discovery: Any) -> str:
+    parts = []
+    if discovery.messages:
+        items = "".join(f"<li>{html.escape(str(m))}</li>" for m in discovery.messages)
+        parts.append(f'<ul class="messages">{items}</ul>')
+    ties = [c for c in discovery.candidates if c.near_tie and not c.selected]
+    if ties:
+        count = "One other structure explains" if len(ties) == 1 else f"{len(ties)} other structures explain"
+        parts.append(
+            f"<p>{count} the data almost as well; the table of candidates marks them as near-ties.</p>"
+        )
+    else:
+        parts.append("<p>No other structure that was judged explains the data almost as well.</p>")
+    chosen = _chosen(discovery.candidates)
+    if chosen is not None and len(chosen.constants):
+        parts.append(_constant_table(chosen))
+    return "\n".join(parts)
+
+
+def _constant_table(candidate: Any) -> str:
+    where = places(candidate.equations)
+    errors = tuple(candidate.standard_errors) or (math.nan,) * len(candidate.constants)
+    rows = []
+    for number, (value, error) in enumerate(zip(candidate.constants, errors, strict=True)):
+        equation, term = where[number] if number < len(where) else ("", "")
+        known = error is not None and math.isfinite(error)
+        share = f"{abs(error / value):.1%}" if known and value else "unknown"
+        cells = (equation, term, f"{value:.6g}", f"{error:.2g}" if known else "unknown", share)
+        rows.append((cells, ""))
+    head = ("equation", "term", "constant", "standard error", "relative")
+    return _table(
+        "Constants of the chosen equations and how well the data fix them.", head, rows, numbers=(2, 3, 4)
+    )
+
+
+def _candidate_table(candidates: Iterable[Any]) -> str:
+    ordered = sorted(candidates, key=lambda c: (c.complexity, c.loglik2))
+    best = min((c.loglik2 for c in ordered if math.isfinite(c.loglik2)), default=math.nan)
+    shown = sorted(ordered, key=lambda c: (not c.selected, not c.near_tie, c.score))[:_ROWS]
+    rows = []
+    for c in (c for c in ordered if any(c is s for s in shown)):
+        mark = "chosen" if c.selected else "near-tie" if c.near_tie else ""
+        cells = (mark, str(c.complexity), f"{c.loglik2 - best:.1f}", f"{c.score:.1f}", str(c.equations))
+        rows.append((cells, "chosen" if c.selected else ""))
+    more = f" The best {_ROWS} of {len(ordered)}." if len(ordered) > _ROWS else ""
+    head = ("", "complexity", "2 log L behind best", "score", "equations")
+    return _table(f"Structures from simple to complex.{more}", head, rows, numbers=(1, 2, 3), formulas=(4,))
+
+
+def _made(discovery: Any) -> str:
+    rows = [((f"option {key}", _plain(value)), "") for key, value in _as_mapping(discovery.options).items()]
+    rows.append((("status", _plain(discovery.status)), ""))
+    rows.append((("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"), ""))
+    for package in _PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            rows.append(((package, importlib.metadata.version(package)), ""))
+    return _table("The same data, options, seed and versions give the same page.", ("what", "value"), rows)
+
+
+def _as_mapping(options: Any) -> Mapping[str, Any]:
+    if isinstance(options, Mapping):
+        return options
+    if is_dataclass(options) and not isinstance(options, type):
+        return asdict(options)
+    return {} if options is None else {"all": options}
+
+
+def _plain(value: Any) -> str:
+    return str(getattr(value, "value", value))
+
+
+def _table(
+    caption: str,
+    head: Sequence[str],
+    rows: Iterable[tuple[Sequence[str], str]],
+    *,
+    numbers: Sequence[int] = (),
+    formulas: Sequence[int] = (),
+) -> str:
+    """An accessible table: a caption, headers with scope, each row with an optional class."""
+    kinds = {**dict.fromkeys(numbers, "number"), **dict.fromkeys(formulas, "formula")}
+
+    def attribute(kind: str) -> str:
+        return f' class="{kind}"' if kind else ""
+
+    top = "".join(
+        f'<th scope="col"{attribute(kinds.get(i, ""))}>{html.escape(name) or "choice"}</th>'
+        for i, name in enumerate(head)
+    )
+    lines = []
+    for cells, kind in rows:
+        inner = "".join(
+            f"<td{attribute(kinds.get(i, ''))}>{html.escape(c)}</td>" for i, c in enumerate(cells)
+        )
+        lines.append(f"<tr{attribute(kind)}>{inner}</tr>")
+    return (
+        f'<div class="wide"><table><caption>{html.escape(caption)}</caption>\n<thead><tr>{top}</tr></thead>\n'
+        f"<tbody>\n{chr(10).join(lines)}\n</tbody></table></div>\n"
+    )

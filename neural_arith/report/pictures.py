@@ -1,0 +1,116 @@
+"""The pictures of a report, and how they become part of a page."""
+
+from __future__ import annotations
+
+import html
+import io
+import math
+import re
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from neural_arith import plotting
+from neural_arith.data import Trajectories
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_INK = "#010203"  # a colour nobody draws in; replaced by the page's own text colour
+_PANELS = 12  # pictures of more states than this help nobody
+
+
+def draw_pictures(data: Trajectories, discovery: Any) -> dict[str, Figure]:
+    """Draw what the page shows.
+
+    Args:
+        data: the measurements.
+        discovery: what was found in them.
+
+    Returns:
+        Figures by name: ``trajectories``, ``residuals``, ``pareto``, and ``phase`` for two states.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+    """
+    names = data.names[:_PANELS]
+    fitted = discovery.fitted
+
+    def fit(ax: Axes, name: str) -> None:
+        plotting.trajectories(data, fitted=fitted, states=name, ax=ax)
+
+    def rest(ax: Axes, name: str) -> None:
+        plotting.residuals(data, discovery.residuals, states=name, ax=ax)
+
+    pictures = {"trajectories": _stack(names, fit, 2.3)}
+    if data.n_states == 2:
+        figure, (ax,) = _figure(1, 4.2)
+        plotting.phase(data, discovery.equations, fitted=fitted, ax=ax)
+        pictures["phase"] = figure
+    pictures["residuals"] = _stack(names, rest, 1.7)
+    if any(math.isfinite(c.loglik2) for c in discovery.candidates):
+        figure, (ax,) = _figure(1, 3.6)
+        plotting.pareto(discovery.candidates, ax=ax)
+        pictures["pareto"] = figure
+    return pictures
+
+
+def _figure(panels: int, height: float) -> tuple[Figure, list[Axes]]:
+    """A figure of its own: pyplot's state and the user's backend stay as they are."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise ImportError('matplotlib is needed for pictures: pip install "neural-arith[plot]"') from None
+    figure = Figure(figsize=(8.0, panels * height), layout="constrained")
+    axes = figure.subplots(panels, 1, sharex=True, squeeze=False)[:, 0]
+    return figure, list(axes)
+
+
+def _stack(names: Sequence[str], draw: Callable[[Axes, str], None], height: float) -> Figure:
+    figure, axes = _figure(len(names), height)
+    for ax, name in zip(axes, names, strict=True):
+        draw(ax, name)
+        ax.label_outer()
+    return figure
+
+
+def inline_svg(figure: Figure, name: str, caption: str) -> str:
+    """Turn a figure into inline SVG that takes the page's text colour, with its caption.
+
+    Args:
+        figure: what to draw.
+        name: goes in front of every name inside the picture, since pictures of one page share their names.
+        caption: stands below the picture, and is read out in its place.
+
+    Returns:
+        One HTML ``figure`` element.
+    """
+    import matplotlib as mpl
+
+    buffer = io.StringIO()
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+        _paint(figure)
+        figure.savefig(buffer, format="svg", transparent=True)
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.S)
+    text = text.replace(_INK, "currentColor")
+    text = re.sub(r'\bid="', f'id="{name}-', text)
+    text = re.sub(r"url\(#", f"url(#{name}-", text)
+    text = re.sub(r'href="#', f'href="#{name}-', text)
+    label = html.escape(caption)
+    text = text.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
+    return f"<figure>\n{text.strip()}\n<figcaption>{label}</figcaption>\n</figure>\n"
+
+
+def _paint(figure: Figure) -> None:
+    """Give frames and letters the colour that stands for the page's own."""
+    for ax in figure.axes:
+        for spine in ax.spines.values():
+            spine.set_edgecolor(_INK)
+        ax.tick_params(which="both", colors=_INK)
+        ax.xaxis.label.set_color(_INK)
+        ax.yaxis.label.set_color(_INK)
+        legend = ax.get_legend()
+        for letters in legend.get_texts() if legend else ():
+            letters.set_color(_INK)

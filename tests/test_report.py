@@ -1,0 +1,172 @@
+"""The report: self-contained, well-formed, complete, and harmless to the session that writes it."""
+
+from __future__ import annotations
+
+import math
+import re
+from html.parser import HTMLParser
+
+import matplotlib as mpl
+import pytest
+
+from neural_arith.equations import EquationSystem
+from neural_arith.errors import DataError
+from neural_arith.report import draw_pictures, whole_file, write_report
+from neural_arith.report.formulas import mathml, places
+
+from hand_made import PREY, Discovery, measurements
+
+VOID = {"meta", "br", "hr", "img", "link", "input"}
+
+
+class Page(HTMLParser):
+    """Reads a page and complains about tags that do not match."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(text)
+        self.close()
+        assert not self.open, f"never closed: {self.open}"
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+@pytest.fixture
+def page(tmp_path) -> tuple[str, Page]:
+    data = measurements((30.0, 4.0), (12.0, 9.0))
+    path = tmp_path / "report.html"
+    write_report(path, data, Discovery(data))
+    text = path.read_text(encoding="utf-8")
+    return text, Page(text)
+
+
+def test_page_needs_nothing_but_itself(page):
+    text, parsed = page
+    names = {tag for tag, _ in parsed.tags}
+    assert not names & {"script", "link", "iframe", "object"}
+    for tag, attributes in parsed.tags:
+        for key in ("src", "href", "xlink:href"):
+            value = attributes.get(key) or "#"
+            assert value.startswith(("#", "data:")), f"<{tag} {key}={value}>"
+    assert "url(http" not in text
+    assert "@import" not in text
+
+
+def test_page_tells_the_whole_story(page):
+    _, parsed = page
+    words = " ".join(" ".join(parsed.words).split())
+    for part in (
+        "d hare/dt = 0.54*hare - 0.027*hare*lynx",
+        "21 points <&> two structures tie",
+        "hare 12.00%, lynx 20.00%",
+        "near-tie",
+        "0.054",  # standard error of 0.54
+        "unknown",
+        "random_state",
+        "One other structure explains",
+    ):
+        assert part in words, part
+    assert sum(tag == "svg" for tag, _ in parsed.tags) == 4
+
+
+def test_page_is_accessible(page):
+    _, parsed = page
+    assert ("html", {"lang": "en"}) in parsed.tags
+    assert all(a.get("aria-label") for tag, a in parsed.tags if tag == "svg")
+    assert all(a.get("scope") == "col" for tag, a in parsed.tags if tag == "th")
+    count = {name: sum(tag == name for tag, _ in parsed.tags) for name in ("table", "caption", "h1")}
+    assert count["table"] == count["caption"] == 3
+    assert count["h1"] == 1
+
+
+def test_pictures_on_one_page_keep_their_names_apart(page):
+    _, parsed = page
+    ids = [a["id"] for _, a in parsed.tags if "id" in a]
+    assert len(ids) == len(set(ids))
+    pointed = {a["xlink:href"] for _, a in parsed.tags if "xlink:href" in a}
+    assert {name.lstrip("#") for name in pointed if name} <= set(ids)
+
+
+def test_pictures_take_the_colour_of_the_page(page):
+    text, _ = page
+    assert "currentColor" in text
+    assert "#010203" not in text
+
+
+def test_same_discovery_same_page(tmp_path):
+    data = measurements()
+    for name in ("a", "b"):
+        write_report(tmp_path / name, data, Discovery(data))
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_session_keeps_its_backend_and_figures(tmp_path):
+    mpl.use("svg")
+    import matplotlib.pyplot as plt
+
+    try:
+        data = measurements()
+        write_report(tmp_path / "report.html", data, Discovery(data))
+        assert mpl.get_backend() == "svg"
+        assert not plt.get_fignums()
+    finally:
+        mpl.use("Agg")
+
+
+def test_phase_picture_only_for_two_states():
+    data = measurements()
+    assert set(draw_pictures(data, Discovery(data))) == {"trajectories", "phase", "residuals", "pareto"}
+    one = data.select("hare")
+    growth = Discovery(one, EquationSystem({"hare": "0.02*hare"}))
+    assert "phase" not in draw_pictures(one, growth)
+
+
+def test_mathml_holds_numbers_with_four_figures():
+    text = mathml(EquationSystem({"x<y": "1.23456789*x2**1.5/(1 + 2.5*x2)", "x2": "-0.0000123456*x2"}))
+    assert re.search(r"<mn>1\.235</mn>", text)
+    assert "x&lt;y" in text
+    assert "&InvisibleTimes;" not in text
+    assert text.count("<math ") == text.count("</math>") == 2
+
+
+def test_places_name_the_term_of_each_constant():
+    named = places(PREY)
+    assert len(named) == len(PREY.constants)
+    for (equation, term), value in zip(named, PREY.constants, strict=True):
+        state = equation.removeprefix("d ").removesuffix("/dt")
+        assert math.isclose(abs(EquationSystem({state: term, **_other(state)}).constants[0]), abs(value))
+
+
+def _other(state: str) -> dict[str, int]:
+    return {name: 0 for name in PREY.states if name != state}
+
+
+def test_file_appears_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "page.html"
+    path.write_text("old")
+    with pytest.raises(ZeroDivisionError), whole_file(path) as place:  # noqa: PT012
+        place.write_text("half")
+        raise ZeroDivisionError
+    assert [p.name for p in tmp_path.iterdir()] == ["page.html"]
+    assert path.read_text() == "old"
+
+
+def test_missing_folder_is_a_clear_error(tmp_path):
+    data = measurements()
+    with pytest.raises(DataError, match="cannot write .*choose another place"):
+        write_report(tmp_path / "nowhere" / "report.html", data, Discovery(data))
