@@ -71,7 +71,7 @@ class Layer(nn.Module, ABC):
     @property
     def masks(self) -> dict[str, Tensor]:
         """The masks by the name of their weights: boolean buffers, True = live. Edit them in place."""
-        return {name: self.get_buffer(f"{name}_mask") for name in self._mask_names}
+        return {name: getattr(self, f"{name}_mask") for name in self._mask_names}
 
     def columns_of(self, index: int) -> list[int]:
         """The columns of the weight arrays that belong to input ``index``."""
@@ -109,7 +109,7 @@ class Layer(nn.Module, ABC):
         self._mask_names.append(name)
 
     def _live(self, name: str, values: Tensor) -> Tensor:
-        return torch.where(self.get_buffer(f"{name}_mask"), values, 0.0)
+        return torch.where(getattr(self, f"{name}_mask"), values, 0.0)
 
     def _check(self, x: Tensor) -> None:
         if not x.dim() or x.shape[-1] != self.in_features:

@@ -282,9 +282,7 @@ def _add_nac(layer: Layer, suffix: str, dtype: torch.dtype | None, device: torch
 
 
 def _nac(layer: Layer, suffix: str) -> Tensor:
-    weight = functional.nac_weight(
-        layer.get_parameter("w_hat" + suffix), layer.get_parameter("m_hat" + suffix)
-    )
+    weight = functional.nac_weight(getattr(layer, "w_hat" + suffix), getattr(layer, "m_hat" + suffix))
     return layer._live("multiply" if suffix else "weight", weight)
 
 
