@@ -16,7 +16,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 INSTALL := $(PIP) install -qq --root-user-action=ignore -c constraints.txt
-SERIES := neural_arith/systems/real/lynx_hare.csv
+SERIES := neural_arith/systems/tables/lynx_hare.csv
 
 .PHONY: help demo test docs notebooks format clean
 

@@ -41,9 +41,7 @@ napoleon_numpy_docstring = False
 napoleon_use_rtype = False
 
 # Names of other projects: without their inventories, which live on the network, they cannot be linked.
-_FOREIGN = (
-    r"(torch|numpy|np|scipy|sympy|sp|sklearn|matplotlib|pandas|pathlib|collections|typing|os|enum|joblib)\..*"
-)
+_FOREIGN = r"(torch|numpy|np|scipy|sympy|sp|sklearn|matplotlib|pandas|pathlib|collections|typing|os|enum|abc|joblib)\..*"
 nitpick_ignore_regex = [
     (r"py:.*", _FOREIGN),
     (
@@ -54,7 +52,8 @@ nitpick_ignore_regex = [
         r"py:(class|obj|data)",
         r"(Any|Callable|Iterable|Iterator|Mapping|Sequence|Literal|Self|Axes|Figure|Expr|Symbol)",
     ),
-    (r"py:(class|obj|data)", r"[a-z ]+"),  # words of a docstring's type that are plain English
+    (r"py:(class|obj|data)", r"[a-z]+|[A-Za-z]+( [A-Za-z]+)+"),  # plain English in a docstring's type
+    (r"py:class", r"neural_arith(\.\w+){3,}"),  # parts of a room that it does not show
     (r"py:.*", r".*\._[A-Za-z].*|_[A-Za-z].*"),  # private helpers in signatures
 ]
 

@@ -248,8 +248,8 @@ def _folder(name: str) -> Path:
 def _findings(data: Trajectories, discovery: Any) -> list[str]:
     """What a reader must know beside the equations: the noise, the ties, the messages."""
     noise = discovery.noise
-    form = ".3g" if str(noise.kind) == "additive" else ".2%"
-    levels = ", ".join(f"{n} {float(v):{form}}" for n, v in zip(data.names, noise.level, strict=True))
+    scale, unit = (1.0, "") if str(noise.kind) == "additive" else (100.0, " %")
+    levels = ", ".join(f"{n} {scale * v:.3g}{unit}" for n, v in zip(data.names, noise.level, strict=True))
     lines = ["", f"noise: {noise.kind}, {levels}"]
     ties = [c for c in discovery.candidates if c.near_tie and not c.selected]
     for tie in ties:
@@ -335,19 +335,17 @@ def _systems(arguments: argparse.Namespace) -> int:
         chosen = [systems.get(name) for name in systems.names(arguments.suite)]
         width = max(len(system.slug) for system in chosen)
         for system in chosen:
-            print(f"{system.slug:{width}}  {system.suite:9}  {len(system.states)}  {system.description}")
+            print(f"{system.slug:{width}}  {system.suite:8}  {system.n_states}  {system.name}")
         return DONE
     system = systems.get(arguments.name)
     if arguments.suite not in (None, system.suite):
         raise OptionError(f"system {system.slug} belongs to suite {system.suite}, not to {arguments.suite}")
     if arguments.sample is not None:
-        data = system.data() if system.suite == "real" else system.sample()
+        data = system.data() if system.file else system.sample()
         _write_trajectories(arguments.sample, data)
         return DONE
-    print(f"{system.name} ({system.suite})\n{system.description}\nsource: {system.source}\n")
-    print(
-        system.equations if system.equations is not None else f"states: {', '.join(system.states)} (measured)"
-    )
+    print(f"{system.name}\n{system.description}\nsource: {system.source}\n")
+    print(f"measured: {', '.join(system.states)}" if system.file else system.equations)
     return DONE
 
 

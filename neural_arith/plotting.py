@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from neural_arith.equations import EquationSystem
 
-__all__ = ["pareto", "phase", "residuals", "trajectories", "weights"]
+__all__ = ["field_weights", "pareto", "phase", "residuals", "trajectories", "weights"]
 
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """Okabe and Ito's colours, told apart by colour-blind readers too; states take them in order."""
@@ -33,13 +33,17 @@ STRONG = 6.0
 _CURVE = 400  # points of a simulated curve
 
 
-def new_axes(**options: Any) -> Axes:
-    """Make a figure through pyplot, so that a notebook shows it, and return its only axes."""
+def _pyplot() -> Any:
     try:
         import matplotlib.pyplot as plt
     except ImportError:
         raise ImportError('matplotlib is needed for pictures: pip install "neural-arith[plot]"') from None
-    return plt.subplots(layout="constrained", **options)[1]
+    return plt
+
+
+def new_axes() -> Axes:
+    """Make a figure through pyplot, so that a notebook shows it, and return its only axes."""
+    return _pyplot().subplots(layout="constrained")[1]
 
 
 def color(index: int) -> str:
@@ -216,7 +220,7 @@ def pareto(candidates: Iterable[Any], *, ax: Axes | None = None) -> Axes:
             ax.scatter(x, y, s=size, marker=marker, color=shade, label=label, zorder=3)
     ax.axhline(STRONG, color="0.5", lw=1, ls="--")
     ax.set_yscale("symlog", linthresh=10.0)
-    ax.set_ylim(bottom=-1.5)
+    ax.set_ylim(-1.5, 2.0 * max(STRONG, *(c.loglik2 - best for c in rows)))
     ax.set_xlabel("complexity")
     ax.set_ylabel("2 log-likelihood behind the best")
     ax.legend(frameon=False)
@@ -224,7 +228,7 @@ def pareto(candidates: Iterable[Any], *, ax: Axes | None = None) -> Axes:
 
 
 def phase(
-    data: Trajectories | None = None,
+    data: Trajectories,
     equations: EquationSystem | None = None,
     *,
     states: Sequence[str] | None = None,
@@ -234,7 +238,7 @@ def phase(
     """Draw two states against each other, and the flow that equations of two states make there.
 
     Args:
-        data: measurements, drawn as points.
+        data: measurements, drawn as points; they say which part of the plane is shown.
         equations: if they have exactly two states, their flow is drawn; with more, solved curves are.
         states: which two; None for the first two.
         fitted: curves to draw: per run the times ``(n,)`` and states ``(n, states)``.
@@ -244,10 +248,8 @@ def phase(
         The axes.
 
     Raises:
-        OptionError: there is nothing to draw, or not two states.
+        OptionError: an unknown state, or not two of them.
     """
-    if data is None:
-        raise OptionError("give data: they say which part of the plane to draw")
     columns = _columns(data.names, data.names[:2] if states is None else states)
     if len(columns) != 2:
         raise OptionError(f"a phase picture needs two states; the data have {', '.join(data.names)}")
@@ -297,10 +299,10 @@ def weights(
     Complex weights are coloured by their real part.
 
     Args:
-        weight: a matrix ``(outputs, inputs)``, or a layer with ``effective_weight()``.
-        inputs: names of the columns.
+        weight: a matrix ``(outputs, columns)``, or a layer with ``effective_weight()``.
+        inputs: names of the columns, or of a layer's inputs.
         outputs: names of the rows.
-        title: above the picture.
+        title: above the picture; the kind of layer if empty.
         ax: where to draw; None makes a new figure.
 
     Returns:
@@ -311,16 +313,17 @@ def weights(
     """
     if hasattr(weight, "effective_weight"):
         title = title or type(weight).__name__
-        weight = weight.effective_weight()
-    if hasattr(weight, "detach"):
-        weight = weight.detach().cpu().numpy()
+        if getattr(weight, "lifted", False):  # its columns are log|x|, then x, then the constant
+            inputs = [f"in {k}" for k in range(weight.in_features)] if inputs is None else inputs
+            inputs = [*(f"log|{name}|" for name in inputs), *inputs, "1"]
+        weight = _layer_matrix(weight)
     matrix = np.asarray(weight)
     if matrix.ndim != 2:
         raise OptionError(f"weights must have shape (outputs, inputs), got {matrix.shape}")
     rows = [f"out {k}" for k in range(matrix.shape[0])] if outputs is None else list(outputs)
     columns = [f"in {k}" for k in range(matrix.shape[1])] if inputs is None else list(inputs)
     if matrix.shape != (len(rows), len(columns)):
-        raise OptionError(f"{len(rows)} outputs and {len(columns)} inputs do not fit weights {matrix.shape}")
+        raise OptionError(f"{len(rows)} outputs and {len(columns)} columns do not fit weights {matrix.shape}")
     ax = new_axes() if ax is None else ax
     real = np.real(matrix).astype(float)
     top = float(np.max(np.abs(real), initial=0.0)) or 1.0
@@ -334,3 +337,37 @@ def weights(
     ax.set_yticks(range(len(rows)), rows)
     ax.set_title(title)
     return ax
+
+
+def _layer_matrix(layer: Any) -> np.ndarray:
+    matrix = layer.effective_weight().detach().cpu().numpy()
+    imaginary = layer.effective_imaginary() if hasattr(layer, "effective_imaginary") else None
+    return matrix if imaginary is None else matrix + 1j * imaginary.detach().cpu().numpy()
+
+
+def field_weights(field: Any, *, axes: Sequence[Axes] | None = None) -> list[Axes]:
+    """Draw the weights of every arithmetic layer of a field, from states and inputs to slopes.
+
+    Args:
+        field: an `ArithmeticField`; layers without readable weights are passed over.
+        axes: where to draw, one per arithmetic layer; None makes a new figure.
+
+    Returns:
+        The axes, one per arithmetic layer.
+
+    Raises:
+        OptionError: no layer has readable weights, or there are too few axes.
+    """
+    readable = [k for k, layer in enumerate(field.layers) if hasattr(layer, "effective_weight")]
+    if not readable:
+        raise OptionError("no layer of this field has weights that can be read; arithmetic layers do")
+    if axes is None:
+        axes = list(np.atleast_1d(_pyplot().subplots(1, len(readable), layout="constrained")[1]))
+    if len(axes) != len(readable):
+        raise OptionError(f"the field has {len(readable)} readable layers, but {len(axes)} axes came")
+    last = len(field.layers) - 1
+    for ax, k in zip(axes, readable, strict=True):
+        inputs = (*field.states, *field.inputs) if k == 0 else None
+        outputs = [f"d {state}/dt" for state in field.states] if k == last else None
+        weights(field.layers[k], inputs=inputs, outputs=outputs, ax=ax)
+    return list(axes)

@@ -22,7 +22,7 @@ PACKAGE = "neural_arith"
 FLOORS = (
     ("errors",),
     ("layers", "data"),
-    ("integrate",),
+    ("integrate", "testing"),
     ("equations",),
     ("discovery", "ode"),
     ("regressor", "plotting", "systems"),

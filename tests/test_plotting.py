@@ -5,15 +5,15 @@ from __future__ import annotations
 import matplotlib as mpl
 import numpy as np
 import pytest
+from hand_made import PREY, Discovery, measurements
 from matplotlib.figure import Figure
 
 from neural_arith import plotting
 from neural_arith.data import Trajectories
 from neural_arith.equations import EquationSystem
 from neural_arith.errors import DataError, OptionError
-from neural_arith.layers import NAU
-
-from hand_made import PREY, Discovery, measurements
+from neural_arith.layers import NAU, LiftedNPU, RealNPU
+from neural_arith.ode.field import ArithmeticField
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def test_weights_show_every_live_value(ax):
     assert sorted(text.get_text() for text in ax.texts) == ["-0.5", "0.25", "1"]
     assert [label.get_text() for label in ax.get_xticklabels()] == ["x", "y"]
     assert ax.get_title() == "NAU"
-    with pytest.raises(OptionError, match="3 outputs and 2 inputs"):
+    with pytest.raises(OptionError, match="3 outputs and 2 columns"):
         plotting.weights(layer, outputs=["a", "b", "c"])
     with pytest.raises(OptionError, match="shape"):
         plotting.weights(np.ones(3))
@@ -148,6 +148,23 @@ def test_new_pictures_go_through_pyplot(data):
 
     try:
         ax = plotting.trajectories(data)
-        assert plt.fignum_exists(ax.figure.number)  # a notebook will show it
+        assert ax.figure in [plt.figure(number) for number in plt.get_fignums()]  # a notebook will show it
     finally:
         plt.close("all")
+
+
+def test_weights_of_power_units(ax):
+    layer = LiftedNPU.from_weights([[2.0, 0.0, 0.0, 0.5, 0.0]], [[0.0, 0.0, 0.0, 3.0, 0.0]])
+    plotting.weights(layer, inputs=["x", "y"], ax=ax)
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["log|x|", "log|y|", "x", "y", "1"]
+    assert [text.get_text() for text in ax.texts] == ["2", "0.5+3i"]
+
+
+def test_field_weights_name_both_ends():
+    field = ArithmeticField(RealNPU(2, 3), NAU(3, 2), states=("x", "y"))
+    axes = list(Figure().subplots(1, 2))
+    assert plotting.field_weights(field, axes=axes) == axes
+    assert [label.get_text() for label in axes[0].get_xticklabels()] == ["x", "y"]
+    assert [label.get_text() for label in axes[1].get_yticklabels()] == ["d x/dt", "d y/dt"]
+    with pytest.raises(OptionError, match="2 readable layers, but 1 axes"):
+        plotting.field_weights(field, axes=axes[:1])

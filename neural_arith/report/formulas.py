@@ -9,6 +9,7 @@ from typing import Any
 import sympy as sp
 
 from neural_arith.equations import EquationSystem
+from neural_arith.equations.order import Order
 from neural_arith.equations.writing import write
 
 _TIMES = "<mo>&InvisibleTimes;</mo>"  # would let names run together
@@ -25,8 +26,13 @@ def mathml(equations: EquationSystem) -> str:
     """
     from sympy.printing.mathml import MathMLPresentationPrinter
 
+    canonical = Order((*equations.states, *equations.inputs))
+
     class Printer(MathMLPresentationPrinter):
-        """Floats with four significant figures."""
+        """Floats with four significant figures, terms in the order of the text."""
+
+        def _as_ordered_terms(self, expr: sp.Expr, order: str | None = None) -> list[sp.Expr]:
+            return canonical.terms(expr)
 
         def _print_Float(self, expr: sp.Float) -> Any:
             short = f"{float(expr):.4g}"

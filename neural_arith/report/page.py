@@ -89,7 +89,7 @@ def _data_words(data: Trajectories, discovery: Any) -> str:
     kind = _NOISE_WORDS.get(str(noise.kind), str(noise.kind))
     share = str(noise.kind) != "additive"
     levels = ", ".join(
-        f"{name} {level:.2%}" if share else f"{name} {level:.3g}"
+        f"{name} {100 * level:.3g} %" if share else f"{name} {level:.3g}"
         for name, level in zip(data.names, map(float, noise.level), strict=True)
     )
     return f"<p>Noise, {html.escape(kind)}. Estimated level: {html.escape(levels)}.</p>"
@@ -107,9 +107,7 @@ def _uncertain(discovery: Any) -> str:
     ties = [c for c in discovery.candidates if c.near_tie and not c.selected]
     if ties:
         count = "One other structure explains" if len(ties) == 1 else f"{len(ties)} other structures explain"
-        parts.append(
-            f"<p>{count} the data almost as well; the table of candidates marks them as near-ties.</p>"
-        )
+        parts.append(f"<p>{count} the data almost as well: see near-tie in the table of candidates.</p>")
     else:
         parts.append("<p>No other structure that was judged explains the data almost as well.</p>")
     chosen = _chosen(discovery.candidates)

@@ -1,0 +1,293 @@
+"""The command line: what it prints where, what it writes, and one clear line for each kind of wrong input."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from neural_arith import systems
+from neural_arith.cli import main
+from neural_arith.data import Trajectories
+from neural_arith.equations import EquationSystem, load
+from neural_arith.report import whole_file
+
+GROWTH = "t,x\n" + "".join(f"{k / 4},{math.exp(-k / 4)}\n" for k in range(20))
+
+
+@pytest.fixture
+def run(capsys):
+    """Call the command line in process; give back exit code, standard output, standard error."""
+
+    def call(*argv: object) -> tuple[int, str, str]:
+        code = main([str(a) for a in argv])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
+
+
+@pytest.fixture
+def refuses(run):
+    """Check that a call ends with exit code 2 and exactly one line, which holds the given parts."""
+
+    def call(*argv: object, says: str | tuple[str, ...]) -> None:
+        code, out, err = run(*argv)
+        assert (code, out) == (2, "")
+        assert err.count("\n") == 1, err
+        assert err.startswith("neural-arith: error: ")
+        for part in (says,) if isinstance(says, str) else says:
+            assert part in err
+
+    return call
+
+
+@pytest.fixture
+def oscillator(tmp_path) -> Path:
+    path = tmp_path / "equations.json"
+    EquationSystem({"x": "v", "v": "-4.0*x"}).save(path)
+    return path
+
+
+def _table(text: str) -> tuple[list[str], np.ndarray]:
+    head, *rows = list(csv.reader(text.splitlines()))
+    return head, np.array(rows, dtype=float)
+
+
+# --- discover: what is wrong with the file or the options -------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "says"),
+    [
+        (GROWTH.replace(",1.0\n", ",abc\n"), (), ("line 2", "'x'", "abc")),
+        (GROWTH, ("--states", "y"), ("'y'", "'x'")),
+        (GROWTH, ("--time", "tt"), ("'tt'", "did you mean 't'")),
+        (GROWTH, ("--group", "dish"), "'dish'"),
+        ("", (), "empty"),
+        ("t,x\n", (), ""),
+        ("t,x\n0,1\n1,2\n2,3\n", (), "at least 4"),
+        ("t,x\n0,1\n1,2\n1,3\n2,4\n", (), ("duplicate time 1", "index 2")),
+        ("t,x\n0,1\n2,2\n1,3\n3,4\n", (), ("must increase", "index 2")),
+        ("t,x\n0,1\n1,inf\n2,3\n3,4\n", (), ("infinite", "'x'")),
+        ("t,x\n0,\n1,\n2,\n3,\n", (), ("'x'", "no value")),
+        ("t,x\n0,5\n1,5\n2,5\n3,5\n", (), "constant"),
+        ("t,x,x\n0,1,2\n1,2,3\n2,3,5\n3,4,6\n", (), "two columns"),
+        ("t,x\n0,1\n1,2,9\n2,3\n3,4\n", (), "line 3"),
+    ],
+    ids=lambda value: None if not isinstance(value, str) else repr(value[:24]),
+)
+def test_discover_refuses_wrong_data(tmp_path, refuses, text, options, says):
+    path = tmp_path / "data.csv"
+    path.write_text(text)
+    out = tmp_path / "out"
+    refuses("discover", path, *options, "--out", out, says=says)
+    assert not out.exists()
+
+
+def test_discover_refuses_files_that_are_no_text(tmp_path, refuses):
+    path = tmp_path / "data.csv"
+    path.write_bytes(b"t,x\n0,\xff\xfe\n")
+    refuses("discover", path, says=str(path))
+    refuses("discover", tmp_path, says=str(tmp_path))
+    refuses("discover", tmp_path / "none.csv", says="none.csv")
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        ((), "COMMAND"),
+        (("discuver", "x"), "discover"),
+        (("discover",), "data"),
+        (("discover", "x.csv", "--noise", "pink"), ("additive", "proportional", "log")),
+        (("discover", "x.csv", "--seed", "-1"), "from 0 up"),
+        (("discover", "x.csv", "--time-budget", "0"), "above zero"),
+        (("discover", "x.csv", "--time-budget", "soon"), "'soon'"),
+        (("discover", "x.csv", "--states", "a,,b"), "separated by commas"),
+        (("discover", "x.csv", "--colour", "red"), "--colour"),
+        (("simulate", "x.json", "--x0", "1", "--until", "nan"), "finite"),
+        (("simulate", "x.json", "--x0", "1", "--until", "1", "--points", "1"), "from 2 up"),
+        (("simulate", "x.json", "--x0", "1"), "--until"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else value,
+)
+def test_wrong_options_are_one_line(refuses, argv, says):
+    refuses(*argv, says=says)
+
+
+def test_discover_refuses_a_folder_that_cannot_be(tmp_path, refuses):
+    data = tmp_path / "data.csv"
+    data.write_text(GROWTH)
+    refuses("discover", data, "--out", data, says=("--out", "choose another"))
+
+
+# --- discover: what comes out -----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def decay(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("decay") / "data.csv"
+    path.write_text(GROWTH)
+    return path
+
+
+def test_discover_prints_and_writes_everything(tmp_path, run, decay):
+    out = tmp_path / "deep" / "out"
+    code, text, err = run("discover", decay, "--time", "t", "--out", out, "--quiet")
+    assert (code, err) == (0, "")
+    equations = load(out / "equations.json")
+    assert equations.same_as(EquationSystem({"x": "-1.0*x"}))
+    assert text.startswith(f"{equations}\n")
+    assert "noise: " in text
+    names = sorted(path.name for path in out.iterdir())
+    assert names == ["equations.json", "pareto.png", "report.html", "residuals.png", "trajectories.png"]
+    assert all(f"wrote {out / name}" in text for name in names)
+    assert "<h1>Equations of x</h1>" in (out / "report.html").read_text(encoding="utf-8")
+
+
+def test_discover_shows_progress_on_standard_error_only(run, decay):
+    _, quiet, _ = run("discover", decay, "--quiet")
+    code, loud, _ = run("discover", decay)
+    assert (code, loud) == (0, quiet)
+
+
+# --- simulate ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("x0", ["x=1,v=0", " v=0 , x=1", "1,0"])
+def test_simulate_meets_the_exact_solution(run, oscillator, x0):
+    code, out, err = run("simulate", oscillator, "--x0", x0, "--from", 1, "--until", 3, "--points", 21)
+    assert (code, err) == (0, "")
+    head, rows = _table(out)
+    assert head == ["t", "x", "v"]
+    t = np.linspace(1, 3, 21)
+    np.testing.assert_allclose(rows[:, 0], t, rtol=1e-15)
+    np.testing.assert_allclose(rows[:, 1], np.cos(2 * (t - 1)), atol=1e-6)
+
+
+def test_simulate_writes_a_file_that_can_be_discovered(tmp_path, run, oscillator):
+    out = tmp_path / "future.csv"
+    code, text, err = run("simulate", oscillator, "--x0", "1,0", "--until", 2, "--out", out)
+    assert (code, text, err) == (0, "", f"wrote {out}\n")
+    data = Trajectories.from_csv(out)
+    assert (data.names, data.n_points, data.span) == (("x", "v"), 200, (0.0, 2.0))
+
+
+@pytest.mark.parametrize(
+    ("x0", "says"),
+    [
+        ("1", "expected 2 values, as in x=1,v=1"),
+        ("x=1", "no value for v"),
+        ("x=1,w=2", "'w' is not a state; the states are x, v"),
+        ("x=1,x=2", "'x' is given twice"),
+        ("x=1,2", "all values or none"),
+        ("x=one,v=0", "'one'"),
+        ("inf,0", "finite"),
+        ("1,,2", "separated by commas"),
+    ],
+)
+def test_simulate_refuses_wrong_starts(refuses, oscillator, x0, says):
+    refuses("simulate", oscillator, "--x0", x0, "--until", 1, says=("--x0", says))
+
+
+def test_simulate_refuses_what_it_cannot_do(tmp_path, refuses, oscillator):
+    refuses("simulate", oscillator, "--x0", "1,0", "--until", -1, says="must be later than --from 0")
+    refuses("simulate", tmp_path / "no.json", "--x0", "1", "--until", 1, says="no.json")
+    broken = tmp_path / "broken.json"
+    broken.write_text("{")
+    refuses("simulate", broken, "--x0", "1", "--until", 1, says="broken.json")
+    content = json.loads(oscillator.read_text())
+    broken.write_text(json.dumps(content | {"equations": {"x": "__import__('os')", "v": "x"}}))
+    refuses("simulate", broken, "--x0", "1,1", "--until", 1, says="broken.json")
+    EquationSystem({"x": "u"}, inputs=("u",)).save(broken)
+    refuses("simulate", broken, "--x0", "1", "--until", 1, says="has inputs u")
+    EquationSystem({"x": "x**2"}).save(broken)
+    refuses("simulate", broken, "--x0", "1", "--until", 2, says="integration stopped at t = ")
+    nowhere = tmp_path / "none" / "out.csv"
+    refuses("simulate", oscillator, "--x0", "1,0", "--until", 1, "--out", nowhere, says="cannot write")
+
+
+def test_time_column_gives_way_to_a_state_of_its_name(tmp_path, run):
+    EquationSystem({"t": "1.5"}).save(tmp_path / "e.json")
+    _, out, _ = run("simulate", tmp_path / "e.json", "--x0", "t=0", "--until", 2, "--points", 2)
+    assert out.splitlines() == ["time,t", "0,0", "2,3"] or _table(out)[1][1, 1] == pytest.approx(3)
+
+
+# --- systems ----------------------------------------------------------------------------------------
+
+
+def test_systems_lists_everything_or_one_suite(run):
+    code, out, _ = run("systems")
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()] == list(systems.names())
+    _, out, _ = run("systems", "--suite", "real")
+    assert [line.split()[0] for line in out.splitlines()] == list(systems.names("real"))
+
+
+def test_systems_shows_one(run):
+    _, out, _ = run("systems", "fractional_sir")
+    system = systems.get("fractional_sir")
+    assert str(system.equations) in out
+    assert system.source in out
+    _, out, _ = run("systems", "lynx_hare")
+    assert "measured: hare, lynx" in out
+
+
+@pytest.mark.parametrize("name", ["fractional_sir", "lynx_hare"])
+def test_systems_samples_to_a_file(tmp_path, run, name):
+    out = tmp_path / "sample.csv"
+    code, _, err = run("systems", name, "--sample", out)
+    assert (code, err) == (0, f"wrote {out}\n")
+    system = systems.get(name)
+    truth = system.data() if system.file else system.sample()
+    data = Trajectories.from_csv(out)
+    assert (data.names, data.time_name) == (truth.names, truth.time_name)
+    np.testing.assert_array_equal(data[0].x, truth[0].x)
+
+
+def test_systems_refuses(refuses, tmp_path):
+    refuses("systems", "fractional_sri", says="did you mean fractional_sir")
+    refuses("systems", "--suite", "chaos", says="odebench, powerlaw, real")
+    refuses("systems", "lynx_hare", "--suite", "odebench", says="belongs to suite real")
+    refuses("systems", "--sample", tmp_path / "x.csv", says="NAME")
+
+
+# --- the process ------------------------------------------------------------------------------------
+
+
+def test_help_and_version(capsys):
+    for argv, word in (
+        (["--help"], "simulate"),
+        (["discover", "--help"], "--time-budget"),
+        (["--version"], "0."),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            main(argv)
+        assert stop.value.code == 0
+        assert word in capsys.readouterr().out
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; from neural_arith.cli import main; sys.exit(main(['systems']))",
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.close()
+    _, err = process.communicate()
+    assert (process.returncode, err) == (0, b"")
+
+
+def test_tables_are_written_whole(tmp_path):
+    with pytest.raises(KeyboardInterrupt), whole_file(tmp_path / "t.csv") as place:  # noqa: PT012
+        place.write_text("half")
+        raise KeyboardInterrupt
+    assert not list(tmp_path.iterdir())
