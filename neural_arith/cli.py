@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 DONE, WRONG_INPUT, INTERRUPTED = 0, 2, 130
 
+_TIES = 3  # more near-ties than this are for the report
+
 
 class _Parser(argparse.ArgumentParser):
     """argparse whose complaints are one line."""
@@ -252,12 +254,11 @@ def _findings(data: Trajectories, discovery: Any) -> list[str]:
     levels = ", ".join(f"{n} {scale * v:.3g}{unit}" for n, v in zip(data.names, noise.level, strict=True))
     lines = ["", f"noise: {noise.kind}, {levels}"]
     ties = [c for c in discovery.candidates if c.near_tie and not c.selected]
-    for tie in ties:
-        lines += [
-            "",
-            "explains the data almost as well:",
-            *(f"  {line}" for line in str(tie.equations).split("\n")),
-        ]
+    for tie in ties[:_TIES]:
+        lines += ["", "explains the data about as well:"]
+        lines += [f"  {line}" for line in str(tie.equations).split("\n")]
+    if len(ties) > _TIES:
+        lines += ["", f"... and {len(ties) - _TIES} more, see the report"]
     if discovery.messages:
         lines += ["", *(f"note: {message}" for message in discovery.messages)]
     return lines

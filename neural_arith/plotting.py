@@ -151,6 +151,7 @@ def residuals(
     data: Trajectories,
     residuals: Sequence[np.ndarray],
     *,
+    relative: bool = False,
     states: str | Iterable[str] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
@@ -158,7 +159,8 @@ def residuals(
 
     Args:
         data: the measurements.
-        residuals: per run an array shaped like its states, ``(time, states)``; NaN where there is none.
+        residuals: per run measurements minus solution, shaped like its states, ``(time, states)``.
+        relative: draw shares of the solution instead, for noise that grows with the value.
         states: which states to draw; None for all.
         ax: where to draw; None makes a new figure.
 
@@ -178,10 +180,16 @@ def residuals(
     ax.axhline(0.0, color="0.5", lw=1)
     for column in columns:
         for number, run in enumerate(data):
-            rest = Run(run.t, residuals[number])
-            _draw_run(ax, rest, column, data.names[column] if number == 0 else None, "o-")
+            rest = np.array(residuals[number], dtype=float)
+            if relative:
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    rest /= np.abs(run.x - rest)
+                rest[~np.isfinite(rest)] = np.nan  # a solution at zero has no shares
+            label = data.names[column] if number == 0 else None
+            _draw_run(ax, Run(run.t, rest), column, label, "o-")
     ax.set_xlabel(data.time_name)
-    ax.set_ylabel("residual" if len(columns) > 1 else f"residual of {data.names[columns[0]]}")
+    kind = "relative residual" if relative else "residual"
+    ax.set_ylabel(kind if len(columns) > 1 else f"{kind}\nof {data.names[columns[0]]}")
     if len(columns) > 1:
         ax.legend(frameon=False)
     return ax

@@ -97,6 +97,9 @@ def test_residuals(ax, data):
     rest = Discovery(data).residuals
     assert plotting.residuals(data, rest, states="lynx", ax=ax) is ax
     np.testing.assert_array_equal(_lines(ax, "o")[1][1], rest[1][:, 1])
+    plotting.residuals(data, rest, states="hare", relative=True, ax=ax)
+    solution = PREY.simulate(data[0].x[0], data[0].t)[:, 0]
+    np.testing.assert_allclose(_lines(ax, "o")[2][1], data[0].x[:, 0] / solution - 1.0, atol=1e-12)
     with pytest.raises(OptionError, match="shaped like the runs"):
         plotting.residuals(data, rest[:1])
 

@@ -95,37 +95,32 @@ def _data_words(data: Trajectories, discovery: Any) -> str:
     return f"<p>Noise, {html.escape(kind)}. Estimated level: {html.escape(levels)}.</p>"
 
 
-def _chosen(candidates: Iterable[Any]) -> Any | None:
-    return next((c for c in candidates if c.selected), None)
-
-
 def _uncertain(discovery: Any) -> str:
     parts = []
     if discovery.messages:
-        items = "".join(f"<li>{html.escape(str(m))}</li>" for m in discovery.messages)
+        items = "".join(f"<li>{html.escape(message)}</li>" for message in discovery.messages)
         parts.append(f'<ul class="messages">{items}</ul>')
-    ties = [c for c in discovery.candidates if c.near_tie and not c.selected]
-    if ties:
-        count = "One other structure explains" if len(ties) == 1 else f"{len(ties)} other structures explain"
-        parts.append(f"<p>{count} the data almost as well: see near-tie in the table of candidates.</p>")
-    else:
-        parts.append("<p>No other structure that was judged explains the data almost as well.</p>")
-    chosen = _chosen(discovery.candidates)
+    elif discovery.status == "done":
+        parts.append("<p>Nothing to warn of: no other structure explains the data almost as well.</p>")
+    chosen = next((c for c in discovery.candidates if c.selected), None)
     if chosen is not None and len(chosen.constants):
         parts.append(_constant_table(chosen))
     return "\n".join(parts)
 
 
 def _constant_table(candidate: Any) -> str:
-    where = places(candidate.equations)
-    errors = tuple(candidate.standard_errors) or (math.nan,) * len(candidate.constants)
     rows = []
-    for number, (value, error) in enumerate(zip(candidate.constants, errors, strict=True)):
-        equation, term = where[number] if number < len(where) else ("", "")
-        known = error is not None and math.isfinite(error)
-        share = f"{abs(error / value):.1%}" if known and value else "unknown"
-        cells = (equation, term, f"{value:.6g}", f"{error:.2g}" if known else "unknown", share)
-        rows.append((cells, ""))
+    where = places(candidate.equations)
+    for (equation, term), value, error in zip(
+        where, candidate.constants, candidate.standard_errors, strict=True
+    ):
+        if math.isnan(error):
+            doubt = ("not fixed by the data", "")
+        elif error == 0.0:
+            doubt = ("taken as exact", "")
+        else:
+            doubt = (f"{error:.2g}", f"{100 * abs(error / value):.2g} %" if value else "")
+        rows.append(((equation, term, f"{value:.6g}", *doubt), ""))
     head = ("equation", "term", "constant", "standard error", "relative")
     return _table(
         "Constants of the chosen equations and how well the data fix them.", head, rows, numbers=(2, 3, 4)

@@ -35,12 +35,13 @@ def draw_pictures(data: Trajectories, discovery: Any) -> dict[str, Figure]:
     """
     names = data.names[:_PANELS]
     fitted = discovery.fitted
+    relative = discovery.noise.kind != "additive"
 
     def fit(ax: Axes, name: str) -> None:
         plotting.trajectories(data, fitted=fitted, states=name, ax=ax)
 
     def rest(ax: Axes, name: str) -> None:
-        plotting.residuals(data, discovery.residuals, states=name, ax=ax)
+        plotting.residuals(data, discovery.residuals, relative=relative, states=name, ax=ax)
 
     pictures = {"trajectories": _stack(names, fit, 2.3)}
     if data.n_states == 2:
