@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import sympy as sp
 import torch
@@ -12,6 +12,9 @@ from torch import Tensor, nn
 from neural_arith.layers import functional
 from neural_arith.layers.base import Layer, as_matrix, fill, glorot_bound, redraw
 from neural_arith.layers.symbolic import weighted_sum
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 __all__ = ["NAC", "NAU", "distance_to_signs", "nau_bound"]
 
@@ -65,7 +68,7 @@ class NAU(Layer):
         self.reset_parameters(generator)
 
     @classmethod
-    def from_weights(cls, weight: Tensor | Sequence[Sequence[float]], *, sparse: bool = True) -> Self:
+    def from_weights(cls, weight: Tensor | ArrayLike, *, sparse: bool = True) -> Self:
         """A layer that holds exactly ``weight``, ``(O, I)``.
 
         Args:

@@ -6,13 +6,16 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING
 
 import sympy as sp
 import torch
 from torch import Tensor, nn
 
 from neural_arith.errors import DataError, OptionError
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 __all__ = ["Layer", "as_matrix", "as_numbers", "draw_uniform", "fill", "glorot_bound", "redraw"]
 
@@ -146,13 +149,13 @@ def draw_uniform(
     return (low + (high - low) * draws).to(device)
 
 
-def as_numbers(values: Tensor | Sequence[Any]) -> Tensor:
-    """A tensor (its type kept) or nested numbers (float64), without gradient."""
+def as_numbers(values: Tensor | ArrayLike) -> Tensor:
+    """A tensor (its type kept), or an array or nested numbers (float64), without gradient."""
     return values.detach() if isinstance(values, Tensor) else torch.tensor(values, dtype=torch.float64)
 
 
-def as_matrix(name: str, values: Tensor | Sequence[Sequence[float]]) -> Tensor:
-    """A matrix from a tensor (its type kept) or nested numbers (float64).
+def as_matrix(name: str, values: Tensor | ArrayLike) -> Tensor:
+    """A matrix from a tensor (its type kept), or an array or nested numbers (float64).
 
     Raises:
         DataError: it is not a matrix.

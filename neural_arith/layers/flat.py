@@ -15,7 +15,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -25,6 +25,9 @@ from neural_arith.layers import functional
 from neural_arith.layers.additive import NAU, nau_bound
 from neural_arith.layers.base import Layer, as_numbers, draw_uniform, glorot_bound
 from neural_arith.layers.power import NPU, RealNPU
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 __all__ = ["FastChain", "FastLayer", "FastNAU", "FastNPU", "FastRealNPU"]
 
@@ -70,14 +73,14 @@ class FastLayer(ABC):
         """New parameters ``(*population, num_params)``, drawn as the module draws its own."""
 
     @abstractmethod
-    def from_julia(self, p: Tensor | Sequence[Any]) -> Tensor:
-        """Our layout from a vector of the Julia ancestor, ``(*pop, num_params)``; lists become float64."""
+    def from_julia(self, p: Tensor | ArrayLike) -> Tensor:
+        """Our layout from a vector of the Julia ancestor, ``(*pop, num_params)``, or an array (to float64)."""
 
     @abstractmethod
     def to_layer(self, p: Tensor) -> torch.nn.Module:
         """The module with the weights of one vector ``(num_params,)``."""
 
-    def _vectors(self, p: Tensor | Sequence[Any]) -> Tensor:
+    def _vectors(self, p: Tensor | ArrayLike) -> Tensor:
         vectors = p if isinstance(p, Tensor) else as_numbers(p)
         if not vectors.dim() or vectors.shape[-1] != self.num_params:
             raise DataError(
@@ -105,11 +108,12 @@ class _Unit(FastLayer):
         self.num_params = self.matrices * in_features * out_features + (in_features if self.gated else 0)
 
     def split(self, p: Tensor) -> tuple[Tensor, ...]:
-        """Views of ``p``: matrices ``(*pop, O, I)`` and, for a gated unit, gates ``(*pop, I)``."""
+        """The matrices ``(*pop, O, I)`` in ``p`` and, for a gated unit, the gates ``(*pop, I)``."""
         vectors = self._vectors(p)
         size = self.in_features * self.out_features
         shape = (*vectors.shape[:-1], self.out_features, self.in_features)
-        parts = [vectors[..., k * size : (k + 1) * size].reshape(shape) for k in range(self.matrices)]
+        # A copy starts at an aligned address; matrix kernels may round otherwise at others.
+        parts = [vectors[..., k * size : (k + 1) * size].clone().reshape(shape) for k in range(self.matrices)]
         return (*parts, vectors[..., self.matrices * size :]) if self.gated else tuple(parts)
 
     def flatten(self, layer: Layer) -> Tensor:
@@ -119,7 +123,7 @@ class _Unit(FastLayer):
             raise DataError(f"{self!r} cannot hold the weights of {layer!r}")
         return torch.cat([part.flatten() for part in parts])
 
-    def from_julia(self, p: Tensor | Sequence[Any]) -> Tensor:
+    def from_julia(self, p: Tensor | ArrayLike) -> Tensor:
         """Reorder ``[vec(Re); vec(Im); g]``, matrices stored column by column, to row by row."""
         vectors = self._vectors(p)
         size = self.in_features * self.out_features
@@ -321,7 +325,7 @@ class FastChain(FastLayer):
         ]
         return torch.cat(parts, -1)
 
-    def from_julia(self, p: Tensor | Sequence[Any]) -> Tensor:
+    def from_julia(self, p: Tensor | ArrayLike) -> Tensor:
         """Reorder each layer's part."""
         parts = self.split(self._vectors(p))
         return torch.cat([layer.from_julia(part) for layer, part in zip(self.layers, parts, strict=True)], -1)

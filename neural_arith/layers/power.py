@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import sympy as sp
 import torch
@@ -20,9 +20,10 @@ from neural_arith.layers import functional
 from neural_arith.layers.base import Layer, as_matrix, as_numbers, draw_uniform, fill, glorot_bound, redraw
 from neural_arith.layers.symbolic import power_product, weighted_sum
 
-__all__ = ["NPU", "LiftedNPU", "NaiveNPU", "PowerLayer", "RealNPU", "RealNaiveNPU"]
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
-Matrix = Tensor | Sequence[Sequence[float]]
+__all__ = ["NPU", "LiftedNPU", "NaiveNPU", "PowerLayer", "RealNPU", "RealNaiveNPU"]
 
 
 class PowerLayer(Layer):
@@ -93,9 +94,9 @@ class PowerLayer(Layer):
     @classmethod
     def from_weights(
         cls,
-        wr: Matrix,
-        wi: Matrix | None = None,
-        gate: Tensor | Sequence[float] | None = None,
+        wr: Tensor | ArrayLike,
+        wi: Tensor | ArrayLike | None = None,
+        gate: Tensor | ArrayLike | None = None,
         *,
         sparse: bool = True,
         negative: str = "real",
@@ -312,11 +313,11 @@ class LiftedNPU(PowerLayer):
     @classmethod
     def from_parts(
         cls,
-        power: Matrix,
-        rate: Matrix | None = None,
-        frequency: Matrix | None = None,
-        phase: Tensor | Sequence[float] | None = None,
-        log_amplitude: Tensor | Sequence[float] | None = None,
+        power: Tensor | ArrayLike,
+        rate: Tensor | ArrayLike | None = None,
+        frequency: Tensor | ArrayLike | None = None,
+        phase: Tensor | ArrayLike | None = None,
+        log_amplitude: Tensor | ArrayLike | None = None,
         *,
         sparse: bool = True,
         negative: str = "real",
@@ -341,7 +342,7 @@ class LiftedNPU(PowerLayer):
         """
         powers = as_matrix("power", power)
 
-        def part(name: str, values: Matrix | Tensor | Sequence[float] | None, like: Tensor) -> Tensor:
+        def part(name: str, values: Tensor | ArrayLike | None, like: Tensor) -> Tensor:
             found = torch.zeros_like(like) if values is None else as_numbers(values).to(like)
             if found.shape != like.shape:
                 raise DataError(f"{name} must have shape {tuple(like.shape)}, got {tuple(found.shape)}")
