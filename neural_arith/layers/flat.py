@@ -74,7 +74,7 @@ class FastLayer(ABC):
 
     @abstractmethod
     def from_julia(self, p: Tensor | ArrayLike) -> Tensor:
-        """Our layout from a vector of the Julia ancestor, ``(*pop, num_params)``, or an array (to float64)."""
+        """Our layout from the Julia ancestor's, ``(*pop, num_params)``; what is no tensor becomes float64."""
 
     @abstractmethod
     def to_layer(self, p: Tensor) -> torch.nn.Module:

@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from neural_arith.layers import INALU, NALU, NAU, NMU, RealNaiveNPU, RealNPU, functional
 from neural_arith.layers.symbolic import number, power_product
 
-settings.register_profile("layers", deadline=None, max_examples=50)
-settings.load_profile("layers")
+examples = settings(deadline=None, max_examples=50)
 
 exponents = st.floats(-3, 3, allow_subnormal=False)
 whole = st.integers(-3, 3).map(float)
@@ -28,6 +27,7 @@ def close(a, b, tolerance=1e-12):
     torch.testing.assert_close(a, b, rtol=tolerance, atol=tolerance)
 
 
+@examples
 @given(matrix(exponents), matrix(bases, 4), st.floats(0.1, 10))
 def test_scaling_law(w, x, c):
     """f(c x) = c^(sum of exponents) f(x) for c > 0."""
@@ -36,17 +36,20 @@ def test_scaling_law(w, x, c):
     torch.testing.assert_close(layer(c * x), factor * layer(x), rtol=1e-10, atol=1e-10 * factor.max().item())
 
 
+@examples
 @given(matrix(whole), matrix(bases, 4), st.permutations(range(3)))
 def test_permuting_inputs_permutes_columns(w, x, order):
     close(RealNaiveNPU.from_weights(w[:, order])(x[:, order]), RealNaiveNPU.from_weights(w)(x))
 
 
+@examples
 @given(matrix(exponents), matrix(exponents), matrix(bases, 4).map(abs))
 def test_products_add_exponents(v, w, x):
     product = RealNaiveNPU.from_weights(v)(x) * RealNaiveNPU.from_weights(w)(x)
     close(RealNaiveNPU.from_weights(v + w)(x), product, 1e-10)
 
 
+@examples
 @given(matrix(whole), matrix(bases | st.just(0.0), 4))
 def test_integer_powers_equal_repeated_multiplication(w, x):
     w = w.abs()
@@ -54,6 +57,7 @@ def test_integer_powers_equal_repeated_multiplication(w, x):
     close(RealNaiveNPU.from_weights(w)(x), expected, 1e-11)
 
 
+@examples
 @given(matrix(exponents), matrix(bases | st.just(0.0), 4), matrix(bases | st.just(0.0), 4), st.integers(0, 2))
 def test_a_masked_input_has_exactly_no_influence(w, x, y, column):
     layer = RealNPU.from_weights(w)
@@ -62,18 +66,21 @@ def test_a_masked_input_has_exactly_no_influence(w, x, y, column):
     assert torch.equal(layer(x).nan_to_num(), layer(y).nan_to_num())
 
 
+@examples
 @given(matrix(st.floats(-2, 2)), matrix(bases, 4), matrix(bases, 4), st.floats(-3, 3))
 def test_addition_unit_is_linear(w, x, y, c):
     layer = NAU.from_weights(w)
     close(layer(c * x + y), c * layer(x) + layer(y), 1e-11)
 
 
+@examples
 @given(matrix(st.booleans().map(float)), matrix(bases | st.just(0.0), 4))
 def test_multiplication_unit_selects(w, x):
     expected = torch.stack([x[:, row == 1].prod(1) for row in w], -1)
     close(NMU.from_weights(w)(x), expected)
 
 
+@examples
 @given(st.lists(exponents | whole, min_size=2, max_size=2), st.lists(bases, min_size=2, max_size=2))
 def test_formula_for_known_signs_equals_the_general_one(w, x):
     x = [abs(v) for v in x]
@@ -86,11 +93,13 @@ def test_formula_for_known_signs_equals_the_general_one(w, x):
     assert values[0] == pytest.approx(values[1], rel=1e-12)
 
 
+@examples
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_numbers_keep_all_their_digits(value):
     assert float(number(value)) == value
 
 
+@examples
 @given(st.integers(0, 2**31))
 def test_sign_of_each_output_is_its_own(seed):
     """The published code mixes the signs of several outputs up; ours, saturated, are exact products."""
