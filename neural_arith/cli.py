@@ -253,7 +253,7 @@ def _findings(data: Trajectories, discovery: Any) -> list[str]:
     scale, unit = (1.0, "") if str(noise.kind) == "additive" else (100.0, " %")
     levels = ", ".join(f"{n} {scale * v:.3g}{unit}" for n, v in zip(data.names, noise.level, strict=True))
     lines = ["", f"noise: {noise.kind}, {levels}"]
-    ties = [c for c in discovery.candidates if c.near_tie and not c.selected]
+    ties = sorted((c for c in discovery.candidates if c.near_tie), key=lambda c: c.score)
     for tie in ties[:_TIES]:
         lines += ["", "explains the data about as well:"]
         lines += [f"  {line}" for line in str(tie.equations).split("\n")]

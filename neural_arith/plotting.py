@@ -196,26 +196,26 @@ def residuals(
 
 
 def pareto(candidates: Iterable[Any], *, ax: Axes | None = None) -> Axes:
-    """Draw how much better a more complex structure explains the data.
+    """Draw what a more complex structure gains: the score (misfit plus description length) behind the best.
 
-    The dashed line lies 6 units above the best: below it the evidence against a structure is not strong.
+    The dashed line lies 6 units above the choice: below it the evidence against a structure is not strong.
 
     Args:
-        candidates: objects with ``complexity``, ``loglik2`` (minus twice the log-likelihood), ``selected``
-            and ``near_tie``, such as a discovery's ``candidates``.
+        candidates: objects with ``complexity``, ``score``, ``selected`` and ``near_tie``, such as the
+            ``candidates`` of a discovery.
         ax: where to draw; None makes a new figure.
 
     Returns:
         The axes.
 
     Raises:
-        OptionError: there is no candidate with a finite likelihood.
+        OptionError: there is no candidate with a finite score.
     """
-    rows = [c for c in candidates if np.isfinite(c.loglik2)]
+    rows = [c for c in candidates if np.isfinite(c.score)]
     if not rows:
-        raise OptionError("there is no candidate with a finite likelihood to draw")
+        raise OptionError("there is no candidate with a finite score to draw")
     ax = new_axes() if ax is None else ax
-    best = min(c.loglik2 for c in rows)
+    best = min(c.score for c in rows)
     kinds = (
         ("other", "o", "0.55", [c for c in rows if not (c.selected or c.near_tie)]),
         ("near-tie", "D", color(4), [c for c in rows if c.near_tie and not c.selected]),
@@ -223,14 +223,15 @@ def pareto(candidates: Iterable[Any], *, ax: Axes | None = None) -> Axes:
     )
     for label, marker, shade, group in kinds:
         if group:
-            x, y = [c.complexity for c in group], [c.loglik2 - best for c in group]
+            x, y = [c.complexity for c in group], [c.score - best for c in group]
             size = 150 if marker == "*" else 36
             ax.scatter(x, y, s=size, marker=marker, color=shade, label=label, zorder=3)
-    ax.axhline(STRONG, color="0.5", lw=1, ls="--")
+    for chosen in kinds[2][3]:
+        ax.axhline(chosen.score - best + STRONG, color="0.5", lw=1, ls="--")
     ax.set_yscale("symlog", linthresh=10.0)
-    ax.set_ylim(-1.5, 2.0 * max(STRONG, *(c.loglik2 - best for c in rows)))
+    ax.set_ylim(-1.5, 2.0 * max(2.0 * STRONG, *(c.score - best for c in rows)))
     ax.set_xlabel("complexity")
-    ax.set_ylabel("2 log-likelihood behind the best")
+    ax.set_ylabel("score behind the best")
     ax.legend(frameon=False)
     return ax
 

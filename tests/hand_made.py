@@ -43,16 +43,15 @@ class Discovery:
     equations: EquationSystem = PREY
     status: str = "done"
     options: dict = field(default_factory=lambda: {"random_state": 7, "noise": "auto"})
-    messages: list[str] = field(default_factory=lambda: ["21 points <&> two structures tie"])
-
-    @property
-    def candidates(self) -> list[Candidate]:
-        return [
+    candidates: list[Candidate] = field(
+        default_factory=lambda: [
             Candidate(LINEAR, 12, 140.0, 150.0),
             Candidate(PREY, 18, 4.0, 30.0, selected=True),
             Candidate(CUBIC, 21, 1.0, 33.0, near_tie=True),
             Candidate(CUBIC, 40, float("inf"), float("inf")),
         ]
+    )
+    messages: list[str] = field(default_factory=lambda: ["21 points <&> two structures tie"])
 
     @property
     def noise(self) -> SimpleNamespace:

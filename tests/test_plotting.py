@@ -107,8 +107,8 @@ def test_residuals(ax, data):
 def test_pareto_counts_from_the_best_and_names_the_choice(ax, data):
     plotting.pareto(Discovery(data).candidates, ax=ax)
     drawn = {c.get_label(): np.asarray(c.get_offsets()).tolist() for c in ax.collections}
-    assert drawn == {"other": [[12.0, 139.0]], "near-tie": [[21.0, 0.0]], "chosen": [[18.0, 3.0]]}
-    with pytest.raises(OptionError, match="finite likelihood"):
+    assert drawn == {"other": [[12.0, 120.0]], "near-tie": [[21.0, 3.0]], "chosen": [[18.0, 0.0]]}
+    with pytest.raises(OptionError, match="finite score"):
         plotting.pareto([])
 
 

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 
 import matplotlib as mpl
 import pytest
-from hand_made import PREY, Discovery, measurements
+from hand_made import PREY, Candidate, Discovery, measurements
 
 from neural_arith.equations import EquationSystem
 from neural_arith.errors import DataError
@@ -80,6 +80,18 @@ def test_page_tells_the_whole_story(page):
     ):
         assert part in words, part
     assert sum(tag == "svg" for tag, _ in parsed.tags) == 4
+
+
+def test_long_tables_are_folded(tmp_path):
+    data = measurements()
+    discovery = Discovery(data)
+    many = [Candidate(PREY, 20 + k, 50.0 + k, 90.0 + k) for k in range(30)]
+    discovery.candidates = [*discovery.candidates, *many]
+    write_report(tmp_path / "r.html", data, discovery)
+    text = (tmp_path / "r.html").read_text(encoding="utf-8")
+    Page(text)
+    assert "<summary>24 more structures</summary>" in text
+    assert text.index('class="chosen"') < text.index("<summary>")
 
 
 def test_page_is_accessible(page):

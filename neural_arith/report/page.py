@@ -19,14 +19,14 @@ from neural_arith.report.files import whole_file
 from neural_arith.report.formulas import mathml, places
 from neural_arith.report.pictures import draw_pictures, inline_svg
 
-_ROWS = 40  # of the table of candidates
+_ROWS = 10  # of the table of candidates that are shown at once
 _PACKAGES = ("neural-arith", "torch", "numpy", "scipy", "sympy", "numba")
 
 _CAPTIONS = {
     "trajectories": "Measurements (points) and the fitted solution (lines).",
     "phase": "The two states against each other: points, fitted solution, and the flow of the equations.",
     "residuals": "What the solution leaves unexplained. It should look like noise; a wave is a missing term.",
-    "pareto": "How far each structure lies behind the best. Below the dashed line evidence is not strong.",
+    "pareto": "Misfit plus description length behind the best. Below the dashed line evidence is not strong.",
 }
 
 _NOISE_WORDS = {
@@ -89,7 +89,7 @@ def _data_words(data: Trajectories, discovery: Any) -> str:
     kind = _NOISE_WORDS.get(str(noise.kind), str(noise.kind))
     share = str(noise.kind) != "additive"
     levels = ", ".join(
-        f"{name} {100 * level:.3g} %" if share else f"{name} {level:.3g}"
+        f"{name} {100 * level:.3g}\u00a0%" if share else f"{name} {level:.3g}"
         for name, level in zip(data.names, map(float, noise.level), strict=True)
     )
     return f"<p>Noise, {html.escape(kind)}. Estimated level: {html.escape(levels)}.</p>"
@@ -127,18 +127,28 @@ def _constant_table(candidate: Any) -> str:
     )
 
 
-def _candidate_table(candidates: Iterable[Any]) -> str:
-    ordered = sorted(candidates, key=lambda c: (c.complexity, c.loglik2))
-    best = min((c.loglik2 for c in ordered if math.isfinite(c.loglik2)), default=math.nan)
-    shown = sorted(ordered, key=lambda c: (not c.selected, not c.near_tie, c.score))[:_ROWS]
-    rows = []
-    for c in (c for c in ordered if any(c is s for s in shown)):
-        mark = "chosen" if c.selected else "near-tie" if c.near_tie else ""
-        cells = (mark, str(c.complexity), f"{c.loglik2 - best:.1f}", f"{c.score:.1f}", str(c.equations))
-        rows.append((cells, "chosen" if c.selected else ""))
-    more = f" The best {_ROWS} of {len(ordered)}." if len(ordered) > _ROWS else ""
-    head = ("", "complexity", "2 log L behind best", "score", "equations")
-    return _table(f"Structures from simple to complex.{more}", head, rows, numbers=(1, 2, 3), formulas=(4,))
+def _candidate_table(candidates: Sequence[Any]) -> str:
+    """The choice and the best others; the rest folded away."""
+    ranked = sorted(candidates, key=lambda c: (not c.selected, c.score))
+    misfit = min((c.loglik2 for c in ranked if math.isfinite(c.loglik2)), default=math.nan)
+    score = min((c.score for c in ranked if math.isfinite(c.score)), default=math.nan)
+
+    def table(caption: str, group: Sequence[Any]) -> str:
+        rows = []
+        for c in sorted(group, key=lambda c: (c.complexity, c.score)):
+            mark = "chosen" if c.selected else "near-tie" if c.near_tie else ""
+            numbers = (str(c.complexity), f"{c.loglik2 - misfit:.1f}", f"{c.score - score:.1f}")
+            rows.append(((mark, *numbers, str(c.equations)), mark if c.selected else ""))
+        head = ("", "complexity", "misfit behind best", "score behind best", "equations")
+        return _table(caption, head, rows, numbers=(1, 2, 3), formulas=(4,))
+
+    first, rest = ranked[:_ROWS], ranked[_ROWS:]
+    shown = table("From simple to complex, in units of 2 log-likelihood; score is misfit plus price.", first)
+    if not rest:
+        return shown
+    more = f"{len(rest)} more structures" if len(rest) > 1 else "one more structure"
+    folded = table("The rest, from simple to complex.", rest)
+    return f"{shown}<details>\n<summary>{more}</summary>\n{folded}</details>\n"
 
 
 def _made(discovery: Any) -> str:

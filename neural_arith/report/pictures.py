@@ -49,7 +49,7 @@ def draw_pictures(data: Trajectories, discovery: Any) -> dict[str, Figure]:
         plotting.phase(data, discovery.equations, fitted=fitted, ax=ax)
         pictures["phase"] = figure
     pictures["residuals"] = _stack(names, rest, 1.7)
-    if any(math.isfinite(c.loglik2) for c in discovery.candidates):
+    if any(math.isfinite(c.score) for c in discovery.candidates):
         figure, (ax,) = _figure(1, 3.6)
         plotting.pareto(discovery.candidates, ax=ax)
         pictures["pareto"] = figure
