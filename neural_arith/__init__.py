@@ -1,3 +1,76 @@
 """Find the differential equations behind trajectories with networks whose weights are the equation."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from neural_arith import systems as systems
+    from neural_arith.data import Run as Run
+    from neural_arith.data import Trajectories as Trajectories
+    from neural_arith.discovery import discover as discover
+    from neural_arith.equations import EquationSystem as EquationSystem
+    from neural_arith.equations import load as load
+    from neural_arith.equations import refit_constants as refit_constants
+    from neural_arith.equations import round_coefficients as round_coefficients
+    from neural_arith.layers import INALU as INALU
+    from neural_arith.layers import NAC as NAC
+    from neural_arith.layers import NALU as NALU
+    from neural_arith.layers import NAU as NAU
+    from neural_arith.layers import NMU as NMU
+    from neural_arith.layers import NPU as NPU
+    from neural_arith.layers import FastChain as FastChain
+    from neural_arith.layers import FastNAU as FastNAU
+    from neural_arith.layers import FastNPU as FastNPU
+    from neural_arith.layers import FastRealNPU as FastRealNPU
+    from neural_arith.layers import LiftedNPU as LiftedNPU
+    from neural_arith.layers import NaiveNPU as NaiveNPU
+    from neural_arith.layers import RealNaiveNPU as RealNaiveNPU
+    from neural_arith.layers import RealNPU as RealNPU
+    from neural_arith.ode import ArithmeticField as ArithmeticField
+    from neural_arith.ode import NeuralODE as NeuralODE
+    from neural_arith.ode import prune as prune
+    from neural_arith.ode import train as train
+    from neural_arith.regressor import ODERegressor as ODERegressor
+
 __version__ = "0.1.0"
+
+# Each public name and the room it lives in. Rooms load on first use: torch and scikit-learn take seconds to import,
+# which `neural-arith --help` need not wait for.
+_ROOMS = {
+    "data": ("Run", "Trajectories"),
+    "layers": (
+        "FastChain",
+        "FastNAU",
+        "FastNPU",
+        "FastRealNPU",
+        "INALU",
+        "LiftedNPU",
+        "NAC",
+        "NALU",
+        "NAU",
+        "NMU",
+        "NPU",
+        "NaiveNPU",
+        "RealNPU",
+        "RealNaiveNPU",
+    ),
+    "equations": ("EquationSystem", "load", "refit_constants", "round_coefficients"),
+    "ode": ("ArithmeticField", "NeuralODE", "prune", "train"),
+    "discovery": ("discover",),
+    "regressor": ("ODERegressor",),
+}
+_HOME = {name: room for room, names in _ROOMS.items() for name in names}
+
+__all__ = [*sorted(_HOME), "systems"]  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "systems":
+        return import_module("neural_arith.systems")
+    if name in _HOME:
+        return getattr(import_module(f"neural_arith.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'neural_arith' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

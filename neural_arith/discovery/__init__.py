@@ -1,1 +1,8 @@
-"""discovery."""
+"""The discovery route: from trajectories to equations by a population of power units and a closed-form readout."""
+
+from neural_arith.discovery.discover import discover
+from neural_arith.discovery.engine import Options
+from neural_arith.discovery.noise import Noise, estimate_noise
+from neural_arith.discovery.result import Candidate, Discovery
+
+__all__ = ["Candidate", "Discovery", "Noise", "Options", "discover", "estimate_noise"]

@@ -1,0 +1,62 @@
+"""The choice: the simplest structure that no other beats by strong evidence, and everything it leaves open."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from neural_arith.discovery.judge import Judged
+from neural_arith.integrate.structure import Structure
+
+STRONG = 6.0
+"""Units of 2 log likelihood that count as strong evidence (Kass & Raftery, 1995)."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The outcome of choosing.
+
+    Attributes:
+        selected: the choice.
+        near_ties: candidates by other terms that strong evidence does not exclude, best first.
+        table: choice, near-ties, the Pareto front and the best of the rest.
+    """
+
+    selected: Judged
+    near_ties: tuple[Judged, ...]
+    table: tuple[Judged, ...]
+
+
+def extends(wider: Structure, narrower: Structure) -> bool:
+    """Whether every term of one structure stands in the other."""
+    return all(set(b) <= set(a) for a, b in zip(wider.equations, narrower.equations, strict=True))
+
+
+def pareto_front(ranked: Sequence[Judged]) -> list[Judged]:
+    """Candidates that no simpler one explains the data as well as."""
+    front: list[Judged] = []
+    for judged in sorted(ranked, key=lambda j: (j.price, j.misfit)):
+        if not front or judged.misfit < front[-1].misfit - 1e-6:
+            front.append(judged)
+    return front
+
+
+def choose(ranked: Sequence[Judged], rows: int = 40) -> Choice:
+    """Choose among candidates.
+
+    Args:
+        ranked: candidates, best score first; at least one.
+        rows: how many of the best go into the table besides the Pareto front.
+    """
+    best = ranked[0].score
+    eligible = [j for j in ranked if j.score <= best + STRONG]
+    selected = min(eligible, key=lambda j: (j.price, j.score))
+    ties = tuple(
+        j
+        for j in ranked
+        if j is not selected
+        and j.score <= selected.score + STRONG
+        and not (j.score >= selected.score and extends(j.structure, selected.structure))
+    )
+    table = {id(j): j for j in (selected, *ties[:rows], *pareto_front(ranked), *ranked[:rows])}
+    return Choice(selected, ties, tuple(sorted(table.values(), key=lambda j: (j.price, j.misfit))))

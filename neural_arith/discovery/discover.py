@@ -1,0 +1,77 @@
+"""The discovery route as one function: trajectories in, equations with their rivals and doubts out."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from neural_arith.data import Trajectories
+from neural_arith.discovery.choice import choose
+from neural_arith.discovery.engine import Options, Progress, search
+from neural_arith.discovery.noise import Noise
+from neural_arith.discovery.result import Candidate, Discovery, fitted_curves, to_candidate
+from neural_arith.discovery.statements import statements
+
+
+def discover(data: Trajectories, options: Options | None = None, progress: Progress = lambda _: None) -> Discovery:
+    """Find the differential equations behind measurements.
+
+    Args:
+        data: one run or many, irregular times and missing values allowed.
+        options: settings; the defaults are the same for every system.
+        progress: told what is being done, one line at a time.
+
+    Returns:
+        The chosen equations with candidates, noise, fitted curves and statements about what is uncertain. Ctrl-C and
+        the end of a time budget return the best so far, and the ``status`` says so.
+
+    Raises:
+        OptionError: an option is out of range.
+        KeyboardInterrupt: Ctrl-C came before there was anything to return.
+
+    Examples:
+        >>> import numpy as np
+        >>> from neural_arith.data import Trajectories
+        >>> t = np.linspace(0, 10, 60)
+        >>> data = Trajectories.from_arrays(t, 5 / (1 + 9 * np.exp(-0.8 * t)), names=["yeast"])
+        >>> print(discover(data).equations)  # the logistic law with rate 0.8 and capacity 5
+        d yeast/dt = 0.8*yeast - 0.16*yeast^2
+    """
+    options = options or Options()
+    searched = search(data, options, progress)
+    judge, scaling = searched.judge, searched.scaling
+    choice = choose(judge.ranked)
+    candidates = tuple(to_candidate(searched, data, judged, choice) for judged in choice.table)
+    selected = next(c for c in candidates if c.selected)
+    starts = choice.selected.starts * scaling.state
+    solution = judge.predict(choice.selected).x * scaling.state
+    bounds = np.cumsum([0, *(len(r.t) for r in data.runs)])
+    residuals = [r.x - solution[a:b] for r, a, b in zip(data.runs, bounds[:-1], bounds[1:], strict=True)]
+    noise = searched.noise
+    if noise.kind == "additive":
+        noise = Noise(noise.kind, noise.level * scaling.state)
+    return Discovery(
+        data=data,
+        equations=selected.equations,
+        candidates=candidates,
+        noise=noise,
+        initial_states=starts,
+        fitted=fitted_curves(data, selected.equations, starts),
+        residuals=residuals,
+        messages=statements(
+            data,
+            searched.curves,
+            searched.noise,
+            residuals,
+            _weak(selected),
+            len(choice.near_ties),
+            searched.status,
+        ),
+        status=searched.status,
+        options=options,
+    )
+
+
+def _weak(candidate: Candidate) -> list[str]:
+    """Constants whose standard error exceeds half their size, as text."""
+    pairs = zip(candidate.constants, candidate.standard_errors, strict=True)
+    return [f"{value:.4g}" for value, error in pairs if not error <= 0.5 * abs(value)]

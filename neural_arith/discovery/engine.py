@@ -1,0 +1,246 @@
+"""From trajectories to judged candidates: the steps of the discovery route in order."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+
+from neural_arith.data import Run, Trajectories
+from neural_arith.discovery.choice import choose
+from neural_arith.discovery.dictionary import monomials, roots_and_ratios, units_of
+from neural_arith.discovery.integral_form import IntegralForm, integral_form
+from neural_arith.discovery.judge import Judge, Judged, make_problem
+from neural_arith.discovery.noise import Noise, NoiseKind, estimate_noise
+from neural_arith.discovery.population import fit_population
+from neural_arith.discovery.scaling import Scaling, fit_scaling
+from neural_arith.discovery.search import climb, combinations, shortlist
+from neural_arith.discovery.smoothing import Curve, smooth
+from neural_arith.errors import OptionError
+from neural_arith.integrate.structure import Unit, is_simple
+
+Progress = Callable[[str], None]
+
+WINDOW = 6
+"""Samples of a window of the integral form; whole runs are used beside it."""
+
+PIECE = 7
+"""Samples of a piece when a first guess is refined gently."""
+
+DECISIVE = 10.0
+"""Units of 2 log likelihood by which another noise model must explain the choice better to replace the one that the
+local differences suggest, which no structure has bent yet (Kass & Raftery, 1995: very strong)."""
+
+
+USUAL = 10.0
+"""Prior odds, in the same unit, that the noise of states which cannot be negative grows with their size."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Settings of a search; one default for every system.
+
+    Attributes:
+        noise: noise model, or "auto" to choose it from the data.
+        max_units: most units the population fits in one equation.
+        restarts: members of the population for each equation and number of units.
+        time_budget: seconds after which the best so far is returned; None for no limit.
+        seed: of the random starts; the same seed gives the same answer.
+        n_jobs: threads; -1 for all cores. The answer does not depend on it.
+    """
+
+    noise: NoiseKind | Literal["auto"] = "auto"
+    max_units: int = 4
+    restarts: int = 64
+    time_budget: float | None = None
+    seed: int = 0
+    n_jobs: int = -1
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        for name in ("max_units", "restarts"):
+            if getattr(self, name) < 1:
+                raise OptionError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.time_budget is not None and not self.time_budget > 0:
+            raise OptionError(f"time_budget must be positive seconds or None, got {self.time_budget}")
+        if self.n_jobs == 0 or self.n_jobs < -1:
+            raise OptionError(f"n_jobs must be a positive number of threads or -1 for all cores, got {self.n_jobs}")
+
+
+class _OutOfTimeError(Exception):
+    """The time budget is spent; caught in :func:`search`."""
+
+
+def other_kinds(runs: list[Run], kind: NoiseKind) -> list[NoiseKind]:
+    """Noise models the measurements allow besides ``kind``."""
+    relative: NoiseKind = "log" if all(np.nanmin(r.x) > 0 for r in runs) else "proportional"
+    return ["additive"] if kind != "additive" else [relative]
+
+
+def positive_variables(runs: list[Run], noise: Noise) -> np.ndarray:
+    """Which variables never change sign beyond what the noise explains, ``(variables,)``."""
+    n_states = runs[0].x.shape[1]
+    level = noise.level if noise.kind == "additive" else np.zeros(n_states)
+    states = [min(float(np.nanmin(r.x[:, i])) for r in runs) >= -4 * level[i] for i in range(n_states)]
+    if runs[0].u is None:
+        return np.array(states)
+    inputs = np.concatenate([r.u for r in runs if r.u is not None])
+    return np.array([*states, *(inputs.min(axis=0) >= 0)])
+
+
+def clip_nodes(form: IntegralForm, positive: np.ndarray, noise: Noise) -> IntegralForm:
+    """The integral form with positive variables kept off zero, where a smoothed curve may undershoot."""
+    low = np.full(len(positive), 1e-12)
+    if noise.kind == "additive":
+        low[: len(noise.level)] = np.maximum(0.1 * noise.level, 1e-12)
+    nodes = np.where(positive, np.maximum(form.nodes, low), form.nodes)
+    return IntegralForm(nodes, form.step, form.window, form.first, form.weight, form.target)
+
+
+def build_dictionary(
+    forms: list[IntegralForm], positive: np.ndarray, options: Options, report: Progress
+) -> list[list[Unit]]:
+    """Units each equation may be made of: monomials, roots and ratios, and what the population finds."""
+    n_variables, n_states = len(positive), len(forms[0].target)
+    degree = {1: 5, 2: 4, 3: 3}.get(n_variables, 2)
+    plain = monomials(n_variables, degree)
+    if n_variables <= 4:
+        plain = plain + roots_and_ratios(positive)
+    generator = torch.Generator().manual_seed(options.seed)
+    dictionary: list[list[Unit]] = []
+    for i in range(n_states):
+        units = list(plain)
+        if positive.any():
+            for size in range(1, options.max_units + 1):
+                report(f"units of equation {i + 1}: population of size {size}")
+                fitted = fit_population(forms[0], i, size, positive, restarts=options.restarts, generator=generator)
+                units.extend(units_of(fitted))
+                if len(fitted.cost) and fitted.cost[0] < 1e-10:
+                    break
+        dictionary.append(list(dict.fromkeys(units)))
+    return dictionary
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What the search leaves: candidates in scaled numbers and what is needed to read them.
+
+    Attributes:
+        judge: the judge with its ranked candidates.
+        scaling: takes scaled numbers back to the original ones.
+        curves: smooth curves through the scaled measurements.
+        noise: the noise model.
+        positive: which variables never change sign.
+        status: "done", "out of time" or "interrupted".
+    """
+
+    judge: Judge
+    scaling: Scaling
+    curves: list[Curve]
+    noise: Noise
+    positive: np.ndarray
+    status: str
+
+
+def _set_up(runs: list[Run], noise: Noise, options: Options, deadline: Callable[[], None]) -> tuple[Judge, list[Curve]]:
+    """A judge for the measurements under one noise model, and the curves it starts from."""
+    curves = smooth(runs, noise)
+    positive = positive_variables(runs, noise)
+    n_states = runs[0].x.shape[1]
+    smooth_states = np.concatenate([c(r.t)[:, :n_states] for c, r in zip(curves, runs, strict=True)])
+    smooth_states = np.where(positive[:n_states], np.maximum(smooth_states, 1e-9), smooth_states)
+    whole, pieces = make_problem(runs, curves, noise), make_problem(runs, curves, noise, PIECE)
+    rtol = float(np.clip(0.01 * noise.level.min(), 1e-9, 1e-6))
+    n_jobs = (os.cpu_count() or 1) if options.n_jobs == -1 else options.n_jobs
+    starts = [smooth_states[problem.start[:-1]] for problem in (whole, pieces)]
+    return Judge(whole, starts[0], pieces, starts[1], rtol, n_jobs, deadline), curves
+
+
+def _fill(
+    judge: Judge,
+    curves: list[Curve],
+    noise: Noise,
+    positive: np.ndarray,
+    options: Options,
+    progress: Progress,
+) -> None:
+    """The whole search under one noise model; its candidates end up in the judge."""
+    forms = [clip_nodes(integral_form(curves, noise, length), positive, noise) for length in (None, WINDOW)]
+    dictionary = build_dictionary(forms, positive, options, progress)
+    lists = [shortlist(forms, i, units, judge.per_coefficient) for i, units in enumerate(dictionary)]
+    progress("judging the best pairings by trajectory")
+    # As many pairings as a second or so affords: with few points the integral form is a poor guide.
+    most = int(np.clip(40_000 / len(judge.problem.t), 300, 3000))
+    judge.judge(combinations(lists, most), iterations=12, gently=True)
+    # Exponents a population left unusual are worth trying only where they were found.
+    allowed = [[u for u in units if all(is_simple(e) for e in u)] for units in dictionary]
+    climb(judge, allowed, report=progress)
+    progress("polishing the best candidates")
+    judge.judge([(j.structure, j.coefficients) for j in judge.ranked[:20]], iterations=40, again=True)
+
+
+def _log_likelihood2(judge: Judge, judged: Judged) -> float:
+    """Twice the negative log likelihood of the measurements themselves, comparable between noise models."""
+    if not judge.problem.log_residual:
+        return judged.misfit
+    seen = judge.problem.weight > 0
+    return judged.misfit + 2 * float(np.log(judge.problem.x[seen]).sum())
+
+
+def search(data: Trajectories, options: Options, progress: Progress = lambda _: None) -> Searched:
+    """Find and rank candidates.
+
+    The noise model that local differences suggest is checked with the choice in hand; if the other one makes the
+    measurements decisively more likely, the search is run under that.
+
+    Args:
+        data: the measurements.
+        options: settings.
+        progress: told what is being done, one line at a time.
+
+    Returns:
+        Ranked candidates. After Ctrl-C or at the end of the time budget those found so far.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C came before there was any candidate.
+    """
+    begun = time.monotonic()
+
+    def deadline() -> None:
+        if options.time_budget is not None and time.monotonic() - begun > options.time_budget:
+            raise _OutOfTimeError
+
+    scaling = fit_scaling(data)
+    runs = scaling.runs(data)
+    progress("estimating the noise")
+    noise = estimate_noise(runs, options.noise)
+    judge, curves = _set_up(runs, noise, options, deadline)
+    positive = positive_variables(runs, noise)
+    status = "done"
+    try:
+        _fill(judge, curves, noise, positive, options, progress)
+        for kind in other_kinds(runs, noise.kind) if options.noise == "auto" and not noise.clean else ():
+            progress(f"checking {kind} noise")
+            other = estimate_noise(runs, kind)
+            rival, rival_curves = _set_up(runs, other, options, deadline)
+            chosen = choose(judge.ranked).selected
+            again = rival.judge([(chosen.structure, chosen.coefficients)], chosen.starts, iterations=60)
+            needed = DECISIVE
+            if positive.all():
+                needed += USUAL if kind == "additive" else -USUAL
+            if again and _log_likelihood2(rival, again[0]) < _log_likelihood2(judge, chosen) - needed:
+                noise, judge, curves = other, rival, rival_curves
+                positive = positive_variables(runs, noise)
+                _fill(judge, curves, noise, positive, options, progress)
+    except _OutOfTimeError:
+        status = "out of time"
+    except KeyboardInterrupt:
+        if not judge.ranked:
+            raise
+        status = "interrupted"
+    return Searched(judge, scaling, curves, noise, positive, status)

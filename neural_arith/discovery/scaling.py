@@ -1,0 +1,56 @@
+"""Units of measurement taken out of a problem: every state of size one, the longest run of length one.
+
+Products of powers keep their form under such a change, so an equation found in scaled numbers goes back exactly.
+States of size 1e-12 and 1e12 then look alike to every tolerance behind this point.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from neural_arith.data import Run, Trajectories
+from neural_arith.integrate.structure import Structure
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Sizes of the variables and of time.
+
+    Attributes:
+        variable: root mean square of each state, then of each input, ``(variables,)``.
+        time: length of the longest run.
+        n_states: how many of the variables are states.
+    """
+
+    variable: np.ndarray
+    time: float
+    n_states: int
+
+    @property
+    def state(self) -> np.ndarray:
+        """Sizes of the states."""
+        return self.variable[: self.n_states]
+
+    def runs(self, data: Trajectories) -> list[Run]:
+        """The measurements in scaled numbers, each run starting at time zero."""
+        inputs = self.variable[self.n_states :]
+        return [
+            Run((r.t - r.t[0]) / self.time, r.x / self.state, None if r.u is None else r.u / inputs) for r in data.runs
+        ]
+
+    def factors(self, structure: Structure) -> np.ndarray:
+        """What a scaled coefficient of each term is multiplied by to belong to the original numbers."""
+        return np.array(
+            [self.state[i] / self.time / np.prod(self.variable ** np.array(unit)) for i, unit in structure.terms]
+        )
+
+
+def fit_scaling(data: Trajectories) -> Scaling:
+    """Sizes of the variables of ``data``; a variable that is always zero has size one."""
+    x = np.concatenate([np.hstack([r.x, r.u]) if r.u is not None else r.x for r in data.runs])
+    size = np.nanmax(np.abs(x), axis=0)
+    size[size == 0] = 1.0
+    rms = size * np.sqrt(np.nanmean((x / size) ** 2, axis=0))  # the division keeps 1e300 from overflowing
+    return Scaling(rms, max(float(r.t[-1] - r.t[0]) for r in data.runs), data.n_states)

@@ -1,0 +1,87 @@
+"""What a user should know before trusting the equations, in plain sentences."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from neural_arith.data import Trajectories
+from neural_arith.discovery.noise import Noise
+from neural_arith.discovery.smoothing import Curve
+
+
+def statements(
+    data: Trajectories,
+    curves: list[Curve],
+    noise: Noise,
+    residuals: list[np.ndarray],
+    weak_constants: list[str],
+    near_ties: int,
+    status: str,
+) -> tuple[str, ...]:
+    """Sentences about fit, identifiability and the run itself.
+
+    Args:
+        data: the measurements.
+        curves: smooth curves through the scaled measurements.
+        noise: the noise model, scaled.
+        residuals: measurements minus solution of the chosen equations.
+        weak_constants: terms whose constant has a standard error above half its size.
+        near_ties: structures that strong evidence does not exclude.
+        status: how the search ended.
+    """
+    said: list[str] = []
+    if status == "out of time":
+        said.append("The time budget ended the search; a longer one may find better equations.")
+    if status == "interrupted":
+        said.append("The search was interrupted; these are the best equations found until then.")
+    turns = data.n_states == 1 and any(_turns(curve, noise) for curve in curves)
+    if turns and not data.input_names:
+        said.append(
+            f"One state is not enough: {data.names[0]} both rises and falls within a run, but the solution of a single "
+            f"equation d {data.names[0]}/dt = f({data.names[0]}) can do only one of the two. Measure a second state, "
+            f"or give the input that drives it."
+        )
+    poor = _unexplained(data, residuals)
+    for name, share in poor:
+        if not turns:
+            said.append(
+                f"The chosen equations leave {share:.0%} of the variation of {name} unexplained: no sum of products of "
+                f"powers of {', '.join((*data.names, *data.input_names))} does better. A state or an input may be missing."
+            )
+    if near_ties and not poor:
+        what = "one other structure explains" if near_ties == 1 else f"{near_ties} other structures explain"
+        said.append(
+            f"The data do not single out one structure: {what} them about as well (within 6 units of 2 log likelihood)."
+            " The simplest is shown first; data from other starting states would tell them apart."
+        )
+    if weak_constants:
+        said.append(f"Poorly determined (standard error above half the value): {', '.join(weak_constants)}.")
+    constant = getattr(data, "constant_states", ())
+    if constant:
+        said.append(f"Constant in all runs, so nothing can be said about what changes it: {', '.join(constant)}.")
+    return tuple(said)
+
+
+def _turns(curve: Curve, noise: Noise) -> bool:
+    """Whether a single state clearly rises and clearly falls within one run."""
+    x = curve.run.x[:, 0]
+    x = x[np.isfinite(x)]
+    margin = 6 * noise.level[0] * (1.0 if noise.kind == "additive" else float(np.abs(x).max()))
+    margin = max(margin, 0.05 * float(np.ptp(x)))
+    rise = float((x - np.minimum.accumulate(x)).max())
+    fall = float((np.maximum.accumulate(x) - x).max())
+    return rise > margin and fall > margin
+
+
+def _unexplained(data: Trajectories, residuals: list[np.ndarray]) -> list[tuple[str, float]]:
+    """States of which the solution explains less than nine tenths, with the share that is left."""
+    found = []
+    for i, name in enumerate(data.names):
+        seen = np.concatenate([r.x[np.isfinite(r.x[:, i]), i] for r in data.runs])
+        left = np.concatenate([e[:, i] for e in residuals])
+        left = left[np.isfinite(left)]
+        total = float(((seen - seen.mean()) ** 2).sum())
+        share = float((left**2).sum()) / total if total > 0 else 0.0
+        if len(left) < len(seen) or share > 0.1:
+            found.append((name, min(share, 1.0) if len(left) == len(seen) else 1.0))
+    return found

@@ -1,0 +1,213 @@
+"""The short way: fit, print, simulate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import sympy as sp
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
+from tqdm.auto import tqdm
+
+from neural_arith.data import Trajectories
+from neural_arith.discovery import Candidate, Discovery, Options, discover
+from neural_arith.discovery.noise import NoiseKind
+from neural_arith.equations import EquationSystem
+from neural_arith.errors import DataError, OptionError
+
+
+class ODERegressor(BaseEstimator):
+    """Find the differential equations behind measurements over time.
+
+    A scikit-learn estimator in its conventions (parameters stored unchanged, results end in ``_``, ``clone`` and
+    ``get_params`` work), but times are part of the input: ``fit(X, t)``. As in PySINDy, :meth:`predict` is the
+    right-hand side and :meth:`simulate` the trajectory.
+
+    Args:
+        noise: "auto", "additive" (one level for a state), "proportional" (to the value) or "log" (proportional,
+            positive states).
+        max_units: most power units fitted at once in one equation.
+        restarts: random starts for each equation and number of units.
+        time_budget: seconds after which the best equations so far are taken; None for no limit.
+        n_jobs: threads; -1 for all cores. The answer does not depend on it.
+        random_state: seed of the random starts; the same seed gives the same answer.
+        progress: show a progress line on stderr.
+
+    Attributes:
+        equations_: the chosen :class:`~neural_arith.EquationSystem`.
+        candidates_: all candidates worth showing, from simple to complex.
+        discovery_: everything else: noise, fitted curves, residuals, messages.
+        n_features_in_: number of states.
+        feature_names_in_: names of the states.
+
+    Examples:
+        >>> import numpy as np
+        >>> import neural_arith as na
+        >>> t = np.linspace(0, 10, 60)
+        >>> X = 5 / (1 + 9 * np.exp(-0.8 * t))
+        >>> model = na.ODERegressor(random_state=0).fit(X[:, None], t, feature_names=["yeast"])
+        >>> model.print()
+        d yeast/dt = 0.8*yeast - 0.16*yeast^2
+        >>> float(np.round(model.predict([[2.5]])[0, 0], 6))
+        1.0
+    """
+
+    discovery_: Discovery
+
+    def __init__(
+        self,
+        *,
+        noise: NoiseKind | Literal["auto"] = "auto",
+        max_units: int = 4,
+        restarts: int = 64,
+        time_budget: float | None = None,
+        n_jobs: int = -1,
+        random_state: int | None = 0,
+        progress: bool = False,
+    ) -> None:
+        self.noise = noise
+        self.max_units = max_units
+        self.restarts = restarts
+        self.time_budget = time_budget
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.progress = progress
+
+    def fit(
+        self,
+        X: Any,
+        t: Any = None,
+        *,
+        u: Any = None,
+        feature_names: Sequence[str] | None = None,
+        input_names: Sequence[str] | None = None,
+    ) -> ODERegressor:
+        """Find the equations.
+
+        Args:
+            X: states, ``(time, states)``, or a list of such arrays for several runs, or
+                :class:`~neural_arith.Trajectories`. NaN marks missing values.
+            t: times, ``(time,)``, one for all runs or a list; left out with Trajectories.
+            u: inputs, ``(time, inputs)`` or a list; optional.
+            feature_names: names of the states; default x0, x1, ... or the columns of a frame.
+            input_names: names of the inputs.
+
+        Returns:
+            The fitted model itself. After Ctrl-C it holds the best equations found until then (see
+            ``discovery_.status``).
+
+        Raises:
+            DataError: the measurements are not what was expected.
+            OptionError: a parameter is out of range.
+        """
+        data = self._trajectories(X, t, u, feature_names, input_names)
+        seed = self.random_state
+        if seed is None:
+            seed = int(np.random.default_rng().integers(2**31))
+        if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or seed < 0:
+            raise OptionError(f"random_state must be a whole number from 0, or None, got {self.random_state!r}")
+        options = Options(
+            noise=self.noise,
+            max_units=self.max_units,
+            restarts=self.restarts,
+            time_budget=self.time_budget,
+            seed=int(seed),
+            n_jobs=self.n_jobs,
+        )
+        with tqdm(disable=not self.progress, bar_format="[{elapsed}] {desc}", leave=False) as bar:
+            self.discovery_ = discover(data, options, lambda line: bar.set_description_str(line))
+        self.n_features_in_ = data.n_states
+        self.feature_names_in_ = np.array(data.names, dtype=object)
+        return self
+
+    @staticmethod
+    def _trajectories(
+        X: Any, t: Any, u: Any, names: Sequence[str] | None, inputs: Sequence[str] | None
+    ) -> Trajectories:
+        if isinstance(X, Trajectories):
+            if t is not None or u is not None or names is not None or inputs is not None:
+                raise DataError("X is Trajectories, which hold times, inputs and names already: give nothing beside it")
+            return X
+        if t is None:
+            raise DataError("t is missing: give the times of the rows of X, shape (time,), or a list of them")
+        if names is None and hasattr(X, "columns"):
+            names = [str(c) for c in X.columns]
+        return Trajectories.from_arrays(t, X, u=u, names=names, input_names=inputs)
+
+    @property
+    def equations_(self) -> EquationSystem:
+        """The chosen equations."""
+        return self._fitted().equations
+
+    @property
+    def candidates_(self) -> tuple[Candidate, ...]:
+        """The choice, its near-ties, the Pareto front and the best of the rest, from simple to complex."""
+        return self._fitted().candidates
+
+    def _fitted(self) -> Discovery:
+        if not hasattr(self, "discovery_"):
+            raise NotFittedError("this ODERegressor is not fitted yet: call fit(X, t) first")
+        return self.discovery_
+
+    def print(self, figures: int = 4) -> None:
+        """Print the equations with so many significant figures."""
+        self.equations_.print(figures)
+
+    def latex(self, figures: int = 4) -> str:
+        """The equations in LaTeX."""
+        return self.equations_.latex(figures)
+
+    def sympy(self) -> dict[str, sp.Expr]:
+        """Right-hand sides by state, as sympy expressions with numbers inside."""
+        return self.equations_.rhs
+
+    def predict(self, X: Any, u: Any = None) -> np.ndarray:
+        """The right-hand side dx/dt at states ``X``, ``(rows, states)``, and inputs ``u``; shape ``(rows, states)``."""
+        f = self.equations_.to_numpy()
+        states = np.asarray(X, dtype=float)
+        return f(0.0, states) if u is None else f(0.0, states, np.asarray(u, dtype=float))
+
+    def simulate(self, x0: Any, t: Any, u: Any = None) -> np.ndarray:
+        """The trajectory from ``x0`` over times ``t``, shape ``(time, states)``.
+
+        Raises:
+            IntegrationError: the solution does not reach the last time.
+        """
+        return self.equations_.simulate(x0, t, u=u)
+
+    def score(self, X: Any, t: Any = None, *, u: Any = None) -> float:
+        """R2 of the simulated trajectories against measurements, each run started from its first complete row.
+
+        Args:
+            X: states as in :meth:`fit`.
+            t: times as in :meth:`fit`.
+            u: inputs as in :meth:`fit`.
+
+        Returns:
+            One minus the squared error over the squared deviation from the mean, pooled over runs and states; -inf when
+            a simulation fails.
+        """
+        names = None if isinstance(X, Trajectories) else list(self.equations_.states)
+        inputs = None if isinstance(X, Trajectories) or u is None else list(self.equations_.inputs)
+        data = self._trajectories(X, t, u, names, inputs)
+        measured, simulated = [], []
+        for run in data.runs:
+            complete = np.flatnonzero(np.isfinite(run.x).all(axis=1))
+            if len(complete) == 0:
+                raise DataError("a run has no row in which all states are measured: nothing to start a simulation from")
+            rows = slice(complete[0], None)
+            drive = None if run.u is None else run.u[rows]
+            measured.append(run.x[rows])
+            simulated.append(self.equations_.simulate(run.x[complete[0]], run.t[rows], u=drive, throw=False))
+        x, y = np.concatenate(measured), np.concatenate(simulated)
+        if not np.isfinite(y).all():
+            return -np.inf
+        left, total = np.nansum((x - y) ** 2), np.nansum((x - np.nanmean(x, axis=0)) ** 2)
+        return float(1.0 - left / total)
+
+    def save(self, path: str | Path) -> None:
+        """Write the equations as readable JSON; :func:`neural_arith.load` reads them back."""
+        self.equations_.save(path)
