@@ -1,6 +1,6 @@
-"""One initial value problem through SciPy, with every failure typed instead of printed, warned about or endless.
+"""One initial value problem through SciPy, every failure typed instead of printed, warned about or endless.
 
-The step loop is ours (SciPy's solver objects, not ``solve_ivp``), because only then are the last accepted time
+The step loop is ours (SciPy's solver objects, not ``solve_ivp``): only then are the last accepted time
 and state known when something goes wrong, and only then is a bound checked on accepted states rather than on
 the trial points of an implicit step.
 """
@@ -14,11 +14,11 @@ from enum import Enum
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.integrate import DOP853, LSODA, RK45, BDF, OdeSolver, Radau
+from scipy.integrate import BDF, DOP853, LSODA, RK45, OdeSolver, Radau
 
 from neural_arith.errors import DataError, IntegrationError, OptionError
 
-METHODS: dict[str, type[OdeSolver]] = {
+METHODS: dict[str, Callable[..., OdeSolver]] = {
     "LSODA": LSODA,
     "RK45": RK45,
     "DOP853": DOP853,
@@ -125,15 +125,13 @@ def solve(
         if count >= max_evaluations:
             raise _Stop(
                 Status.STIFF_OR_SLOW,
-                f"{max_evaluations} evaluations of the right-hand side were not enough; loosen rtol and atol, "
+                f"{max_evaluations} evaluations of the right-hand side were not enough; loosen rtol, atol, "
                 "try method='Radau' for a stiff system, or raise max_evaluations",
             )
         count += 1
         slope = np.asarray(f(origin + s * span, state), dtype=float).reshape(-1)
         if slope.size != start.size:
-            raise DataError(
-                f"f returned {slope.size} numbers for {start.size} states; return one slope per state"
-            )
+            raise DataError(f"f returned {slope.size} numbers for {start.size} states; return one slope per state")
         if not np.all(np.isfinite(slope)):
             raise _Stop(Status.NOT_FINITE, f"the right-hand side is not finite near state {_short(state)}")
         return slope * span
@@ -192,9 +190,7 @@ def _checked_times(t: ArrayLike) -> np.ndarray:
     steps = np.diff(times)
     if times.size > 1 and not (np.all(steps > 0) or np.all(steps < 0)):
         wrong = int(np.argmax(steps * np.sign(times[-1] - times[0]) <= 0)) + 1
-        raise DataError(
-            f"t must be strictly increasing or strictly decreasing; entry {wrong} is not; sort the times"
-        )
+        raise DataError(f"t must be strictly increasing or strictly decreasing; entry {wrong} is not; sort the times")
     return times
 
 

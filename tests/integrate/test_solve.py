@@ -126,9 +126,7 @@ def test_right_hand_side_that_is_not_finite(method, bad):
     assert at_once.status is Status.NOT_FINITE
     assert at_once.x[0] == 1.0
     assert np.isnan(at_once.x[1])
-    later = solve(
-        lambda t, x: [1.0 if t < 0.5 else bad], [0.0], np.linspace(0, 1, 11), method=method, throw=False
-    )
+    later = solve(lambda t, x: [1.0 if t < 0.5 else bad], [0.0], np.linspace(0, 1, 11), method=method, throw=False)
     assert later.status is Status.NOT_FINITE
     assert np.isfinite(later.x[0]).all()
     with pytest.raises(IntegrationError, match="not finite"):
