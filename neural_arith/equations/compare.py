@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 import math
 from functools import lru_cache
+from typing import Any
 
 import sympy as sp
 
@@ -63,10 +64,8 @@ def compare(found: sp.Expr, true: sp.Expr, rtol: float) -> tuple[bool, bool]:
 
 
 def _same_tree(found: sp.Expr, true: sp.Expr, rtol: float) -> tuple[bool, bool]:
-    """Compare as written, without any algebra: a constant that stands twice need not be equal in both
-    places.
-    """
-    names = sorted(symbol.name for symbol in found.free_symbols | true.free_symbols)  # type: ignore[attr-defined]
+    """Compare as written, without algebra: a constant that stands twice need not be equal in both places."""
+    names = sorted(str(symbol) for symbol in found.free_symbols | true.free_symbols)
     order = Order(names)
     if order.skeleton(found) != order.skeleton(true):
         return False, False
@@ -139,9 +138,7 @@ def _split(a: Polynomial) -> tuple[float, Monomial, Polynomial]:
     """A polynomial as number * monomial * primitive rest (leading number of size 1, smallest exponents 0)."""
     generators = {g for m in a for g, _ in m}
     least = {g: min(dict(m).get(g, 0.0) for m in a) for g in generators}
-    lowered = {
-        _monomial({g: dict(m).get(g, 0.0) - e for g, e in least.items()}): value for m, value in a.items()
-    }
+    lowered = {_monomial({g: dict(m).get(g, 0.0) - e for g, e in least.items()}): value for m, value in a.items()}
     scale = abs(lowered[_leading(lowered)])
     return scale, _monomial(least), {m: v / scale for m, v in lowered.items()}
 
@@ -209,26 +206,26 @@ def _quotient(a: _Normal) -> tuple[Polynomial, Polynomial]:
 
 # ---------------------------------------------------------------------- from sympy
 @lru_cache(maxsize=2048)
-def _normal(expr: sp.Expr) -> _Normal:
+def _normal(expr: Any) -> _Normal:
     if isinstance(expr, sp.Number):
         return _number(float(expr))
     if isinstance(expr, sp.Symbol):
         return _Normal({((("x", expr.name), 1.0),): 1.0})
     if isinstance(expr, sp.Add | sp.Mul):
-        out = _normal(expr.args[0])  # type: ignore[arg-type]
+        out = _normal(expr.args[0])
         for part in expr.args[1:]:
-            out = out + _normal(part) if isinstance(expr, sp.Add) else out * _normal(part)  # type: ignore[arg-type]
+            out = out + _normal(part) if isinstance(expr, sp.Add) else out * _normal(part)
         return out
     if isinstance(expr, sp.Pow):
         base, exponent = expr.args
         if isinstance(exponent, sp.Number):
-            return _raise(_normal(base), float(exponent))  # type: ignore[arg-type]
-        return _normal(sp.exp(exponent * sp.log(base)))  # type: ignore[operator]
+            return _raise(_normal(base), float(exponent))
+        return _normal(sp.exp(exponent * sp.log(base)))
     argument = expr.args[0]
     name = type(expr).__name__
     if name in ("sinh", "cosh", "tanh"):
         return _normal(expr.rewrite(sp.exp))
-    inner = _normal(argument)  # type: ignore[arg-type]
+    inner = _normal(argument)
     if name in ("tan", "cot"):
         sine, cosine = _trig("sin", inner), _trig("cos", inner)
         return sine * cosine.inverse() if name == "tan" else cosine * sine.inverse()
@@ -362,9 +359,7 @@ def _single_angle(monomial: Monomial, value: float) -> tuple[_Normal, _Normal]:
 
 # ---------------------------------------------------------------------- shapes and numbers
 def _shape(part: object) -> object:
-    """What of a monomial is structure: everything but floats, except exponents within 1 % of a whole
-    number.
-    """
+    """What of a monomial is structure: all but floats, and whole exponents (those within 1 % of one)."""
     if isinstance(part, float):
         return "#"
     if isinstance(part, tuple):

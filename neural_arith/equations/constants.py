@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sympy as sp
 
@@ -34,7 +35,8 @@ class Template:
             symbol: value if isinstance(value, sp.Expr) else sp.Float(float(value))
             for symbol, value in zip(self.symbols, values, strict=True)
         }
-        return tuple(expression.xreplace(numbers) for expression in self.expressions)
+        filled = [expression.xreplace(numbers) for expression in self.expressions]
+        return tuple(filled)  # pyright: ignore[reportReturnType]
 
 
 def make_template(expressions: Sequence[sp.Expr], names: Sequence[str]) -> Template:
@@ -45,7 +47,7 @@ def make_template(expressions: Sequence[sp.Expr], names: Sequence[str]) -> Templ
     exponents: list[bool] = []
     equation: list[int] = []
 
-    def walk(expr: sp.Basic, row: int, is_exponent: bool) -> sp.Basic:
+    def walk(expr: Any, row: int, is_exponent: bool) -> Any:
         if isinstance(expr, sp.Float):
             # real, so that derivatives of Abs and sign stay plain
             symbols.append(sp.Dummy(f"c{len(symbols)}", real=True))
@@ -57,8 +59,8 @@ def make_template(expressions: Sequence[sp.Expr], names: Sequence[str]) -> Templ
             return expr
         if isinstance(expr, sp.Pow):
             base, exponent = expr.args
-            return sp.Pow(walk(base, row, False), walk(exponent, row, isinstance(exponent, sp.Float)))  # type: ignore[arg-type]
+            return sp.Pow(walk(base, row, False), walk(exponent, row, isinstance(exponent, sp.Float)))
         return expr.func(*[walk(part, row, False) for part in order.parts(expr)])
 
-    expressions = [walk(expr, row, False) for row, expr in enumerate(expressions)]  # type: ignore[misc]
+    expressions = [walk(expr, row, False) for row, expr in enumerate(expressions)]
     return Template(tuple(expressions), tuple(symbols), tuple(values), tuple(exponents), tuple(equation))

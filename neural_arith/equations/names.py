@@ -1,5 +1,4 @@
-"""Names of states and inputs: any text that a CSV header may hold, and the identifiers that stand for them
-in code.
+"""Names of states and inputs: any text that a CSV header may hold, and its identifier in code.
 
 The rule. A name is kept as it was given and shown as it was given. In equations written as text it stands
 bare when it is an identifier (``S``, ``beta``, ``lambda``) and between backticks when it is not (`` `CO2
@@ -15,21 +14,19 @@ from collections.abc import Iterable, Sequence
 
 from neural_arith.errors import EquationError
 
-FUNCTION_NAMES = (
-    *("exp", "log", "sin", "cos", "tan", "cot", "sqrt", "Abs", "sign", "tanh", "sinh", "cosh", "asinh"),
-)
+FUNCTION_NAMES = (*("exp", "log", "sin", "cos", "tan", "cot", "sqrt", "Abs", "sign", "tanh", "sinh", "cosh", "asinh"),)
 """The functions an equation may use, by the names they have in text."""
 
 _C_WORDS = (
-    "auto break case char const continue default do double else enum extern float for goto if inline int long "
-    "register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while "
-    "fabs pow main y0 y1 yn j0 j1 jn gamma lgamma tgamma erf"
+    "auto break case char const continue default do double else enum extern float for goto if inline int "
+    "long register restrict return short signed sizeof static struct switch typedef union unsigned void "
+    "volatile while fabs pow main y0 y1 yn j0 j1 jn gamma lgamma tgamma erf"
 )
 _JULIA_WORDS = (
-    "abstract baremodule begin const do else elseif end export false function global let local macro module mutable "
-    "primitive quote struct true using where missing nothing pi im e"
+    "abstract baremodule begin const do else elseif end export false function global let local macro module "
+    "mutable primitive quote struct true using where missing nothing pi im e"
 )
-_OWN_WORDS = "t state inputs derivative rhs np numpy math torch abs asinh ln copysign"
+_OWN_WORDS = "t state inputs derivative rhs np abs sign_of real_power real_root real_log"
 _RESERVED = frozenset(
     [*keyword.kwlist, *keyword.softkwlist, *_C_WORDS.split(), *_JULIA_WORDS.split(), *_OWN_WORDS.split()]
 ) | frozenset(FUNCTION_NAMES)
@@ -53,7 +50,8 @@ def checked_names(names: Iterable[object], what: str) -> tuple[str, ...]:
             raise EquationError(f"{what} names must be text, but {name!r} is a {type(name).__name__}")
         if not name.strip() or "`" in name or not name.isprintable():
             raise EquationError(
-                f"{what} name {name!r} cannot be used: it must be printable, not empty, without backticks; rename it"
+                f"{what} name {name!r} cannot be used: it must be printable, not empty, "
+                "and without backticks; rename it"
             )
         if name in seen:
             raise EquationError(f"{what} name {name!r} comes twice; names must differ")

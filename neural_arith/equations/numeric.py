@@ -14,22 +14,15 @@ import sympy as sp
 
 
 def neutral(expressions: Sequence[sp.Expr], names: Sequence[str]) -> tuple[list[sp.Expr], list[sp.Symbol]]:
-    """The expressions over numbered real symbols, ``cot`` written as a quotient (no target library has
-    it).
-    """
+    """The expressions over numbered real symbols, ``cot`` as a quotient (no target library has it)."""
     symbols = [sp.Symbol(f"v{i}_", real=True) for i in range(len(names))]
     swap = {sp.Symbol(name): symbol for name, symbol in zip(names, symbols, strict=True)}
     plain = [expr.replace(sp.cot, lambda a: sp.cos(a) / sp.sin(a)) for expr in expressions]
-    # simultaneous and without evaluation of anything but the renamed leaves
-    return [expr.xreplace(swap) for expr in plain], symbols
+    return [expr.xreplace(swap) for expr in plain], symbols  # pyright: ignore[reportReturnType]
 
 
-def array_function(
-    expressions: Sequence[sp.Expr], names: Sequence[str]
-) -> Callable[[np.ndarray], np.ndarray]:
-    """A function of ``(*batch, names)`` giving ``(*batch, expressions)``; NaN or infinite outside the
-    domain.
-    """
+def array_function(expressions: Sequence[sp.Expr], names: Sequence[str]) -> Callable[[np.ndarray], np.ndarray]:
+    """A function of ``(*batch, names)`` giving ``(*batch, expressions)``, NaN outside the domain."""
     plain, symbols = neutral(expressions, names)
     function = sp.lambdify(symbols, plain, modules="numpy", cse=True)
 
@@ -44,9 +37,7 @@ def array_function(
 
 
 def scalar_function(expressions: Sequence[sp.Expr], names: Sequence[str]) -> Callable[..., list[float]]:
-    """A function of one float per name giving a list of floats, several times faster than NumPy on single
-    numbers.
-    """
+    """A function of one float per name giving a list of floats, much faster than NumPy on single numbers."""
     plain, symbols = neutral(expressions, names)
     fast = sp.lambdify(symbols, plain, modules=[{"sign": _sign}, "math"], cse=True)
     slow = array_function(expressions, names)

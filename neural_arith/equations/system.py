@@ -16,7 +16,7 @@ from neural_arith.equations.compare import compare
 from neural_arith.equations.constants import Template, make_template
 from neural_arith.equations.names import FUNCTION_NAMES, checked_names, quoted
 from neural_arith.equations.numeric import array_function, scalar_function
-from neural_arith.equations.text import FUNCTIONS, read_expression
+from neural_arith.equations.text import read_expression
 from neural_arith.equations.writing import LATEX, latex_name, write
 from neural_arith.errors import DataError, EquationError, OptionError
 from neural_arith.integrate import solve
@@ -24,7 +24,7 @@ from neural_arith.integrate import solve
 if TYPE_CHECKING:
     import torch
 
-_ALLOWED_CALLS = tuple(FUNCTIONS[name] for name in FUNCTION_NAMES if name != "sqrt")
+_CALLS = frozenset(FUNCTION_NAMES)
 
 
 class EquationSystem:
@@ -54,7 +54,8 @@ class EquationSystem:
     def __init__(self, rhs: Mapping[str, sp.Expr | str | float], *, inputs: Sequence[str] = ()) -> None:
         if not isinstance(rhs, Mapping):
             raise EquationError(
-                f"rhs must map each state to its right-hand side, as in {{'x': '-0.5*x'}}, not {type(rhs).__name__}"
+                "rhs must map each state to its right-hand side, as in {'x': '-0.5*x'}, "
+                f"but is a {type(rhs).__name__}"
             )
         self._states = checked_names(rhs, "state")
         self._inputs = checked_names(inputs, "input")
@@ -92,7 +93,7 @@ class EquationSystem:
         """All decimal numbers, exponents among them, in canonical order (by structure, not by value)."""
         return list(self.template.values)
 
-    def with_constants(self, values: ArrayLike | Sequence[float | sp.Expr]) -> EquationSystem:
+    def with_constants(self, values: Sequence[float | sp.Expr] | np.ndarray) -> EquationSystem:
         """The same system with other numbers.
 
         Args:
@@ -103,11 +104,9 @@ class EquationSystem:
         Raises:
             EquationError: a wrong number of values, or one that is not finite.
         """
-        given = list(values) if isinstance(values, Sequence) else np.asarray(values, dtype=float).tolist()
+        given = [value if isinstance(value, sp.Expr) else float(value) for value in values]
         if len(given) != len(self.template.values):
-            raise EquationError(
-                f"the system has {len(self.template.values)} constants, but {len(given)} values came"
-            )
+            raise EquationError(f"the system has {len(self.template.values)} constants, but {len(given)} values came")
         if not all(math.isfinite(float(value)) for value in given):
             raise EquationError(f"constants must be finite, but are {[float(value) for value in given]}")
         filled = self.template.fill(given)
@@ -188,9 +187,7 @@ class EquationSystem:
 
     def _compare(self, other: EquationSystem, rtol: float) -> tuple[bool, bool]:
         if not isinstance(other, EquationSystem):
-            raise EquationError(
-                f"only an EquationSystem can be compared with one, not {type(other).__name__}"
-            )
+            raise EquationError(f"only an EquationSystem can be compared with one, not {type(other).__name__}")
         if set(self._states) != set(other._states):
             return False, False
         mine, theirs = self.rhs, other.rhs
@@ -218,9 +215,7 @@ class EquationSystem:
             if not n_inputs:
                 return function(state)
             if u is None:
-                raise DataError(
-                    f"this system has inputs {', '.join(self._inputs)}; pass u, shape (*batch, {n_inputs})"
-                )
+                raise DataError(f"this system has inputs {', '.join(self._inputs)}; pass u, shape (*batch, {n_inputs})")
             given = np.asarray(u, dtype=float)
             if given.ndim == 0 or given.shape[-1] != n_inputs:
                 raise DataError(f"u must have shape (*batch, {n_inputs}), but has {given.shape}")
@@ -269,9 +264,7 @@ class EquationSystem:
         scalar = self._scalar
         if not self._inputs:
             if u is not None:
-                raise DataError(
-                    "this system has no inputs; leave u out, or name them: EquationSystem(..., inputs=...)"
-                )
+                raise DataError("this system has no inputs; leave u out, or name them: EquationSystem(..., inputs=...)")
 
             def f(time: float, x: np.ndarray) -> list[float]:
                 return scalar(*x.tolist())
@@ -289,15 +282,12 @@ class EquationSystem:
         if isinstance(x0, Mapping):
             wrong = set(x0) ^ set(self._states)
             if wrong:
-                raise DataError(
-                    f"x0 must name exactly the states {', '.join(self._states)}; not so: {sorted(wrong)}"
-                )
+                raise DataError(f"x0 must name exactly the states {', '.join(self._states)}; not so: {sorted(wrong)}")
             x0 = [float(x0[state]) for state in self._states]
         start = np.asarray(x0, dtype=float)
         if start.shape != (len(self._states),):
             raise DataError(
-                f"x0 must have shape ({len(self._states)},), one number for each of {', '.join(self._states)}, "
-                f"but has {start.shape}"
+                f"x0 must have shape ({len(self._states)},) for {', '.join(self._states)}, not {start.shape}"
             )
         return start
 
@@ -306,18 +296,14 @@ class EquationSystem:
     ) -> Callable[[float], list[float]]:
         width = len(self._inputs)
         if u is None:
-            raise DataError(
-                f"this system has inputs {', '.join(self._inputs)}; pass u, shape (time, {width})"
-            )
+            raise DataError(f"this system has inputs {', '.join(self._inputs)}; pass u, shape (time, {width})")
         if callable(u):
             call = u
 
             def called(time: float) -> list[float]:
                 value = np.asarray(call(time), dtype=float).reshape(-1)
                 if value.size != width:
-                    raise DataError(
-                        f"u(t) returned {value.size} numbers for the {width} inputs {self._inputs}"
-                    )
+                    raise DataError(f"u(t) returned {value.size} numbers for the {width} inputs {self._inputs}")
                 return value.tolist()
 
             return called
@@ -358,9 +344,7 @@ class EquationSystem:
         return build_module(self)
 
     def save(self, path: str | Path) -> None:
-        """Write the system to a readable, versioned JSON file; `load` reads it back, equal to the last
-        bit.
-        """
+        """Write the system to a readable, versioned JSON file, which `load` reads back to the last bit."""
         from neural_arith.equations.io import save
 
         save(self, path)
@@ -402,14 +386,14 @@ def _checked_expression(value: object, state: str, names: tuple[str, ...]) -> sp
 
 def _normalised(expr: sp.Expr, where: str, names: tuple[str, ...]) -> sp.Expr:
     """Plain symbols, floats of double precision, no named constants, exact whole and half exponents."""
-    unknown = sorted({symbol.name for symbol in expr.free_symbols} - set(names))  # type: ignore[attr-defined]
+    unknown = sorted({str(symbol) for symbol in expr.free_symbols} - set(names))
     if unknown:
         raise EquationError(
             f"{where} holds unknown {', '.join(map(quoted, unknown))}; allowed names: "
             f"{', '.join(map(quoted, names))} (give a known signal, time too, as an input)"
         )
 
-    def walk(node: sp.Basic) -> sp.Expr:
+    def walk(node: Any) -> Any:
         if isinstance(node, sp.Symbol):
             return sp.Symbol(node.name)
         if isinstance(node, sp.Float | sp.NumberSymbol):
@@ -422,11 +406,13 @@ def _normalised(expr: sp.Expr, where: str, names: tuple[str, ...]) -> sp.Expr:
         if isinstance(node, sp.Pow):
             base, exponent = (walk(part) for part in node.args)
             return sp.Pow(base, exact_exponent(exponent))
-        if isinstance(node, (*_ALLOWED_CALLS, sp.Add, sp.Mul)):
-            return node.func(*[walk(part) for part in node.args])  # type: ignore[return-value]
+        if isinstance(node, sp.Piecewise):
+            return walk(_without_cases(node, where))
+        if isinstance(node, sp.Add | sp.Mul) or type(node).__name__ in _CALLS:
+            return node.func(*[walk(part) for part in node.args])
         raise EquationError(
-            f"{where} holds {node} ({type(node).__name__}), which has no place in a right-hand side; use numbers, "
-            f"names, + - * / ** and {', '.join(FUNCTION_NAMES)}"
+            f"{where} holds {node} ({type(node).__name__}), which has no place in a right-hand side; "
+            f"use numbers, names, + - * / ** and {', '.join(FUNCTION_NAMES)}"
         )
 
     try:
@@ -440,10 +426,30 @@ def _normalised(expr: sp.Expr, where: str, names: tuple[str, ...]) -> sp.Expr:
     return plain
 
 
-def exact_exponent(exponent: sp.Expr, tolerance: float = 1e-12) -> sp.Expr:
-    """A float exponent within ``tolerance`` of a whole or half number as that exact number, others
-    unchanged.
+def _without_cases(node: Any, where: str) -> sp.Expr:
+    """A case distinction on the sign of a formula, as power units write their phase, by means of ``sign``.
+
+    ``a`` where z < 0 and ``b`` elsewhere is ``b + (a - b)*(1 - sign(z))/2``, except at z = 0, where it is
+    halfway.
     """
+    if len(node.args) == 2:
+        (first, condition), (second, rest) = (pair.args for pair in node.args)
+        if rest == sp.true and isinstance(condition, sp.Rel):
+            difference = _difference(condition)
+            if isinstance(condition, sp.Lt | sp.Le):
+                difference = -difference
+            if isinstance(condition, sp.Lt | sp.Le | sp.Gt | sp.Ge):
+                share = (1 + sp.sign(difference)) / 2
+                return sp.Add(sp.Mul(first, share), sp.Mul(second, 1 - share))
+    raise EquationError(f"{where} holds a case distinction other than on one sign: {node}")
+
+
+def _difference(condition: Any) -> sp.Expr:
+    return condition.lhs - condition.rhs
+
+
+def exact_exponent(exponent: sp.Expr, tolerance: float = 1e-12) -> sp.Expr:
+    """A float exponent within ``tolerance`` of a whole or half number, made exact; others unchanged."""
     if isinstance(exponent, sp.Float):
         double = 2 * float(exponent)
         if abs(double) < 2000 and abs(double - round(double)) <= 2 * tolerance:

@@ -77,7 +77,7 @@ def read_expression(text: str, names: Sequence[str]) -> sp.Expr:
         tree = ast.parse(safe.strip(), mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         raise EquationError(
-            f"cannot read the formula {_short(text)}; write products with *, powers with **, calls like exp(x)"
+            f"cannot read the formula {_short(text)}; write products with *, powers with **, functions like exp(x)"
         ) from error
     return _Builder(slots, text).build(tree, 0)
 
@@ -135,9 +135,7 @@ class _Builder:
             case ast.Call(func=ast.Name(id=name), args=[argument], keywords=[]) if name in FUNCTIONS:
                 return FUNCTIONS[name](self.build(argument, depth + 1))
             case ast.Call(func=ast.Name(id=name), args=arguments) if name in FUNCTIONS:
-                raise EquationError(
-                    f"{name} takes one argument, not {len(arguments)}, in {_short(self.text)}"
-                )
+                raise EquationError(f"{name} takes one argument, not {len(arguments)}, in {_short(self.text)}")
         raise self._syntax(node)
 
     def _terms(self, node: ast.expr, sign: int, depth: int) -> list[sp.Expr]:
@@ -150,6 +148,8 @@ class _Builder:
         return [sp.Mul(*self._factors(part, factor, depth + 1)) for part, factor in reversed(collected)]
 
     def _factors(self, node: ast.expr, sign: int, depth: int) -> list[sp.Expr]:
+        if depth > MAX_DEPTH:
+            raise EquationError(f"the formula {_short(self.text)} is nested deeper than {MAX_DEPTH}")
         collected: list[tuple[ast.expr, bool]] = []
         while True:
             if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult | ast.Div):
@@ -163,8 +163,12 @@ class _Builder:
         collected.append((node, False))
         factors: list[sp.Expr] = [] if sign > 0 else [sp.Integer(-1)]
         for part, below in reversed(collected):
-            value = self.build(part, depth + 1)
-            factors.append(self._power(value, sp.Integer(-1)) if below else value)
+            if below:
+                # the factors of a/(b*c) go down one by one, for the same reason
+                inside = self._factors(part, 1, depth + 1)
+                factors += [self._power(value, sp.Integer(-1)) for value in inside]
+            else:
+                factors.append(self.build(part, depth + 1))
         return factors
 
     def _power(self, base: sp.Expr, exponent: sp.Expr) -> sp.Expr:
@@ -174,9 +178,7 @@ class _Builder:
             top = max(abs(int(sp.numer(exponent))), int(sp.denom(exponent)))
             bits = max((int(abs(n)).bit_length() for n in base.atoms(sp.Integer)), default=1)
             if top * bits > MAX_BITS or top > 1000:
-                raise EquationError(
-                    f"a power in {_short(self.text)} is too large; write its value as a number"
-                )
+                raise EquationError(f"a power in {_short(self.text)} is too large; write its value as a number")
         elif exponent.has(sp.Pow) and not exponent.free_symbols:
             exponent = sp.Float(float(exponent))
         return sp.Pow(base, exponent)

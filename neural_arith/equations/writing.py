@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any
 
 import sympy as sp
 
@@ -14,48 +14,49 @@ from neural_arith.equations.order import Order
 _SUM, _PRODUCT, _POWER, _ATOM = 1, 2, 3, 4
 
 _GREEK_WORDS = (
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi "
-    "psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega"
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi "
+    "chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega"
 )
 _GREEK = frozenset(_GREEK_WORDS.split())
 
 
-class _Style(Protocol):
-    """How the parts of a formula look."""
+class Text:
+    """How the parts of a formula look: here as `read_expression` reads them; other styles override."""
 
-    times: str
-
-    def number(self, value: float, figures: int | None) -> str: ...
-    def symbol(self, name: str) -> str: ...
-    def bracket(self, inner: str) -> str: ...
-    def fraction(self, top: str, bottom: str, simple: bool) -> str: ...
-    def power(self, base: str, exponent: str, simple: bool) -> str: ...
-    def call(self, name: str, inner: str) -> str: ...
-
-
-class _Text:
     times = "*"
 
     def number(self, value: float, figures: int | None) -> str:
+        """A decimal number."""
         return number_text(value, figures)
 
+    def whole(self, value: int) -> str:
+        """A whole number."""
+        return str(value)
+
     def symbol(self, name: str) -> str:
+        """A variable."""
         return quoted(name)
 
     def bracket(self, inner: str) -> str:
+        """A sum or product inside a product or power."""
         return f"({inner})"
 
     def fraction(self, top: str, bottom: str, simple: bool) -> str:
+        """A quotient; ``simple`` when the bottom needs no brackets."""
         return f"{top}/{bottom}" if simple else f"{top}/({bottom})"
 
     def power(self, base: str, exponent: str, simple: bool) -> str:
+        """A power; ``simple`` when the exponent needs no brackets."""
         return f"{base}**{exponent}" if simple else f"{base}**({exponent})"
 
     def call(self, name: str, inner: str) -> str:
+        """A function of one argument."""
         return f"{name}({inner})"
 
 
-class _Latex:
+class _Latex(Text):
+    """Formulas as LaTeX."""
+
     times = r" \, "
 
     def number(self, value: float, figures: int | None) -> str:
@@ -83,7 +84,7 @@ class _Latex:
         return rf"{command}\left({inner}\right)"
 
 
-TEXT, LATEX = _Text(), _Latex()
+TEXT, LATEX = Text(), _Latex()
 
 
 def number_text(value: float, figures: int | None) -> str:
@@ -118,7 +119,7 @@ def latex_name(name: str) -> str:
     return rf"\mathrm{{{''.join(letters)}}}"
 
 
-def write(expr: sp.Expr, names: Sequence[str], figures: int | None, style: _Style = TEXT) -> str:
+def write(expr: sp.Expr, names: Sequence[str], figures: int | None, style: Text = TEXT) -> str:
     """Write one expression.
 
     Args:
@@ -127,16 +128,24 @@ def write(expr: sp.Expr, names: Sequence[str], figures: int | None, style: _Styl
         figures: significant figures of floats; None writes them exactly.
         style: `TEXT` (which `read_expression` reads back) or `LATEX`.
     """
-    return _Writer(Order(names), figures, style).write(expr)[0]
+    return Writer(Order(names), figures, style).write(expr)[0]
 
 
-class _Writer:
-    def __init__(self, order: Order, figures: int | None, style: _Style) -> None:
+class Writer:
+    """Walks an expression in canonical order.
+
+    Args:
+        order: the order of terms and factors.
+        figures: significant figures of floats; None writes them exactly.
+        style: how the parts look.
+    """
+
+    def __init__(self, order: Order, figures: int | None, style: Text) -> None:
         self.order = order
         self.figures = figures
         self.style = style
 
-    def write(self, expr: sp.Expr) -> tuple[str, int]:
+    def write(self, expr: Any) -> tuple[str, int]:
         """The text of an expression and how tightly it binds."""
         style = self.style
         if isinstance(expr, sp.Add):
@@ -144,7 +153,7 @@ class _Writer:
         if isinstance(expr, sp.Mul) or (isinstance(expr, sp.Rational) and not expr.is_Integer):
             return self._product(expr)
         if isinstance(expr, sp.Number):
-            text = str(expr) if expr.is_Integer else style.number(float(expr), self.figures)
+            text = style.whole(int(expr)) if expr.is_Integer else style.number(float(expr), self.figures)
             return text, _SUM if text.startswith("-") else _ATOM
         if isinstance(expr, sp.Symbol):
             return style.symbol(expr.name), _ATOM
@@ -152,7 +161,7 @@ class _Writer:
             if _is_below(expr):
                 return self._product(expr)
             return self._power(expr)
-        return style.call(type(expr).__name__, self.write(expr.args[0])[0]), _ATOM  # type: ignore[arg-type]
+        return style.call(type(expr).__name__, self.write(expr.args[0])[0]), _ATOM
 
     def _sum(self, expr: sp.Expr) -> str:
         pieces: list[str] = []
@@ -179,9 +188,9 @@ class _Writer:
         else:
             numerator, denominator = sp.fraction(coefficient)
             if numerator != 1:
-                above.append(str(numerator))
+                above.append(self.style.whole(int(numerator)))
             if denominator != 1:
-                below.append((str(denominator), _ATOM))
+                below.append((self.style.whole(int(denominator)), _ATOM))
         factors = [] if rest == 1 else self.order.factors(rest)
         for factor in factors:
             if _is_below(factor):
@@ -189,7 +198,7 @@ class _Writer:
             else:
                 above.append(self._bracketed(factor, _PRODUCT))
         if not above:
-            above.append("1")
+            above.append(self.style.whole(1))
         text = self.style.times.join(above)
         if len(below) == 1:
             bottom, binds = below[0]
@@ -201,15 +210,15 @@ class _Writer:
             return f"-{text}", _SUM
         return text, _PRODUCT if below or len(above) > 1 else _POWER if factors else _ATOM
 
-    def _power(self, expr: sp.Expr) -> tuple[str, int]:
+    def _power(self, expr: sp.Pow) -> tuple[str, int]:
         base, exponent = expr.args
         if exponent == sp.Rational(1, 2):
-            return self.style.call("sqrt", self.write(base)[0]), _ATOM  # type: ignore[arg-type]
-        text, binds = self.write(exponent)  # type: ignore[arg-type]
-        return self.style.power(self._bracketed(base, _POWER), text, binds == _ATOM), _POWER  # type: ignore[arg-type]
+            return self.style.call("sqrt", self.write(base)[0]), _ATOM
+        text, binds = self.write(exponent)
+        return self.style.power(self._bracketed(base, _POWER), text, binds == _ATOM), _POWER
 
-    def _bracketed(self, expr: sp.Basic, outer: int) -> str:
-        text, binds = self.write(expr)  # type: ignore[arg-type]
+    def _bracketed(self, expr: Any, outer: int) -> str:
+        text, binds = self.write(expr)
         keep = binds >= _ATOM if outer == _POWER else binds >= _PRODUCT
         return text if keep else self.style.bracket(text)
 

@@ -1,0 +1,75 @@
+"""Equations in files: readable JSON with a version, read back by our own formula reader."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from neural_arith.equations.system import EquationSystem
+from neural_arith.errors import EquationError
+
+FORMAT = "neural_arith equations"
+VERSION = 1
+
+
+def save(equations: EquationSystem, path: str | Path) -> None:
+    """Write a system to a JSON file; decimal numbers keep all their digits.
+
+    Args:
+        equations: the system.
+        path: the file, which is overwritten.
+    """
+    content = {
+        "format": FORMAT,
+        "version": VERSION,
+        "states": list(equations.states),
+        "inputs": list(equations.inputs),
+        "equations": equations.to_text(None),
+    }
+    Path(path).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def load(path: str | Path) -> EquationSystem:
+    """Read a system that `save` (or a person with an editor) wrote.
+
+    Formulas go through the same reader as text given to `EquationSystem`: nothing in the file is ever
+    executed.
+
+    Args:
+        path: the file.
+
+    Raises:
+        EquationError: the file is missing, is not such JSON, has a newer version, or holds a wrong formula.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"), object_pairs_hook=_unique)
+    except OSError as error:
+        raise EquationError(f"cannot read {path}: {error.strerror or error}") from None
+    except (ValueError, RecursionError) as error:
+        raise EquationError(f"{path} is not a file of equations: {error}") from None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise EquationError(f'{path} is not a file of equations: it must hold "format": "{FORMAT}"')
+    if content.get("version") != VERSION:
+        raise EquationError(
+            f"{path} has version {content.get('version')!r} of the format, but this package reads {VERSION}; "
+            "update the package"
+        )
+    states, inputs, texts = (content.get(key) for key in ("states", "inputs", "equations"))
+    if not isinstance(states, list) or not isinstance(inputs, list) or not isinstance(texts, dict):
+        raise EquationError(f"{path} must hold the lists states and inputs and the mapping equations")
+    if not all(isinstance(name, str) for name in states) or sorted(states) != sorted(texts):
+        raise EquationError(f"{path} must hold one equation for each of its states, no more and no fewer")
+    wrong = [name for name, text in texts.items() if not isinstance(text, str)]
+    if wrong:
+        raise EquationError(f"{path}: the equation of {wrong[0]} must be text")
+    try:
+        return EquationSystem({state: texts[state] for state in states}, inputs=inputs)
+    except EquationError as error:
+        raise EquationError(f"{path}: {error}") from None
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key comes twice")
+    return found

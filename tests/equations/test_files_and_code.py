@@ -1,0 +1,177 @@
+"""Equations in files and in other languages."""
+
+import json
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from neural_arith.equations import EquationSystem, load, save
+from neural_arith.errors import EquationError, OptionError
+
+RICH = EquationSystem(
+    {
+        "S": "-0.04*S**0.5*I**0.5 + 1/3",
+        "I": "Abs(S - 1)**1.3*sign(I) + x**2*I**3/(2 + S*I)",
+        "x": "exp(-x)*cos(2*I) - tanh(S)*sinh(x) + asinh(u)*cosh(x)",
+        "in bed": "cot(S) + tan(I) + log(I) - x**(2/3) + (-2.5)*x**-2/3 + 2*(x + 1)/u",
+        "if": "sqrt(S*I) - `in bed`*100000000000000000000 + `CO2 (ppm)`*1e-300",
+    },
+    inputs=["u", "CO2 (ppm)"],
+)
+
+
+def test_save_and_load(tmp_path):
+    path = tmp_path / "equations.json"
+    RICH.save(path)
+    again = load(path)
+    assert again == RICH
+    assert again.inputs == RICH.inputs
+    content = json.loads(path.read_text(encoding="utf-8"))
+    assert content["version"] == 1
+    assert content["equations"]["S"] == "1/3 - 0.04*sqrt(S)*sqrt(I)"
+    save(again, str(path))
+    assert load(str(path)) == RICH
+
+
+PIECES = [
+    *("{c}*x", "{c}*y**{c}", "exp({c}*x - y)", "sin(x*{c} + {c})/({c} + x**2)", "x**{n}"),
+    *("-(x + {c})*y/{n}", "{c}", "{n}", "sqrt(x + {c})", "(x*y)**{c}", "{n}*(x + y)/(x - {c})"),
+    *("Abs({c}*x)", "2/3*x**({n}/7)"),
+]
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    pieces=st.lists(st.sampled_from(PIECES), min_size=1, max_size=4),
+    c=st.floats(-1e6, 1e6).filter(lambda c: abs(c) > 1e-6),
+    n=st.integers(1, 9),
+    joint=st.sampled_from([" + ", " - ", "*", ")*("]),
+)
+def test_text_comes_back_to_the_last_bit(pieces, c, n, joint):
+    text = "(" + joint.join(piece.format(c=repr(c) if c > 0 else f"({c!r})", n=n) for piece in pieces) + ")"
+    try:
+        eqs = EquationSystem({"x": text, "y": "x"})
+    except EquationError:  # a complex number, such as a root of a negative constant
+        return
+    again = EquationSystem(eqs.to_text(None))
+    assert again == eqs
+    assert again.constants == eqs.constants
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        ("{", "not a file of equations"),
+        ("[1]", "must hold"),
+        ('{"format": "other"}', "must hold"),
+        ('{"format": "neural_arith equations", "version": 2}', "version 2"),
+        ('{"format": "neural_arith equations", "version": 1}', "must hold the lists"),
+        ('{"a": 1, "a": 2}', "comes twice"),
+    ],
+)
+def test_files_that_are_not(tmp_path, content, match):
+    path = tmp_path / "e.json"
+    path.write_text(content)
+    with pytest.raises(EquationError, match=match):
+        load(path)
+
+
+def test_wrong_contents(tmp_path):
+    path = tmp_path / "e.json"
+    good = {
+        "format": "neural_arith equations",
+        "version": 1,
+        "states": ["x"],
+        "inputs": [],
+        "equations": {"x": "x"},
+    }
+    for change, match in (
+        ({"states": ["x", "y"]}, "one equation for each"),
+        ({"states": [1]}, "one equation for each"),
+        ({"equations": {"x": 1}}, "must be text"),
+        ({"equations": {"x": "__import__('os')"}}, "unknown __import__"),
+        ({"inputs": ["x"]}, "both a state"),
+    ):
+        path.write_text(json.dumps(good | change))
+        with pytest.raises(EquationError, match=match) as caught:
+            load(path)
+        assert str(path) in str(caught.value)
+    with pytest.raises(EquationError, match="cannot read"):
+        load(tmp_path / "missing.json")
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(EquationError, match="not a file"):
+        load(path)
+
+
+def points(n=40):
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-2, 2, (n, 5))
+    u = rng.uniform(0.5, 2, (n, 2))
+    return x, u
+
+
+def test_numpy_code_runs_and_agrees():
+    x, u = points()
+    space: dict = {}
+    exec(RICH.to_code("numpy"), space)
+    np.testing.assert_allclose(space["rhs"](0.0, x, u), RICH.to_numpy()(0.0, x, u), rtol=1e-13, equal_nan=True)
+    np.testing.assert_allclose(space["rhs"](0.0, x[0], u[0]), RICH.to_numpy()(0.0, x[0], u[0]), rtol=1e-13)
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="no C compiler here")
+def test_c_code_compiles_and_agrees(tmp_path):
+    x, u = points()
+    (tmp_path / "rhs.c").write_text(RICH.to_code("c"))
+    body = """
+#include <stdio.h>
+void rhs(double t, const double *state, const double *inputs, double *derivative);
+int main(void) {
+    double state[5], inputs[2], out[5];
+    while (scanf("%lf %lf %lf %lf %lf %lf %lf", state, state + 1, state + 2, state + 3, state + 4,
+                 inputs, inputs + 1) == 7) {
+        rhs(0.0, state, inputs, out);
+        for (int i = 0; i < 5; i++) printf("%.17g ", out[i]);
+        printf("\\n");
+    }
+    return 0;
+}
+"""
+    (tmp_path / "main.c").write_text(body)
+    strict = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic"]
+    command = ["gcc", *strict, "rhs.c", "main.c", "-o", "run", "-lm"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    text = "\n".join(" ".join(map(repr, row)) for row in np.hstack([x, u]).tolist())
+    out = subprocess.run([tmp_path / "run"], input=text, capture_output=True, text=True, check=True).stdout
+    found = np.array([[float(v) for v in line.split()] for line in out.splitlines()])
+    np.testing.assert_allclose(found, RICH.to_numpy()(0.0, x, u), rtol=1e-11, equal_nan=True)
+
+
+def test_julia_code():
+    text = RICH.to_code("julia")
+    assert "function rhs!(derivative, state, inputs, t)" in text
+    assert "    in_bed = state[4]" in text
+    assert "    CO2_ppm = inputs[2]" in text
+    assert "derivative[1] = 1/3 - 0.04*real_root(S)*real_root(I)" in text
+    assert "real_power(b, e) = b < 0" in text
+    assert "**" not in text
+    assert text.rstrip().endswith("end")
+    simple = EquationSystem({"x": "-0.5*x**2 + y", "y": "1"}).to_code("julia")
+    assert simple == (
+        "# Right-hand sides; states: x, y.\n"
+        "function rhs!(derivative, state, inputs, t)\n"
+        "    x = state[1]\n"
+        "    y = state[2]\n"
+        "    derivative[1] = y - 0.5*x^2\n"
+        "    derivative[2] = 1\n"
+        "    return nothing\n"
+        "end\n"
+    )
+
+
+def test_unknown_language():
+    with pytest.raises(OptionError, match="numpy, julia, c"):
+        RICH.to_code("fortran")
