@@ -65,9 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="neural-arith", description="Find the differential equations behind measurements over time."
-    )
+    parser = _Parser(prog="neural-arith", description="Find the differential equations behind measurements over time.")
     version = importlib.metadata.version("neural-arith")
     parser.add_argument("--version", action="version", version=f"neural-arith {version}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
@@ -75,13 +73,9 @@ def _parser() -> argparse.ArgumentParser:
     discover = commands.add_parser("discover", help="find the equations behind a CSV file")
     discover.add_argument("data", help="CSV file: one row per moment, the first line names the columns")
     discover.add_argument("--time", metavar="COLUMN", help="the time column (default: the first)")
-    discover.add_argument(
-        "--states", metavar="A,B", type=_names, help="the state columns (default: all others)"
-    )
+    discover.add_argument("--states", metavar="A,B", type=_names, help="the state columns (default: all others)")
     discover.add_argument("--group", metavar="COLUMN", help="the column that tells several runs apart")
-    discover.add_argument(
-        "--out", metavar="DIR", help="write equations.json, report.html and pictures into DIR"
-    )
+    discover.add_argument("--out", metavar="DIR", help="write equations.json, report.html and pictures into DIR")
     discover.add_argument("--seed", type=_whole(0), default=0, help="seed of the search (default: 0)")
     discover.add_argument(
         "--noise",
@@ -89,21 +83,15 @@ def _parser() -> argparse.ArgumentParser:
         default="auto",
         help="how the data scatter",
     )
-    discover.add_argument(
-        "--time-budget", metavar="SECONDS", type=_positive, help="stop searching after so long"
-    )
+    discover.add_argument("--time-budget", metavar="SECONDS", type=_positive, help="stop searching after so long")
     discover.add_argument("--quiet", action="store_true", help="no progress on standard error")
     discover.set_defaults(run=_discover)
 
     simulate = commands.add_parser("simulate", help="solve equations saved by discover")
     simulate.add_argument("equations", help="equations.json")
-    simulate.add_argument(
-        "--x0", required=True, metavar="A=1,B=2", help="starting state, by name or in order"
-    )
+    simulate.add_argument("--x0", required=True, metavar="A=1,B=2", help="starting state, by name or in order")
     simulate.add_argument("--until", required=True, type=_number, help="the last time")
-    simulate.add_argument(
-        "--from", dest="start", type=_number, default=0.0, help="the first time (default: 0)"
-    )
+    simulate.add_argument("--from", dest="start", type=_number, default=0.0, help="the first time (default: 0)")
     simulate.add_argument("--points", type=_whole(2), default=200, help="number of times (default: 200)")
     simulate.add_argument("--out", metavar="FILE", help="CSV file to write (default: standard output)")
     simulate.set_defaults(run=_simulate)
@@ -187,9 +175,7 @@ def _names_or_error(text: str, states: Sequence[str]) -> list[str]:
     try:
         return _names(text)
     except argparse.ArgumentTypeError:
-        raise OptionError(
-            f"--x0 {text!r}: expected values separated by commas, as in {_example(states)}"
-        ) from None
+        raise OptionError(f"--x0 {text!r}: expected values separated by commas, as in {_example(states)}") from None
 
 
 def _example(states: Sequence[str]) -> str:
@@ -202,9 +188,7 @@ def _example(states: Sequence[str]) -> str:
 def _discover(arguments: argparse.Namespace) -> int:
     from neural_arith.data import Trajectories
 
-    data = Trajectories.from_csv(
-        arguments.data, time=arguments.time, states=arguments.states, group=arguments.group
-    )
+    data = Trajectories.from_csv(arguments.data, time=arguments.time, states=arguments.states, group=arguments.group)
     out = None if arguments.out is None else _folder(arguments.out)
     if out is not None and importlib.util.find_spec("matplotlib") is None:  # better now than after the search
         raise OptionError('--out needs matplotlib for the pictures: pip install "neural-arith[plot]"')

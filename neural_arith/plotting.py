@@ -173,9 +173,7 @@ def residuals(
     columns = _columns(data.names, states)
     shapes = [np.shape(r) for r in residuals]
     if shapes != [run.x.shape for run in data]:
-        raise OptionError(
-            f"residuals must be shaped like the runs, {[r.x.shape for r in data]}; got {shapes}"
-        )
+        raise OptionError(f"residuals must be shaped like the runs, {[r.x.shape for r in data]}; got {shapes}")
     ax = new_axes() if ax is None else ax
     ax.axhline(0.0, color="0.5", lw=1)
     for column in columns:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import math
+import signal
 import subprocess
 import sys
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -155,6 +157,41 @@ def test_discover_shows_progress_on_standard_error_only(run, decay):
     _, quiet, _ = run("discover", decay, "--quiet")
     code, loud, _ = run("discover", decay)
     assert (code, loud) == (0, quiet)
+
+
+def _interrupted(argv: list[str], cue: bytes) -> tuple[int, str]:
+    """Run a command, press Ctrl-C as soon as its progress line says ``cue``, and give back exit code and output."""
+    program = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from neural_arith.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", program, *argv]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    seen = b""
+    while cue not in seen and (byte := process.stderr.read(1)):
+        seen += byte
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate()
+    assert b"Traceback" not in err, err.decode()
+    return process.returncode, out.decode()
+
+
+def test_interrupted_discover_writes_what_it_has(tmp_path):
+    series = resources.files("neural_arith.systems").joinpath("tables", "lynx_hare.csv")
+    code, out = _interrupted(["discover", str(series), "--out", str(tmp_path)], b"candidates,")
+    assert code == 130
+    assert str(load(tmp_path / "equations.json")) in out
+    assert "interrupted" in out
+    assert "interrupted" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_interrupted_before_anything_was_found(tmp_path):
+    series = resources.files("neural_arith.systems").joinpath("tables", "lynx_hare.csv")
+    code, out = _interrupted(["discover", str(series), "--out", str(tmp_path)], b"noise")
+    assert code == 130
+    assert out == ""
+    assert not list(tmp_path.iterdir())
 
 
 # --- simulate ---------------------------------------------------------------------------------------

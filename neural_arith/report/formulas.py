@@ -36,9 +36,7 @@ def mathml(equations: EquationSystem) -> str:
 
         def _print_Float(self, expr: sp.Float) -> Any:
             short = f"{float(expr):.4g}"
-            return super()._print_Float(
-                sp.Float(short, len(re.sub(r"e.*|[^0-9]", "", short).lstrip("0")) or 1)
-            )
+            return super()._print_Float(sp.Float(short, len(re.sub(r"e.*|[^0-9]", "", short).lstrip("0")) or 1))
 
     lines = []
     for state, expr in equations.rhs.items():
@@ -59,12 +57,10 @@ def places(equations: EquationSystem) -> list[tuple[str, str]]:
         For each constant, in canonical order, the left-hand side of its equation and the term that holds it.
     """
     template = equations.template
-    numbers = {
-        symbol: sp.Float(value) for symbol, value in zip(template.symbols, template.values, strict=True)
-    }
+    numbers = {symbol: sp.Float(value) for symbol, value in zip(template.symbols, template.values, strict=True)}
     found = []
-    for symbol, row in zip(template.symbols, template.equation, strict=True):
-        whole = template.expressions[row]
+    for symbol in template.symbols:
+        row, whole = next((k, expr) for k, expr in enumerate(template.expressions) if expr.has(symbol))
         term = next((part for part in sp.Add.make_args(whole) if part.has(symbol)), whole)
         filled: Any = term.xreplace(numbers)
         text = write(filled, (*equations.states, *equations.inputs), 4)

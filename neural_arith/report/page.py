@@ -111,9 +111,7 @@ def _uncertain(discovery: Any) -> str:
 def _constant_table(candidate: Any) -> str:
     rows = []
     where = places(candidate.equations)
-    for (equation, term), value, error in zip(
-        where, candidate.constants, candidate.standard_errors, strict=True
-    ):
+    for (equation, term), value, error in zip(where, candidate.constants, candidate.standard_errors, strict=True):
         if math.isnan(error):
             doubt = ("not fixed by the data", "")
         elif error == 0.0:
@@ -122,9 +120,7 @@ def _constant_table(candidate: Any) -> str:
             doubt = (f"{error:.2g}", f"{100 * abs(error / value):.2g} %" if value else "")
         rows.append(((equation, term, f"{value:.6g}", *doubt), ""))
     head = ("equation", "term", "constant", "standard error", "relative")
-    return _table(
-        "Constants of the chosen equations and how well the data fix them.", head, rows, numbers=(2, 3, 4)
-    )
+    return _table("Constants of the chosen equations and how well the data fix them.", head, rows, numbers=(2, 3, 4))
 
 
 def _candidate_table(candidates: Sequence[Any]) -> str:
@@ -193,9 +189,7 @@ def _table(
     )
     lines = []
     for cells, kind in rows:
-        inner = "".join(
-            f"<td{attribute(kinds.get(i, ''))}>{html.escape(c)}</td>" for i, c in enumerate(cells)
-        )
+        inner = "".join(f"<td{attribute(kinds.get(i, ''))}>{html.escape(c)}</td>" for i, c in enumerate(cells))
         lines.append(f"<tr{attribute(kind)}>{inner}</tr>")
     return (
         f'<div class="wide"><table><caption>{html.escape(caption)}</caption>\n<thead><tr>{top}</tr></thead>\n'
