@@ -66,8 +66,8 @@ test: $(VENV)/.installed-test  ## everything that must pass: lint, types, docs, 
 	@if compgen -G 'examples/*.ipynb' >/dev/null; then \
 		echo '== notebooks run'; \
 		$(BIN)/python -m pytest -q --nbmake --nbmake-timeout=600 examples; fi
-	@echo '== doctests of the package, the README and the documentation'
-	@$(BIN)/python -m pytest -q --doctest-modules --doctest-glob='*.md' neural_arith README.md docs
+	@echo '== doctests of the package and the README'
+	@$(BIN)/python -m pytest -q --doctest-modules --doctest-glob='*.md' neural_arith README.md
 	@echo '== tests'
 	@$(BIN)/python -m pytest -q tests
 

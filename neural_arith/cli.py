@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code.
     """
     try:
-        arguments = _parser().parse_args(argv)
+        arguments = build_parser().parse_args(argv)
         code = arguments.run(arguments)
         sys.stdout.flush()
     except KeyboardInterrupt:
@@ -64,7 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """The grammar of the command line."""
     parser = _Parser(prog="neural-arith", description="Find the differential equations behind measurements over time.")
     version = importlib.metadata.version("neural-arith")
     parser.add_argument("--version", action="version", version=f"neural-arith {version}")
