@@ -45,15 +45,7 @@ _OTHERS = "abc collections enum joblib matplotlib numpy os pandas pathlib scipy 
 _FOREIGN = rf"({'|'.join(_OTHERS.split())})\..*"
 nitpick_ignore_regex = [
     (r"py:.*", _FOREIGN),
-    (
-        r"py:(class|obj|data)",
-        r"(optional|callable|array-like|ndarray|Tensor|Generator|Path|PathLike|ArrayLike|NDArray)",
-    ),
-    (
-        r"py:(class|obj|data)",
-        r"(Any|Callable|Iterable|Iterator|Mapping|Sequence|Literal|Self|Axes|Figure|Expr|Symbol)",
-    ),
-    (r"py:(class|obj|data)", r"[a-z]+|[A-Za-z]+( [A-Za-z]+)+"),  # plain English in a docstring's type
+    (r"py:(class|obj|data)", r"[A-Za-z]\w*|[A-Za-z]+([ -][A-Za-z]+)+"),  # bare names and plain English in types
     (r"py:class", r"neural_arith(\.\w+){3,}"),  # parts of a room that it does not show
     (r"py:.*", r".*\._[A-Za-z].*|_[A-Za-z].*"),  # private helpers in signatures
 ]

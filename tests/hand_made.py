@@ -71,8 +71,6 @@ def measurements(*starts: tuple[float, float]) -> Trajectories:
     """Noisy runs of the predator-prey system, one per start."""
     rng = np.random.default_rng(0)
     t = np.linspace(0.0, 12.0, 25)
-    xs = [
-        PREY.simulate(start, t) * np.exp(0.05 * rng.standard_normal((25, 2))) for start in starts or [(30, 4)]
-    ]
+    xs = [PREY.simulate(start, t) * np.exp(0.05 * rng.standard_normal((25, 2))) for start in starts or [(30, 4)]]
     xs = [np.concatenate([[start], x[1:]]) for start, x in zip(starts or [(30.0, 4.0)], xs, strict=True)]
     return Trajectories.from_arrays([t] * len(xs), xs, names=("hare", "lynx"))

@@ -71,6 +71,4 @@ def test_pages_name_only_commands_that_exist():
         if "_build" in page.parts:
             continue
         named = set(re.findall(r"(?:^|`)make ([a-z-]+)", page.read_text(encoding="utf-8"), re.M))
-        assert named <= targets, (
-            f"{page.name} names {sorted(named - targets)}, which the Makefile does not have"
-        )
+        assert named <= targets, f"{page.name} names {sorted(named - targets)}, which the Makefile does not have"

@@ -132,14 +132,10 @@ def test_imports_point_downward():
         if here in ("", there):  # the front door may show everything; a room may use itself
             continue
         if there == "":
-            wrong.append(
-                f"{_where(item)}: imports the package's front door; import the room that defines the name"
-            )
+            wrong.append(f"{_where(item)}: imports the package's front door; import the room that defines the name")
         elif FLOOR[there] >= FLOOR[here]:
             allowed = [r for r in FLOOR if FLOOR[r] < FLOOR[here]]
-            wrong.append(
-                f"{_where(item)}: '{here}' imports '{there}'; it may import only {', '.join(allowed)}"
-            )
+            wrong.append(f"{_where(item)}: '{here}' imports '{there}'; it may import only {', '.join(allowed)}")
     assert not wrong, "imports must point downward:\n" + "\n".join(wrong)
 
 
