@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from importlib.metadata import version as installed_version
 from pathlib import Path
+
+import neural_arith
 
 HERE = Path(__file__).resolve().parent
 
@@ -39,6 +40,7 @@ autodoc_preserve_defaults = True
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
+napoleon_use_ivar = True
 
 # Names of other projects: without their inventories, which live on the network, they cannot be linked.
 _OTHERS = "abc collections enum joblib matplotlib numpy os pandas pathlib scipy sklearn sympy torch typing np sp"
@@ -60,5 +62,19 @@ def _copy_examples() -> None:
         shutil.copy2(notebook, target)
 
 
+def _front_door(app, env, node, contnode):
+    """Link ``neural_arith.Name`` to the room where the name is described."""
+    package, _, name = node.get("reftarget", "").rpartition(".")
+    if node.get("refdomain") != "py" or package != "neural_arith" or not hasattr(neural_arith, name):
+        return None
+    room = getattr(neural_arith, name).__module__.split(".")[1]
+    target = f"neural_arith.{room}.{name}"
+    return env.domains["py"].resolve_xref(env, node["refdoc"], app.builder, node["reftype"], target, node, contnode)
+
+
+def setup(app) -> None:
+    """Called by Sphinx."""
+    app.connect("missing-reference", _front_door)
+
+
 _copy_examples()
-sys.path.insert(0, str(HERE.parent))
