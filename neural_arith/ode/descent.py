@@ -1,0 +1,147 @@
+"""Gradient descent on a field: the slow, general way, for ordinary networks in the right-hand side."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from neural_arith.layers import Layer
+from neural_arith.ode.losses import matching_loss, shooting_loss
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from neural_arith.ode.field import ArithmeticField
+    from neural_arith.ode.refine import Task
+    from neural_arith.ode.sparsity import Sparsity
+    from neural_arith.ode.tracker import Tracker
+
+_RETREATS = 10
+
+
+def descend(
+    field: ArithmeticField,
+    task: Task,
+    tracker: Tracker,
+    saved: dict[str, Any] | None,
+    *,
+    loss: str,
+    optimizer: str,
+    steps: int,
+    rate: float | None,
+    sparsity: Sparsity | None,
+    goal: float,
+    tolerance: float,
+    patience: int | None,
+    substeps: int,
+) -> str:
+    """Run the optimizer over the field in place; the tracker keeps the best. Options as in ``train``.
+
+    A step to where the loss is not finite (a trajectory that blows up) is taken back to the best field, with the
+    learning rate halved; after ten of these the run ends.
+
+    Returns:
+        Why it ended.
+    """
+    parameters = [p for p in field.parameters() if p.requires_grad]
+    method = _optimizer(optimizer, parameters, rate)
+    objective = _objective(field, task, loss, substeps)
+    first, retreats, waiting, best = 0, 0, 0, float("inf")
+    if saved is None:
+        tracker.begin(loss, steps)
+    else:
+        field.load_state_dict(saved["field"])
+        method.load_state_dict(saved["optimizer"])
+        first, retreats = int(saved["step"]), int(saved["retreats"])
+        waiting, best = int(saved["waiting"]), float(saved["best_total"])
+    for step in range(first, steps):
+        strength = 0.0 if sparsity is None else sparsity.strength(step)
+        plain, extra = _value(field, objective, sparsity, strength)
+        total = float(plain.detach() + extra.detach())
+        tracker.record(loss, step, float(plain.detach()), float(extra.detach()))
+        if not torch.isfinite(torch.tensor(total)):
+            retreats += 1
+            if retreats > _RETREATS:
+                return "diverged"
+            field.load_state_dict(tracker.best_field().state_dict())
+            method = _optimizer(optimizer, parameters, method.param_groups[0]["lr"] / 2)
+            continue
+        if sparsity is not None and step and strength != sparsity.strength(step - 1):
+            tracker.forget_rank()
+            best, waiting = float("inf"), 0
+        tracker.offer(field, float(plain.detach()), float(extra.detach()))
+        if total <= goal:
+            return "goal reached"
+        waiting = 0 if total < best * (1 - tolerance) else waiting + 1
+        best = min(best, total)
+        if patience is not None and waiting > patience:
+            return "early stop"
+        _step(method, field, objective, sparsity, strength)
+        if tracker.due(step + 1):
+            tracker.save(
+                {
+                    "field": {n: v.detach().clone() for n, v in field.state_dict().items()},
+                    "optimizer": method.state_dict(),
+                    "step": step + 1,
+                    "retreats": retreats,
+                    "waiting": waiting,
+                    "best_total": best,
+                }
+            )
+    with torch.no_grad():
+        last = float(objective())
+    if last == last:
+        tracker.offer(field, last, tracker.history[-1]["penalty"] if tracker.history else 0.0)
+    return "step limit"
+
+
+def _optimizer(name: str, parameters: list[torch.nn.Parameter], rate: float | None) -> torch.optim.Optimizer:
+    if name == "adam":
+        return torch.optim.Adam(parameters, lr=0.01 if rate is None else rate)
+    if name == "rmsprop":
+        return torch.optim.RMSprop(parameters, lr=0.01 if rate is None else rate)
+    return torch.optim.LBFGS(parameters, lr=1.0 if rate is None else rate, max_iter=20, line_search_fn="strong_wolfe")
+
+
+def _objective(field: ArithmeticField, task: Task, loss: str, substeps: int) -> Callable[[], Tensor]:
+    if loss == "trajectory":
+        return lambda: shooting_loss(field, task.runs, substeps)
+    if loss == "segments":
+        return lambda: shooting_loss(field, task.segments, substeps)
+    targets = task.integral if loss == "integral" else task.derivative
+    return lambda: matching_loss(field, targets)
+
+
+def _value(
+    field: ArithmeticField, objective: Callable[[], Tensor], sparsity: Sparsity | None, strength: float
+) -> tuple[Tensor, Tensor]:
+    plain = objective()
+    extra = torch.zeros_like(plain)
+    if sparsity is not None and strength:
+        extra = strength * sparsity.penalty(field)
+    return plain, extra
+
+
+def _step(
+    method: torch.optim.Optimizer,
+    field: ArithmeticField,
+    objective: Callable[[], Tensor],
+    sparsity: Sparsity | None,
+    strength: float,
+) -> None:
+    def closure() -> Tensor:
+        method.zero_grad()
+        total = torch.stack(_value(field, objective, sparsity, strength)).sum()
+        total.backward()
+        # A pole (0 to a negative power) has an infinite gradient; one such entry must not spoil all the others.
+        for p in field.parameters():
+            if p.grad is not None:
+                torch.nan_to_num_(p.grad, nan=0.0, posinf=0.0, neginf=0.0)
+        return total
+
+    method.step(closure)  # pyright: ignore[reportCallIssue, reportArgumentType]
+    for layer in field.modules():
+        if isinstance(layer, Layer):
+            layer.project_()

@@ -1,0 +1,258 @@
+"""Derivative and integral matching: fit the right-hand side along interpolated measurements, without a solver.
+
+Integral form: x(t_k+1) - x(t_k) = integral of f(x(s)) ds, with the states between samples from a spline and four
+Gauss points per interval; derivative form: the spline's derivative at the samples. Both are linear in the last
+layer's weights when that is a NAU or a linear layer, so those are eliminated (variable projection: Golub and Pereyra
+1973, with Kaufman's Jacobian) and only the inner weights are searched.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from scipy.interpolate import PchipInterpolator, make_interp_spline
+from torch import Tensor, nn
+
+from neural_arith.layers import NAU
+from neural_arith.layers.functional import gated_polar, log_polar
+from neural_arith.layers.power import PowerLayer
+from neural_arith.ode.flat import FlatField
+from neural_arith.ode.segments import filled, state_scale
+
+if TYPE_CHECKING:
+    from neural_arith.data import Run, Trajectories
+    from neural_arith.ode.field import ArithmeticField
+
+_RIDGE = 1e-6
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Where to evaluate the right-hand side and what its weighted sums should be.
+
+    Attributes:
+        t: nodes, ``(nodes,)``.
+        x: states at the nodes, ``(nodes, states)``.
+        u: inputs at the nodes, ``(nodes, inputs)``.
+        weights: quadrature weights, ``(rows, nodes per row)``; row r sums nodes ``r*n .. r*n + n - 1``.
+        y: targets, ``(rows, states)``, each state divided by ``scale``; 0 where not measured.
+        seen: ``(rows, states)``, 1 where the target was measured, else 0.
+        scale: ``(states,)``.
+    """
+
+    t: Tensor
+    x: Tensor
+    u: Tensor
+    weights: Tensor
+    y: Tensor
+    seen: Tensor
+    scale: Tensor
+
+    def gather(self, values: Tensor) -> Tensor:
+        """Weighted sums of values at the nodes, ``(nodes, ...) -> (rows, ...)``."""
+        rows, n = self.weights.shape
+        return torch.einsum("rn,rnk->rk", self.weights, values.reshape(rows, n, -1)).reshape(rows, *values.shape[1:])
+
+
+def integral_targets(data: Trajectories) -> Targets:
+    """Increments between samples as integrals over four Gauss points."""
+    nodes, gauss = np.polynomial.legendre.leggauss(4)
+    nodes, gauss = (nodes + 1) / 2, gauss / 2
+    parts = []
+    for run in data:
+        h = np.diff(run.t)
+        s = (run.t[:-1, None] + h[:, None] * nodes).reshape(-1)
+        x, u, _ = _between(run, s)
+        rise = np.diff(run.x, axis=0)
+        parts.append((s, x, u, h[:, None] * gauss, rise))
+    return _collect(parts, state_scale(data))
+
+
+def derivative_targets(data: Trajectories) -> Targets:
+    """Spline derivatives at the samples."""
+    parts = []
+    for run in data:
+        x, u, slope = _between(run, run.t)
+        slope = np.where(np.isnan(run.x), np.nan, slope)
+        parts.append((run.t, x, u, np.ones((len(run.t), 1)), slope))
+    scale = np.nanstd(np.concatenate([p[4] for p in parts]), axis=0)
+    return _collect(parts, np.where(np.isfinite(scale) & (scale > 0), scale, 1.0))
+
+
+def _between(run: Run, s: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """States, inputs and slopes at times ``s``: a quintic spline, monotone cubic where that leaves the data's range."""
+    full = filled(run.t, run.x)
+    degree = min(5, len(run.t) - 1)
+    degree -= degree % 2 == 0
+    spline, safe = make_interp_spline(run.t, full, k=degree), PchipInterpolator(run.t, full)
+    x, slope = spline(s), spline.derivative()(s)
+    out = (x < full.min(0)) | (x > full.max(0))
+    x, slope = np.where(out, safe(s), x), np.where(out, safe.derivative()(s), slope)
+    u = np.zeros((len(s), 0))
+    if run.u is not None:
+        u = np.stack([np.interp(s, run.t, column) for column in run.u.T], -1)
+    return x, u, slope
+
+
+def _collect(parts: list[tuple[np.ndarray, ...]], scale: np.ndarray) -> Targets:
+    t, x, u, weights, y = (np.concatenate([p[i] for p in parts]) for i in range(5))
+    seen = ~np.isnan(y)
+    y = np.where(seen, y, 0.0) / scale
+    return Targets(*(torch.as_tensor(a, dtype=torch.float64) for a in (t, x, u, weights, y, seen * 1.0, scale)))
+
+
+def linear_readout(field: ArithmeticField) -> str | None:
+    """Name of the last layer's weight if the field is linear in it, else None."""
+    last = field.layers[-1]
+    if (isinstance(last, NAU) and not last.clip) or isinstance(last, nn.Linear):
+        return f"layers.{len(field.layers) - 1}.weight"
+    return None
+
+
+class _Hidden(nn.Module):
+    """All layers but the last, under the same parameter names."""
+
+    def __init__(self, field: ArithmeticField) -> None:
+        super().__init__()
+        self.layers = field.layers[:-1]
+
+    def forward(self, t: Tensor, x: Tensor, u: Tensor) -> Tensor:
+        y = torch.cat([x, u], -1)
+        for layer in self.layers:
+            y = layer(y)
+        return y
+
+
+class MatchingResidual:
+    """Matching residual of the inner weights, the readout solved by least squares for each of them.
+
+    Without a linear readout (see :func:`linear_readout`) all numbers are inner.
+
+    Args:
+        field: the field.
+        flat: its flat view.
+        targets: from :func:`integral_targets` or :func:`derivative_targets`.
+        held: names of parameters that keep their value, as in ``flat``.
+
+    Attributes:
+        inner: positions in the flat vector that are searched.
+    """
+
+    def __init__(self, field: ArithmeticField, flat: FlatField, targets: Targets, held: frozenset[str]) -> None:
+        self._targets = targets
+        self._p = flat.read()
+        name = linear_readout(field)
+        if name is not None and name not in flat.names:
+            name = None
+        self.inner = torch.tensor([i for i, n in enumerate(flat.names) if n != name], dtype=torch.long)
+        self._readout = name is not None
+        if name is None:
+            self._view = flat
+            return
+        self._view = FlatField(_Hidden(field), held=held)
+        weight = field.get_parameter(name).detach()
+        live = torch.zeros(weight.numel(), dtype=torch.bool)
+        outer = [i for i, n in enumerate(flat.names) if n == name]
+        live[[flat.index[i] for i in outer]] = True
+        self._outer = torch.tensor(outer, dtype=torch.long)
+        self._live = live.reshape(weight.shape)
+        # What the readout does not reach: known physics, a bias. Read off with the readout at zero.
+        bare = self._p.clone()
+        bare[self._outer] = 0.0
+        with torch.no_grad():
+            rest = flat(bare, targets.t, targets.x, targets.u)
+        self._goal = (targets.y - targets.gather(rest) / targets.scale) * targets.seen
+
+    def complete(self, inner: Tensor) -> Tensor:
+        """The full flat vector, the readout by least squares."""
+        p = self._p.clone()
+        p[self.inner] = inner
+        if self._readout:
+            weight, _ = self._solve(self._features(inner))
+            p[self._outer] = (weight * self._targets.scale[:, None])[self._live]
+        return p
+
+    def value(self, inner: Tensor) -> Tensor | None:
+        """Residual ``(rows * states,)``."""
+        if not self._readout:
+            return self._plain(inner)
+        features = self._features(inner)
+        weight, _ = self._solve(features)
+        return self._residual(features, weight)
+
+    def linearise(self, inner: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Residual and Kaufman's Jacobian ``(rows * states, inner)``."""
+        t = self._targets
+        jac = t.gather(self._inner_jacobian(inner))
+        if not self._readout:
+            r = self._plain(inner)
+            jac = (jac / t.scale[:, None] * t.seen[:, :, None]).reshape(-1, len(inner))
+        else:
+            features = self._features(inner)
+            weight, bases = self._solve(features)
+            r = self._residual(features, weight)
+            moved = torch.einsum("rhp,oh->rop", jac, weight) * t.seen[:, :, None]
+            for o, q in enumerate(bases):
+                moved[:, o] = moved[:, o] - q @ (q.mT @ moved[:, o])
+            jac = moved.reshape(-1, len(inner))
+        return (r, jac) if bool(torch.isfinite(jac).all()) else None
+
+    def _inner_jacobian(self, inner: Tensor) -> Tensor:
+        """Derivative of the hidden features, ``(nodes, features, inner)``; in closed form for one power layer."""
+        t = self._targets
+        layer = self._view.field.layers[0] if self._readout else None  # pyright: ignore
+        if layer is not None and len(self._view.field.layers) == 1 and isinstance(layer, PowerLayer):  # pyright: ignore
+            values = torch.cat([t.x, t.u], -1)
+            closed = bool((values != 0).all()) and not layer.lifted
+            if closed and set(self._view.names) <= {"layers.0.wr", "layers.0.wi"}:
+                return self._power_jacobian(self._view.holding(inner).layers[0], values)  # pyright: ignore
+        return self._view.jacobians(inner, t.t, t.x, t.u)[1]
+
+    def _power_jacobian(self, layer: PowerLayer, values: Tensor) -> Tensor:
+        """Derivative of Re exp(W log x): the unit times ``log x`` (real part for Wr, turned by i for Wi)."""
+        gate = layer.effective_gate()
+        log_abs, phase, _ = log_polar(values) if gate is None else gated_polar(values, gate)
+        wr, wi = layer.effective_weight(), layer.effective_imaginary()
+        k = torch.zeros_like(log_abs) if phase is None else phase
+        wi = torch.zeros_like(wr) if wi is None else wi
+        unit = torch.exp(torch.complex(log_abs @ wr.mT - k @ wi.mT, log_abs @ wi.mT + k @ wr.mT))
+        turned = unit[:, :, None] * torch.complex(log_abs, k)[:, None, :]
+        width = wr.shape[1]
+        out = torch.zeros(len(values), wr.shape[0], len(self._view.names), dtype=values.dtype)
+        for i, (name, at) in enumerate(zip(self._view.names, self._view.index, strict=True)):
+            h, j = divmod(at, width)
+            out[:, h, i] = turned[:, h, j].real if name.endswith("wr") else -turned[:, h, j].imag
+        return out
+
+    def _plain(self, p: Tensor) -> Tensor:
+        t = self._targets
+        with torch.no_grad():
+            sums = t.gather(self._view.at(p)(t.t, t.x, t.u)) / t.scale
+        return ((sums - t.y) * t.seen).reshape(-1)
+
+    def _features(self, inner: Tensor) -> Tensor:
+        t = self._targets
+        with torch.no_grad():
+            return t.gather(self._view.at(inner)(t.t, t.x, t.u))
+
+    def _solve(self, features: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Readout ``(states, features)`` in scaled units, and per state the basis its columns span."""
+        weight, bases = torch.zeros(self._live.shape, dtype=features.dtype), []
+        finite = torch.nan_to_num(features, nan=0.0, posinf=0.0, neginf=0.0)
+        for o, live in enumerate(self._live):
+            columns = finite[:, live] * self._targets.seen[:, o, None]
+            norm = columns.norm(dim=0).clamp_min(1e-300)
+            n = columns.shape[1]
+            # The ridge keeps nearly equal units from taking huge opposite coefficients.
+            q, upper = torch.linalg.qr(torch.cat([columns / norm, _RIDGE * torch.eye(n, dtype=columns.dtype)]))
+            q = q[: len(columns)]
+            right = (q.mT @ self._goal[:, o])[:, None]
+            weight[o, live] = torch.linalg.solve_triangular(upper, right, upper=True).squeeze(-1) / norm
+            bases.append(q)
+        return weight, bases
+
+    def _residual(self, features: Tensor, weight: Tensor) -> Tensor:
+        return ((features @ weight.mT) * self._targets.seen - self._goal).reshape(-1)
