@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = arguments.run(arguments)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        print("neural-arith: interrupted, nothing was found yet", file=sys.stderr)
+        print("neural-arith: interrupted before there was a result", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # the reader has seen enough, as with `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -201,21 +201,15 @@ def _discover(arguments: argparse.Namespace) -> int:
         time_budget=arguments.time_budget,
         progress=not arguments.quiet,
     )
-    try:
-        model.fit(data)
-        interrupted = "interrupt" in str(model.discovery_.status).lower()
-    except KeyboardInterrupt:
-        if getattr(model, "discovery_", None) is None:
-            raise
-        interrupted = True
-    discovery = model.discovery_
+    discovery = model.fit(data).discovery_
+    data = discovery.data  # thinned where there were very many samples
     print(discovery.equations)
     for line in _findings(data, discovery):
         print(line)
     if out is not None:
         for path in _write_all(out, data, discovery):
             print(f"wrote {path}")
-    if interrupted:
+    if discovery.status == "interrupted":
         print("neural-arith: interrupted; this is the best so far", file=sys.stderr)
         return INTERRUPTED
     return DONE

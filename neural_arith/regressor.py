@@ -31,6 +31,7 @@ class ODERegressor(BaseEstimator):
             positive states).
         max_units: most power units fitted at once in one equation.
         restarts: random starts for each equation and number of units.
+        max_points: samples used, of all runs together; longer series are thinned evenly.
         time_budget: seconds after which the best equations so far are taken; None for no limit.
         n_jobs: threads; -1 for all cores. The answer does not depend on it.
         random_state: seed of the random starts; the same seed gives the same answer.
@@ -50,7 +51,7 @@ class ODERegressor(BaseEstimator):
         >>> X = 5 / (1 + 9 * np.exp(-0.8 * t))
         >>> model = na.ODERegressor(random_state=0).fit(X[:, None], t, feature_names=["yeast"])
         >>> model.print()
-        d yeast/dt = 0.8*yeast - 0.16*yeast^2
+        d yeast/dt = 0.8*yeast - 0.16*yeast**2
         >>> float(np.round(model.predict([[2.5]])[0, 0], 6))
         1.0
     """
@@ -63,6 +64,7 @@ class ODERegressor(BaseEstimator):
         noise: NoiseKind | Literal["auto"] = "auto",
         max_units: int = 4,
         restarts: int = 64,
+        max_points: int = 1000,
         time_budget: float | None = None,
         n_jobs: int = -1,
         random_state: int | None = 0,
@@ -71,6 +73,7 @@ class ODERegressor(BaseEstimator):
         self.noise = noise
         self.max_units = max_units
         self.restarts = restarts
+        self.max_points = max_points
         self.time_budget = time_budget
         self.n_jobs = n_jobs
         self.random_state = random_state
@@ -113,6 +116,7 @@ class ODERegressor(BaseEstimator):
             noise=self.noise,
             max_units=self.max_units,
             restarts=self.restarts,
+            max_points=self.max_points,
             time_budget=self.time_budget,
             seed=int(seed),
             n_jobs=self.n_jobs,

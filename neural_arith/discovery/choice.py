@@ -42,7 +42,7 @@ def pareto_front(ranked: Sequence[Judged]) -> list[Judged]:
 
 
 def choose(ranked: Sequence[Judged], rows: int = 40) -> Choice:
-    """Choose among candidates.
+    """Choose among candidates: of those that no other beats by strong evidence the one with the fewest fitted numbers.
 
     Args:
         ranked: candidates, best score first; at least one.
@@ -50,7 +50,7 @@ def choose(ranked: Sequence[Judged], rows: int = 40) -> Choice:
     """
     best = ranked[0].score
     eligible = [j for j in ranked if j.score <= best + STRONG]
-    selected = min(eligible, key=lambda j: (j.price, j.score))
+    selected = min(eligible, key=lambda j: (j.structure.n_fitted, j.score))
     ties = tuple(
         j
         for j in ranked

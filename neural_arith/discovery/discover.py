@@ -34,9 +34,11 @@ def discover(data: Trajectories, options: Options | None = None, progress: Progr
         >>> t = np.linspace(0, 10, 60)
         >>> data = Trajectories.from_arrays(t, 5 / (1 + 9 * np.exp(-0.8 * t)), names=["yeast"])
         >>> print(discover(data).equations)  # the logistic law with rate 0.8 and capacity 5
-        d yeast/dt = 0.8*yeast - 0.16*yeast^2
+        d yeast/dt = 0.8*yeast - 0.16*yeast**2
     """
     options = options or Options()
+    given = data.n_points
+    data = data.thin(max(20, options.max_points // len(data)))
     searched = search(data, options, progress)
     judge, scaling = searched.judge, searched.scaling
     choice = choose(judge.ranked)
@@ -65,6 +67,7 @@ def discover(data: Trajectories, options: Options | None = None, progress: Progr
             _weak(selected),
             len(choice.near_ties),
             searched.status,
+            given,
         ),
         status=searched.status,
         options=options,

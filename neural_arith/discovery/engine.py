@@ -49,6 +49,7 @@ class Options:
         noise: noise model, or "auto" to choose it from the data.
         max_units: most units the population fits in one equation.
         restarts: members of the population for each equation and number of units.
+        max_points: samples used, of all runs together; longer series are thinned evenly.
         time_budget: seconds after which the best so far is returned; None for no limit.
         seed: of the random starts; the same seed gives the same answer.
         n_jobs: threads; -1 for all cores. The answer does not depend on it.
@@ -57,15 +58,17 @@ class Options:
     noise: NoiseKind | Literal["auto"] = "auto"
     max_units: int = 4
     restarts: int = 64
+    max_points: int = 1000
     time_budget: float | None = None
     seed: int = 0
     n_jobs: int = -1
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        for name in ("max_units", "restarts"):
-            if getattr(self, name) < 1:
-                raise OptionError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name, least in (("max_units", 1), ("restarts", 1), ("max_points", 20)):
+            value = getattr(self, name)
+            if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
+                raise OptionError(f"{name} must be a whole number from {least}, got {value!r}")
         if self.time_budget is not None and not self.time_budget > 0:
             raise OptionError(f"time_budget must be positive seconds or None, got {self.time_budget}")
         if self.n_jobs == 0 or self.n_jobs < -1:

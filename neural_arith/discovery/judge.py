@@ -126,7 +126,7 @@ class Judge:
         does a useless choice; the price grows along.
         """
         n = int((self.problem.weight > 0).sum())
-        k = structure.n_terms + len(free_exponents(structure)) + self.starts.size
+        k = structure.n_fitted + self.starts.size
         return structure_price(structure, self.per_coefficient) * n / max(n - k - 1, 1)
 
     def worth_trying(self, structure: Structure, expected: float) -> bool:

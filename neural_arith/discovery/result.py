@@ -56,7 +56,7 @@ class Discovery:
     """The outcome of :func:`neural_arith.discovery.discover`.
 
     Attributes:
-        data: the measurements.
+        data: the measurements, thinned where there were very many.
         equations: the chosen equations.
         candidates: the choice, its near-ties, the Pareto front and the best of the rest, from simple to complex.
         noise: the noise model; levels in the measurements' own units (a share of the value unless additive).

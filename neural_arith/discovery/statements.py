@@ -17,6 +17,7 @@ def statements(
     weak_constants: list[str],
     near_ties: int,
     status: str,
+    given: int,
 ) -> tuple[str, ...]:
     """Sentences about fit, identifiability and the run itself.
 
@@ -28,8 +29,11 @@ def statements(
         weak_constants: terms whose constant has a standard error above half its size.
         near_ties: structures that strong evidence does not exclude.
         status: how the search ended.
+        given: samples there were before thinning.
     """
     said: list[str] = []
+    if given > data.n_points:
+        said.append(f"Of {given} samples {data.n_points} were used, evenly spread; max_points sets how many.")
     if status == "out of time":
         said.append("The time budget ended the search; a longer one may find better equations.")
     if status == "interrupted":
@@ -63,10 +67,9 @@ def statements(
 
 
 def _turns(curve: Curve, noise: Noise) -> bool:
-    """Whether a single state clearly rises and clearly falls within one run."""
-    x = curve.run.x[:, 0]
-    x = x[np.isfinite(x)]
-    margin = 6 * noise.level[0] * (1.0 if noise.kind == "additive" else float(np.abs(x).max()))
+    """Whether a single state clearly rises and clearly falls within one run, on the smooth curve through it."""
+    x = curve(curve.run.t)[:, 0]
+    margin = 4 * noise.level[0] * (1.0 if noise.kind == "additive" else float(np.abs(x).max()))
     margin = max(margin, 0.05 * float(np.ptp(x)))
     rise = float((x - np.minimum.accumulate(x)).max())
     fall = float((np.maximum.accumulate(x) - x).max())

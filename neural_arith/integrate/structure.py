@@ -43,6 +43,11 @@ class Structure:
         return sum(len(equation) for equation in self.equations)
 
     @property
+    def n_fitted(self) -> int:
+        """How many numbers have to be fitted: coefficients and exponents that are no simple fractions."""
+        return self.n_terms + len(free_exponents(self))
+
+    @property
     def terms(self) -> list[tuple[int, Unit]]:
         """``(equation, unit)`` of each coefficient, in the order coefficients are stored."""
         return [(i, unit) for i, equation in enumerate(self.equations) for unit in equation]

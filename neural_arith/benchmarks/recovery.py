@@ -1,0 +1,147 @@
+"""How often the discovery route finds the right equations: rates over seeds, with a baseline and an oracle beside them.
+
+    python -m neural_arith.benchmarks.recovery fractional_sir --noise 0.01 --runs 4 --seeds 20 --out docs/results
+    python -m neural_arith.benchmarks.recovery lynx_hare --seeds 20 --out docs/results
+
+A catalogue system is sampled with additive noise of a share of each state's standard deviation, a fresh draw for each
+seed; a measured series is searched with another seed of the random starts each time. Rows already in the result file
+are kept, so an interrupted command goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from neural_arith import systems
+from neural_arith.benchmarks.record import read_rows, write
+from neural_arith.data import Trajectories
+from neural_arith.equations import EquationSystem, refit_constants
+from neural_arith.errors import NeuralArithError, OptionError
+from neural_arith.regressor import ODERegressor
+from neural_arith.systems import System
+
+LOTKA_VOLTERRA = EquationSystem({"hare": "0.55*hare - 0.028*hare*lynx", "lynx": "-0.8*lynx + 0.024*hare*lynx"})
+"""The law of the measured series on which one is agreed; a structure, its constants are not compared."""
+
+TOLERANCE = 0.01
+"""A formula counts as exact when its terms are the true ones and every constant is this close (and exponents 1e-3)."""
+
+
+def starts_for(system: System, runs: int) -> np.ndarray:
+    """Starting states of the runs: the catalogue's first, then the second, then mixtures with other totals.
+
+    Args:
+        system: the catalogue entry.
+        runs: how many.
+    """
+    first, second = np.asarray(system.initial_states, dtype=float)[:2]
+    mixtures = [first * 1.5 + second * 0.1, first * 0.2 + second * 0.6, first * 0.6 + second, first + second * 0.5]
+    if runs > 2 + len(mixtures):
+        raise OptionError(f"--runs must be at most {2 + len(mixtures)}, got {runs}")
+    return np.array([first, second, *mixtures][:runs])
+
+
+def is_exact(found: EquationSystem, truth: EquationSystem) -> bool:
+    """Same terms, exponents within 1e-3 and coefficients within 1 %, after both are written in one canonical order."""
+    if not found.same_as(truth, rtol=TOLERANCE):
+        return False
+    ours = sorted(abs(v) for v in _exponents(found))
+    theirs = sorted(abs(v) for v in _exponents(truth))
+    return len(ours) == len(theirs) and bool(np.allclose(ours, theirs, atol=1e-3))
+
+
+def _exponents(equations: EquationSystem) -> list[float]:
+    """All exponents that occur, whole ones included."""
+    powers = []
+    for expr in equations.rhs.values():
+        for node in expr.expand().as_ordered_terms():
+            powers.extend(float(exponent) for exponent in node.as_powers_dict().values() if exponent.is_number)
+    return powers
+
+
+def one_seed(system: System, data: Trajectories, truth: EquationSystem | None, seed: int) -> dict[str, Any]:
+    """Search once and compare.
+
+    Args:
+        system: the catalogue entry.
+        data: the measurements.
+        truth: the right equations; None where none are known.
+        seed: of the search.
+    """
+    begun = time.perf_counter()
+    model = ODERegressor(random_state=seed).fit(data)
+    seconds = time.perf_counter() - begun
+    found = model.equations_
+    row: dict[str, Any] = {"seed": seed, "seconds": round(seconds, 2), "equations": found.to_text(6)}
+    row["constants"] = [float(f"{c:.6g}") for c in found.constants]
+    if truth is not None:
+        row["structure"] = found.same_structure(truth)
+        row["exact"] = is_exact(found, truth) if system.suite != "real" else None
+    return row
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command."""
+    parser = argparse.ArgumentParser(prog="python -m neural_arith.benchmarks.recovery", description=__doc__)
+    parser.add_argument("system", help="a catalogue name, see neural-arith systems")
+    parser.add_argument("--noise", type=float, default=0.0, help="share of each state's standard deviation")
+    parser.add_argument("--runs", type=int, default=1, help="runs with different starting states")
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--out", type=Path, default=None, help="folder for the result file")
+    options = parser.parse_args(argv)
+    try:
+        return _run(options)
+    except NeuralArithError as error:
+        print(f"recovery: {error}", file=sys.stderr)
+        return 2
+
+
+def _run(options: argparse.Namespace) -> int:
+    system = systems.get(options.system)
+    real = system.suite == "real"
+    truth = (LOTKA_VOLTERRA if system.slug == "lynx_hare" else None) if real else system.equations
+    name = f"recovery_{system.slug}" + ("" if real else f"_noise_{options.noise:g}_runs_{options.runs}")
+    path = None if options.out is None else options.out / f"{name}.json"
+    rows = [] if path is None else read_rows(path)
+    done = {row["seed"] for row in rows}
+    command = f"python -m neural_arith.benchmarks.recovery {system.slug} --seeds {options.seeds}"
+    if not real:
+        command += f" --noise {options.noise:g} --runs {options.runs}"
+    for seed in tqdm([s for s in range(options.seeds) if s not in done], desc=name):
+        if real:
+            data = system.data()
+        else:
+            starts = starts_for(system, options.runs)
+            data = system.sample(initial=starts, noise=options.noise, noise_kind="additive", seed=seed)
+        row = one_seed(system, data, truth, seed)
+        if not real:
+            given = refit_constants(system.equations, data)
+            row["oracle_exact"] = is_exact(given, system.equations)
+        rows.append(row)
+        if path is not None:
+            write(path, command, rows, summarise(rows))
+    for key, value in summarise(rows).items():
+        print(f"{key}: {value}")
+    return 0
+
+
+def summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Counts over seeds and the median time."""
+    summary: dict[str, Any] = {"seeds": len(rows)}
+    for key in ("structure", "exact", "oracle_exact"):
+        values = [row[key] for row in rows if row.get(key) is not None]
+        if values:
+            summary[key] = sum(values)
+    summary["median_seconds"] = float(np.median([row["seconds"] for row in rows])) if rows else None
+    return summary
+
+
+if __name__ == "__main__":
+    sys.exit(main())
