@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import sympy as sp
@@ -152,7 +152,7 @@ class ArithmeticField(nn.Module):
         plain = {s: sp.Symbol(s.name) for s in symbols}
         rhs: dict[str, sp.Expr] = {}
         for name, expression in zip(self.states, expressions, strict=True):
-            rhs[name] = expression.xreplace(plain)
+            rhs[name] = cast(sp.Expr, expression.xreplace(plain))
         if isinstance(self.known, EquationSystem):
             rhs = {name: expr + self.known.rhs[name] for name, expr in rhs.items()}
         return EquationSystem(rhs, inputs=self.inputs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -111,13 +111,13 @@ def _pieces(data: Trajectories, length: int | None) -> Iterator[tuple[np.ndarray
     for run in data:
         full = filled(run.t, run.x)
         u = np.zeros((len(run.t), 0)) if run.u is None else run.u
-        edges = _edges(~np.isnan(run.x).any(1), length)
+        edges = _edges(np.isfinite(run.x).all(axis=1), length)
         for a, b in pairwise(edges):
             piece = slice(a, b + 1)
             yield run.t[piece], run.x[piece], full[piece], u[piece]
 
 
-def _edges(complete: np.ndarray, length: int | None) -> list[int]:
+def _edges(complete: Any, length: int | None) -> list[int]:
     """Where segments begin and end: at samples that have all states, for a start must be known."""
     last = len(complete) - 1
     first = int(complete.argmax()) if complete[:-1].any() else 0

@@ -67,15 +67,16 @@ def test_sensitivities_agree_with_finite_differences():
 def test_residual_rows_are_the_measured_values():
     t = np.linspace(0, 3, 7)
     x = np.stack([np.exp(-t), 2 * np.exp(-0.5 * t)], 1)
-    x[2, 0] = x[0, 1] = np.nan
+    x[3, 0] = x[0, 1] = np.nan
     segments = cut(Trajectories.from_arrays(t, x), 2)
-    assert segments.n_residuals == 11
-    assert bool(torch.isfinite(segments.start).all())
-    residual = ShootingResidual(FlatField(lotka()), segments)
-    linear = residual.linearise(FlatField(lotka()).read())
+    # The first complete sample is the second; a segment never starts at the fourth, which lacks a value.
+    assert segments.t[:, 0].tolist() == [0.5, 2.0]
+    assert segments.n_residuals == 9
+    torch.testing.assert_close(segments.start, torch.as_tensor(x[[1, 4]]))
+    linear = ShootingResidual(FlatField(lotka()), segments).linearise(FlatField(lotka()).read())
     assert linear is not None
-    assert linear[0].shape == (11,)
-    assert linear[1].shape == (11, FlatField(lotka()).n_params)
+    assert linear[0].shape == (9,)
+    assert linear[1].shape == (9, FlatField(lotka()).n_params)
 
 
 def test_penalty_rows_add_the_absolute_values():
