@@ -179,7 +179,7 @@ def _fill(
     progress("judging the best pairings by trajectory")
     # As many pairings as a second or so affords: with few points the integral form is a poor guide.
     most = int(np.clip(40_000 / len(judge.problem.t), 300, 3000))
-    judge.judge(combinations(lists, most), iterations=12, gently=True)
+    judge.judge(combinations(lists, most), iterations=12, gently=True, until_floor=True)
     # Exponents a population left unusual are worth trying only where they were found.
     allowed = [[u for u in units if all(is_simple(e) for e in u)] for units in dictionary]
     climb(judge, allowed, report=progress)

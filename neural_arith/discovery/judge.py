@@ -142,6 +142,12 @@ class Judge:
         unique = {j.structure: j for j in self.seen.values() if j is not None}
         return sorted(unique.values(), key=lambda j: j.score)
 
+    @property
+    def at_floor(self) -> bool:
+        """Whether some candidate already meets the measurements to within what the likelihood distinguishes."""
+        counts = np.maximum((self.problem.weight > 0).sum(0), 1)
+        return any(bool(np.all(j.rss / counts < (2 * self.problem.floor) ** 2)) for j in self.ranked[:1])
+
     def judge(
         self,
         proposals: Iterable[tuple[Structure, np.ndarray]],
@@ -150,6 +156,7 @@ class Judge:
         iterations: int = 25,
         again: bool = False,
         gently: bool = False,
+        until_floor: bool = False,
     ) -> list[Judged]:
         """Refine what has not been seen yet.
 
@@ -159,6 +166,7 @@ class Judge:
             iterations: Levenberg-Marquardt iterations.
             again: refine structures that were seen before as well, keeping the better result.
             gently: go through short pieces first, which forgives guesses too poor for a long trajectory.
+            until_floor: leave the rest out once a candidate meets the measurements as closely as can be told.
 
         Returns:
             The successful ones.
@@ -171,6 +179,8 @@ class Judge:
         items = list(new.items())
         for k in range(0, len(items), 64):
             self.deadline()
+            if until_floor and self.at_floor:
+                break
             names = [structure for structure, _ in items[k : k + 64]]
             structures, guesses = names, [guess for _, guess in items[k : k + 64]]
             begin = self.starts if starts is None else starts

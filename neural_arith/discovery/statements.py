@@ -50,7 +50,8 @@ def statements(
         if not turns:
             said.append(
                 f"The chosen equations leave {share:.0%} of the variation of {name} unexplained: no sum of products of "
-                f"powers of {', '.join((*data.names, *data.input_names))} does better. A state or an input may be missing."
+                f"powers of {', '.join((*data.names, *data.input_names))} that was tried does better. A state or an "
+                "input may be missing."
             )
     if near_ties and not poor:
         what = "one other structure explains" if near_ties == 1 else f"{near_ties} other structures explain"

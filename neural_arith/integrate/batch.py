@@ -44,7 +44,7 @@ class Problem:
     """The measurements as the kernel reads them: pieces of trajectory, one after the other.
 
     A piece is integrated from a free starting state at its first sample. One piece for each run is single shooting;
-    several linked pieces are multiple shooting, where the gap between a piece's end and the next one's start is penalised.
+    several linked pieces are multiple shooting: the gap between a piece's end and the next one's start is penalised.
 
     Attributes:
         t: sample times of all pieces in a row, shape ``(samples,)``.
