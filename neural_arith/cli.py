@@ -16,7 +16,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from neural_arith.errors import DataError, NeuralArithError, OptionError
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from neural_arith.data import Trajectories
+    from neural_arith.discovery import Discovery
     from neural_arith.equations import EquationSystem
 
 DONE, WRONG_INPUT, INTERRUPTED = 0, 2, 130
@@ -202,12 +203,11 @@ def _discover(arguments: argparse.Namespace) -> int:
         progress=not arguments.quiet,
     )
     discovery = model.fit(data).discovery_
-    data = discovery.data  # thinned where there were very many samples
     print(discovery.equations)
-    for line in _findings(data, discovery):
+    for line in _findings(discovery):
         print(line)
     if out is not None:
-        for path in _write_all(out, data, discovery):
+        for path in _write_all(out, discovery):
             print(f"wrote {path}")
     if discovery.status == "interrupted":
         print("neural-arith: interrupted; this is the best so far", file=sys.stderr)
@@ -226,11 +226,11 @@ def _folder(name: str) -> Path:
     return path
 
 
-def _findings(data: Trajectories, discovery: Any) -> list[str]:
+def _findings(discovery: Discovery) -> list[str]:
     """What a reader must know beside the equations: the noise, the ties, the messages."""
     noise = discovery.noise
-    scale, unit = (1.0, "") if str(noise.kind) == "additive" else (100.0, " %")
-    levels = ", ".join(f"{n} {scale * v:.3g}{unit}" for n, v in zip(data.names, noise.level, strict=True))
+    scale, unit = (1.0, "") if noise.kind == "additive" else (100.0, " %")
+    levels = ", ".join(f"{n} {scale * v:.3g}{unit}" for n, v in zip(discovery.data.names, noise.level, strict=True))
     lines = ["", f"noise: {noise.kind}, {levels}"]
     ties = sorted((c for c in discovery.candidates if c.near_tie), key=lambda c: c.score)
     for tie in ties[:_TIES]:
@@ -243,14 +243,14 @@ def _findings(data: Trajectories, discovery: Any) -> list[str]:
     return lines
 
 
-def _write_all(out: Path, data: Trajectories, discovery: Any) -> list[Path]:
+def _write_all(out: Path, discovery: Discovery) -> list[Path]:
     from neural_arith.report import draw_pictures, whole_file, write_report
 
     paths = [out / "equations.json", out / "report.html"]
     with whole_file(paths[0]) as place:
         discovery.equations.save(place)
-    write_report(paths[1], data, discovery)
-    for name, figure in draw_pictures(data, discovery).items():
+    write_report(paths[1], discovery)
+    for name, figure in draw_pictures(discovery).items():
         paths.append(out / f"{name}.png")
         with whole_file(paths[-1]) as place:
             figure.savefig(place, dpi=150)

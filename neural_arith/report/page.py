@@ -8,12 +8,12 @@ import importlib.metadata
 import math
 import os
 import platform
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, is_dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from neural_arith.data import Trajectories
+from neural_arith.discovery import Candidate, Discovery
 from neural_arith.equations import EquationSystem
 from neural_arith.report.files import whole_file
 from neural_arith.report.formulas import mathml, places
@@ -38,30 +38,30 @@ _NOISE_WORDS = {
 _STYLE = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
 
 
-def write_report(path: str | os.PathLike[str], data: Trajectories, discovery: Any) -> None:
+def write_report(path: str | os.PathLike[str], discovery: Discovery) -> None:
     """Write everything there is to say about a discovery as one HTML page.
 
     Args:
         path: the file to write; it appears whole or not at all.
-        data: the measurements.
         discovery: what `neural_arith.discovery.discover` returned, or a fitted regressor's ``discovery_``.
 
     Raises:
         DataError: the file cannot be written.
         ImportError: matplotlib is not installed.
     """
-    page = _page(data, discovery)
+    page = _page(discovery)
     with whole_file(path) as place:
         place.write_text(page, encoding="utf-8")
 
 
-def _page(data: Trajectories, discovery: Any) -> str:
-    pictures = draw_pictures(data, discovery)
+def _page(discovery: Discovery) -> str:
+    data = discovery.data
+    pictures = draw_pictures(discovery)
     equations: EquationSystem = discovery.equations
     drawn = {name: inline_svg(figure, name, _CAPTIONS[name]) for name, figure in pictures.items()}
     sections = [
         ("The equations", mathml(equations) + f"<pre>{html.escape(str(equations))}</pre>"),
-        ("Data and fit", _data_words(data, discovery) + drawn["trajectories"] + drawn.get("phase", "")),
+        ("Data and fit", _data_words(discovery) + drawn["trajectories"] + drawn.get("phase", "")),
         ("What is uncertain", _uncertain(discovery)),
         ("Candidates", drawn.get("pareto", "") + _candidate_table(discovery.candidates)),
         ("Residuals", drawn["residuals"]),
@@ -84,18 +84,18 @@ def _summary(data: Trajectories) -> str:
     return f"Found in {data.n_points} points of {runs}, {data.time_name} from {first:.6g} to {last:.6g}."
 
 
-def _data_words(data: Trajectories, discovery: Any) -> str:
+def _data_words(discovery: Discovery) -> str:
     noise = discovery.noise
-    kind = _NOISE_WORDS.get(str(noise.kind), str(noise.kind))
-    share = str(noise.kind) != "additive"
+    kind = _NOISE_WORDS[noise.kind]
+    share = noise.kind != "additive"
     levels = ", ".join(
         f"{name} {100 * level:.3g}\u00a0%" if share else f"{name} {level:.3g}"
-        for name, level in zip(data.names, map(float, noise.level), strict=True)
+        for name, level in zip(discovery.data.names, noise.level, strict=True)
     )
     return f"<p>Noise, {html.escape(kind)}. Estimated level: {html.escape(levels)}.</p>"
 
 
-def _uncertain(discovery: Any) -> str:
+def _uncertain(discovery: Discovery) -> str:
     parts = []
     if discovery.messages:
         items = "".join(f"<li>{html.escape(message)}</li>" for message in discovery.messages)
@@ -108,7 +108,7 @@ def _uncertain(discovery: Any) -> str:
     return "\n".join(parts)
 
 
-def _constant_table(candidate: Any) -> str:
+def _constant_table(candidate: Candidate) -> str:
     rows = []
     where = places(candidate.equations)
     for (equation, term), value, error in zip(where, candidate.constants, candidate.standard_errors, strict=True):
@@ -123,13 +123,13 @@ def _constant_table(candidate: Any) -> str:
     return _table("Constants of the chosen equations and how well the data fix them.", head, rows, numbers=(2, 3, 4))
 
 
-def _candidate_table(candidates: Sequence[Any]) -> str:
+def _candidate_table(candidates: Sequence[Candidate]) -> str:
     """The choice and the best others; the rest folded away."""
     ranked = sorted(candidates, key=lambda c: (not c.selected, c.score))
     misfit = min((c.loglik2 for c in ranked if math.isfinite(c.loglik2)), default=math.nan)
     score = min((c.score for c in ranked if math.isfinite(c.score)), default=math.nan)
 
-    def table(caption: str, group: Sequence[Any]) -> str:
+    def table(caption: str, group: Sequence[Candidate]) -> str:
         rows = []
         for c in sorted(group, key=lambda c: (c.complexity, c.score)):
             mark = "chosen" if c.selected else "near-tie" if c.near_tie else ""
@@ -147,26 +147,14 @@ def _candidate_table(candidates: Sequence[Any]) -> str:
     return f"{shown}<details>\n<summary>{more}</summary>\n{folded}</details>\n"
 
 
-def _made(discovery: Any) -> str:
-    rows = [((f"option {key}", _plain(value)), "") for key, value in _as_mapping(discovery.options).items()]
-    rows.append((("status", _plain(discovery.status)), ""))
+def _made(discovery: Discovery) -> str:
+    rows = [((f"option {key}", str(value)), "") for key, value in asdict(discovery.options).items()]
+    rows.append((("status", discovery.status), ""))
     rows.append((("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"), ""))
     for package in _PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             rows.append(((package, importlib.metadata.version(package)), ""))
     return _table("The same data, options, seed and versions give the same page.", ("what", "value"), rows)
-
-
-def _as_mapping(options: Any) -> Mapping[str, Any]:
-    if isinstance(options, Mapping):
-        return options
-    if is_dataclass(options) and not isinstance(options, type):
-        return asdict(options)
-    return {} if options is None else {"all": options}
-
-
-def _plain(value: Any) -> str:
-    return str(getattr(value, "value", value))
 
 
 def _table(

@@ -7,10 +7,10 @@ import io
 import math
 import re
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from neural_arith import plotting
-from neural_arith.data import Trajectories
+from neural_arith.discovery import Discovery
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,12 +20,11 @@ _INK = "#010203"  # a colour nobody draws in; replaced by the page's own text co
 _PANELS = 12  # pictures of more states than this help nobody
 
 
-def draw_pictures(data: Trajectories, discovery: Any) -> dict[str, Figure]:
+def draw_pictures(discovery: Discovery) -> dict[str, Figure]:
     """Draw what the page shows.
 
     Args:
-        data: the measurements.
-        discovery: what was found in them.
+        discovery: what was found.
 
     Returns:
         Figures by name: ``trajectories``, ``residuals``, ``pareto``, and ``phase`` for two states.
@@ -33,6 +32,7 @@ def draw_pictures(data: Trajectories, discovery: Any) -> dict[str, Figure]:
     Raises:
         ImportError: matplotlib is not installed.
     """
+    data = discovery.data
     names = data.names[:_PANELS]
     fitted = discovery.fitted
     relative = discovery.noise.kind != "additive"
