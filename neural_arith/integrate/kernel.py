@@ -1,0 +1,401 @@
+"""The compiled part of the solver for many candidates: plain loops over arrays, called through ``batch``.
+
+One kernel serves every candidate, because a candidate is arrays. The embedded pair of Dormand and Prince (1980) carries
+the state together with its forward sensitivities in coefficients, free exponents and starting states; only the state
+controls the step. Nothing here raises: a candidate that fails has an infinite misfit.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+_TINY = 1e-12
+
+# Dormand-Prince 5(4): nodes, stage weights, and the difference of the two solutions.
+_NODES = np.array([0.0, 1 / 5, 3 / 10, 4 / 5, 8 / 9, 1.0, 1.0])
+_STAGES = np.array(
+    [
+        [0, 0, 0, 0, 0, 0],
+        [1 / 5, 0, 0, 0, 0, 0],
+        [3 / 40, 9 / 40, 0, 0, 0, 0],
+        [44 / 45, -56 / 15, 32 / 9, 0, 0, 0],
+        [19372 / 6561, -25360 / 2187, 64448 / 6561, -212 / 729, 0, 0],
+        [9017 / 3168, -355 / 33, 46732 / 5247, 49 / 176, -5103 / 18656, 0],
+        [35 / 384, 0, 500 / 1113, 125 / 192, -2187 / 6784, 11 / 84],
+    ]
+)
+_ERROR = np.array([71 / 57600, 0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40])
+
+
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+def _power(x: float, e: float) -> float:
+    """|x|^e with the sign of x for whole e; the usual exponents without a call to ``pow``."""
+    if e == 1.0:
+        return x
+    if e == 2.0:
+        return x * x
+    if e == 3.0:
+        return x * x * x
+    if e == -1.0:
+        return 1.0 / x
+    if e == 0.5:
+        return np.sqrt(abs(x))
+    if e == np.rint(e):
+        return x ** int(e)
+    return abs(x) ** e
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def power_product(x: np.ndarray, exponents: np.ndarray) -> float:
+    """Real part of prod_j x_j^e_j, the power unit of Heim et al. (2020) with real weights.
+
+    Args:
+        x: values, ``(variables,)``, of any sign.
+        exponents: ``(variables,)``.
+
+    Returns:
+        The product; a fractional power of a negative base contributes the real part of its principal value.
+    """
+    value, phase = 1.0, 0.0
+    for v in range(len(exponents)):
+        e = exponents[v]
+        if e != 0.0:
+            value *= _power(x[v], e)
+            if x[v] < 0.0 and e != np.rint(e):
+                phase += e
+    return value * np.cos(np.pi * phase) if phase != 0.0 else value
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _rates(x, exponents, n_units, equation, unit, n_terms, theta, free, n_free, z, out, cols, n_states, phi, jac, row):
+    """Right-hand side in column 0 of ``out``; rates of the sensitivities ``z`` in the others."""
+    n_variables = exponents.shape[1]
+    out[:, :] = 0.0
+    for h in range(n_units):
+        phi[h] = power_product(x, exponents[h])
+    for k in range(n_terms):
+        out[equation[k], 0] += theta[k] * phi[unit[k]]
+    if cols == 1:
+        return
+    jac[:, :] = 0.0
+    for h in range(n_units):
+        for v in range(n_variables):
+            e = exponents[h, v]
+            row[v] = 0.0
+            if e == 0.0:
+                continue
+            if abs(x[v]) > _TINY:
+                row[v] = e * phi[h] / x[v]
+            elif e == 1.0:
+                part = 1.0
+                for w in range(n_variables):
+                    if w != v and exponents[h, w] != 0.0:
+                        part *= _power(x[w], exponents[h, w])
+                row[v] = part
+        for k in range(n_terms):
+            if unit[k] == h:
+                for v in range(n_states):
+                    jac[equation[k], v] += theta[k] * row[v]
+    for i in range(n_states):
+        for j in range(n_states):
+            a = jac[i, j]
+            if a != 0.0:
+                for c in range(1, cols):
+                    out[i, c] += a * z[j, c]
+    for k in range(n_terms):
+        out[equation[k], 1 + k] += phi[unit[k]]
+    for q in range(n_free):
+        h, v = free[q, 0], free[q, 1]
+        slope = phi[h] * np.log(max(abs(x[v]), 1e-300))
+        for k in range(n_terms):
+            if unit[k] == h:
+                out[equation[k], 1 + n_terms + q] += theta[k] * slope
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _advance(
+    z, t0, t1, step, u0, u1, exponents, n_units, equation, unit, n_terms, theta, free, n_free, cols, n_states,
+    rtol, bound, budget, stage, trial, rate, fresh, x, phi, jac, row,
+):  # fmt: skip
+    """Carry ``z`` (state and sensitivities) from t0 to t1; returns (next step, steps left); -1 left is failure."""
+    span = t1 - t0
+    t = t0
+    n_inputs = len(u0)
+    step = min(step, span)
+    while True:
+        if budget <= 0:
+            return step, -1
+        budget -= 1
+        last = t + step >= t1 - 1e-12 * span
+        step_now = t1 - t if last else step
+        for s in range(7):
+            if s == 0 and not fresh[0]:
+                continue
+            for i in range(n_states):
+                for c in range(cols):
+                    acc = z[i, c]
+                    for r in range(s):
+                        if _STAGES[s, r] != 0.0:
+                            acc += step_now * _STAGES[s, r] * stage[r, i, c]
+                    trial[i, c] = acc
+            for i in range(n_states):
+                x[i] = trial[i, 0]
+            for m in range(n_inputs):
+                share = (t + _NODES[s] * step_now - t0) / span
+                x[n_states + m] = u0[m] + share * (u1[m] - u0[m])
+            _rates(
+                x, exponents, n_units, equation, unit, n_terms, theta, free, n_free, trial, rate, cols, n_states,
+                phi, jac, row,
+            )  # fmt: skip
+            stage[s, :, :cols] = rate[:, :cols]
+        fresh[0] = False
+        worst = 0.0
+        for i in range(n_states):
+            err = 0.0
+            for s in range(7):
+                err += step_now * _ERROR[s] * stage[s, i, 0]
+            size = rtol * (max(abs(z[i, 0]), abs(trial[i, 0])) + 1e-3 * bound[i] * 1e-2)
+            worst = max(worst, abs(err) / size)
+            if not abs(trial[i, 0]) <= bound[i]:  # also catches nan
+                worst = np.inf
+        if not worst <= 1.0:
+            step = 0.1 * step_now if not worst < 1000000.0 else step_now * max(0.2, 0.9 * worst ** (-0.2))
+            if step < 1e-10 * span:
+                return step, -1
+            continue
+        z[:, :cols] = trial[:, :cols]
+        stage[0, :, :cols] = stage[6, :, :cols]
+        t += step_now
+        grow = step_now * min(4.0, 0.9 * max(worst, 1e-8) ** -0.2)
+        if last:
+            # A step cut short by the sample must not shrink the steps after it.
+            return max(step, grow), budget
+        step = grow
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def evaluate(
+    theta, starts, exponents, n_units, equation, unit, n_terms, free, n_free, t, xs, weight, inputs, start, linked,
+    link_weight, log_residual, rtol, bound, steps, cols, normal, gradient, counts, rss, predicted, keep,
+):  # fmt: skip
+    """Integrate all pieces; fill residual sums and, with ``cols > 1``, the normal equations of each state."""
+    n_states = xs.shape[1]
+    n_pieces = len(start) - 1
+    n_theta = n_terms + n_free
+    stage = np.empty((7, n_states, cols))
+    trial = np.empty((n_states, cols))
+    rate = np.empty((n_states, cols))
+    z = np.empty((n_states, cols))
+    x = np.empty(exponents.shape[1])
+    phi = np.empty(max(n_units, 1))
+    jac = np.empty((n_states, n_states))
+    row = np.empty(exponents.shape[1])
+    fresh = np.ones(1, dtype=np.bool_)
+    line = np.empty(cols)
+    rss[:] = 0.0
+    if cols > 1:
+        normal[:, :, :] = 0.0
+        gradient[:, :] = 0.0
+    gaps = 0.0
+    for p in range(n_pieces):
+        z[:, :] = 0.0
+        for i in range(n_states):
+            z[i, 0] = starts[p, i]
+            if cols > 1:
+                z[i, 1 + n_theta + i] = 1.0
+        first, stop = start[p], start[p + 1]
+        chained = p + 1 < n_pieces and linked[p + 1]
+        step = t[min(first + 1, len(t) - 1)] - t[first]
+        fresh[0] = True
+        here = n_theta + p * n_states
+        for k in range(first, stop + 1 if chained else stop):
+            if k > first:
+                fresh[0] = True  # a new sample may bring a kink in the inputs
+                step, steps = _advance(
+                    z, t[k - 1], t[k], step, inputs[k - 1], inputs[k], exponents, n_units, equation, unit, n_terms,
+                    theta, free, n_free, cols, n_states, rtol, bound, steps, stage, trial, rate, fresh, x, phi, jac,
+                    row,
+                )  # fmt: skip
+                if steps < 0:
+                    return np.inf
+            link = k == stop
+            if keep and not link:
+                for i in range(n_states):
+                    predicted[k, i] = z[i, 0]
+            for i in range(n_states):
+                if link:
+                    w = np.sqrt(link_weight[i])
+                    r = (z[i, 0] - starts[p + 1, i]) * w
+                    scale = w
+                else:
+                    w = weight[k, i]
+                    if w == 0.0:
+                        continue
+                    if log_residual:
+                        if z[i, 0] <= 0.0:
+                            return np.inf
+                        r = (np.log(z[i, 0]) - np.log(xs[k, i])) * w
+                        scale = w / z[i, 0]
+                    else:
+                        r = (z[i, 0] - xs[k, i]) * w
+                        scale = w
+                block = n_states if link else i
+                if link:
+                    gaps += r * r
+                else:
+                    rss[i] += r * r
+                if cols > 1:
+                    for c in range(1, cols):
+                        line[c] = z[i, c] * scale
+                    for a in range(1, cols):
+                        ra = line[a]
+                        if ra == 0.0:
+                            continue
+                        ia = a - 1 if a <= n_theta else here + a - 1 - n_theta
+                        gradient[block, ia] += ra * r
+                        for b in range(1, a + 1):
+                            ib = b - 1 if b <= n_theta else here + b - 1 - n_theta
+                            normal[block, ia, ib] += ra * line[b]
+                    if link:
+                        there = here + n_states + i
+                        gradient[block, there] -= scale * r
+                        normal[block, there, there] += scale * scale
+                        for a in range(1, cols):
+                            ia = a - 1 if a <= n_theta else here + a - 1 - n_theta
+                            normal[block, there, ia] -= scale * line[a]
+    return gaps
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _solve(matrix, rhs, size, work):
+    """Cholesky solve of the lower triangle in place; False when the matrix is not positive definite."""
+    for i in range(size):
+        for j in range(i + 1):
+            acc = matrix[i, j]
+            for k in range(j):
+                acc -= work[i, k] * work[j, k]
+            if i == j:
+                if not acc > 1e-14 * matrix[i, i] or not acc > 0.0:
+                    return False
+                work[i, i] = np.sqrt(acc)
+            else:
+                work[i, j] = acc / work[j, j]
+    for i in range(size):
+        acc = rhs[i]
+        for k in range(i):
+            acc -= work[i, k] * rhs[k]
+        rhs[i] = acc / work[i, i]
+    for i in range(size - 1, -1, -1):
+        acc = rhs[i]
+        for k in range(i + 1, size):
+            acc -= work[k, i] * rhs[k]
+        rhs[i] = acc / work[i, i]
+    return True
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def profile_misfit(rss, gaps, counts, floor):
+    """Twice the negative log likelihood with each state's noise level at its best value, plus the penalty of gaps."""
+    total = gaps
+    for i in range(len(rss)):
+        if counts[i] > 0:
+            total += counts[i] * np.log(rss[i] / counts[i] + floor[i] ** 2)
+    return total
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def refine_range(
+    first, stop, exponents, n_units, equation, unit, n_terms, free, n_free, theta, starts, t, xs, weight, inputs,
+    start, linked, link_weight, floor, log_residual, rtol, bound, steps, iterations, tolerance, misfit, rss_out, spent,
+):  # fmt: skip
+    """Levenberg-Marquardt for the candidates first..stop-1, in place."""
+    n_states = xs.shape[1]
+    n_pieces = len(start) - 1
+    counts = np.zeros(n_states)
+    for k in range(len(t)):
+        for i in range(n_states):
+            if weight[k, i] > 0.0:
+                counts[i] += 1.0
+    nothing = np.empty((1, n_states))
+    for c in range(first, stop):
+        n_theta = n_terms[c] + n_free[c]
+        size = n_theta + n_pieces * n_states
+        cols = 1 + n_theta + n_states
+        expo = exponents[c].copy()
+        normal = np.zeros((n_states + 1, size, size))
+        gradient = np.zeros((n_states + 1, size))
+        normal_new = np.zeros_like(normal)
+        gradient_new = np.zeros_like(gradient)
+        matrix = np.empty((size, size))
+        work = np.zeros((size, size))
+        delta = np.empty(size)
+        rss = np.empty(n_states)
+        rss_new = np.empty(n_states)
+        now = theta[c, :n_theta].copy()
+        now_starts = starts[c].copy()
+        trial = now.copy()
+        trial_starts = now_starts.copy()
+        for q in range(n_free[c]):
+            expo[free[c, q, 0], free[c, q, 1]] = now[n_terms[c] + q]
+        gaps = evaluate(
+            now, now_starts, expo, n_units[c], equation[c], unit[c], n_terms[c], free[c], n_free[c], t, xs, weight,
+            inputs, start, linked, link_weight, log_residual, rtol, bound, steps, cols, normal, gradient, counts, rss,
+            nothing, False,
+        )  # fmt: skip
+        value = profile_misfit(rss, gaps, counts, floor)
+        if not np.isfinite(value):
+            misfit[c] = np.inf
+            continue
+        damping = 1e-2
+        quiet = 0
+        for it in range(iterations):
+            spent[c] = it + 1
+            matrix[:, :] = normal[n_states]
+            delta[:] = -gradient[n_states]
+            for i in range(n_states):
+                if counts[i] > 0:
+                    w = 1.0 / (rss[i] / counts[i] + floor[i] ** 2)
+                    matrix += w * normal[i]
+                    delta -= w * gradient[i]
+            for a in range(size):
+                matrix[a, a] = matrix[a, a] * (1.0 + damping) + 1e-300
+            good = _solve(matrix, delta, size, work)
+            value_new = np.inf
+            if good:
+                for a in range(n_theta):
+                    change = delta[a]
+                    if a >= n_terms[c]:
+                        change = min(max(change, -0.5), 0.5)
+                    trial[a] = now[a] + change
+                for p in range(n_pieces):
+                    for i in range(n_states):
+                        trial_starts[p, i] = now_starts[p, i] + delta[n_theta + p * n_states + i]
+                for q in range(n_free[c]):
+                    expo[free[c, q, 0], free[c, q, 1]] = trial[n_terms[c] + q]
+                gaps = evaluate(
+                    trial, trial_starts, expo, n_units[c], equation[c], unit[c], n_terms[c], free[c], n_free[c], t, xs,
+                    weight, inputs, start, linked, link_weight, log_residual, rtol, bound, steps, cols, normal_new,
+                    gradient_new, counts, rss_new, nothing, False,
+                )  # fmt: skip
+                value_new = profile_misfit(rss_new, gaps, counts, floor)
+            if value_new < value:
+                gain = value - value_new
+                value = value_new
+                now[:] = trial
+                now_starts[:, :] = trial_starts
+                rss[:] = rss_new
+                normal, normal_new = normal_new, normal
+                gradient, gradient_new = gradient_new, gradient
+                damping = max(damping * 0.2, 1e-9)
+                quiet = quiet + 1 if gain < tolerance else 0
+                if quiet >= 2:
+                    break
+            else:
+                damping *= 5.0
+                if damping > 1e7:
+                    break
+        theta[c, :n_theta] = now
+        starts[c] = now_starts
+        misfit[c] = value
+        rss_out[c] = rss
