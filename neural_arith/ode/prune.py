@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from neural_arith.errors import OptionError
+from neural_arith.errors import IntegrationError, OptionError
 from neural_arith.ode.lm import LMState
 from neural_arith.ode.refine import Fit, Task, best_by_shooting, candidates
 from neural_arith.ode.starts import arithmetic_layers, power_layers
@@ -65,6 +65,7 @@ def prune(
 
     Raises:
         OptionError: a negative price or an accuracy that is not positive.
+        IntegrationError: neither the field nor any smaller one can be simulated over the data.
     """
     if accuracy <= 0 or price < 0:
         raise OptionError(f"accuracy must be positive and price not negative, got {accuracy} and {price}")
@@ -199,7 +200,13 @@ def _fewest_units(
         # A smaller size may be reached again from a still smaller one, but not over a cliff.
         worse = 2 if behind > _CLIFF else worse + 1 if behind > 0 else 0
         judge.tell(f"{len(units(fit.field))} units, {count(fit)} numbers: loss {loss:.3g}")
-    return min(path, key=lambda item: judge.score(item[0], count(item[1])))[1]
+    loss, fit = min(path, key=lambda item: judge.score(item[0], count(item[1])))
+    if not math.isfinite(loss):
+        raise IntegrationError(
+            "at no number of units could the field be simulated from the measured states; train it first, with "
+            'loss="segments" if whole runs fail'
+        )
+    return fit
 
 
 def _fewest_weights(fit: Fit, judge: _Judge, steps: int) -> Fit:

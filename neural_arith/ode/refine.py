@@ -8,14 +8,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 
 from neural_arith.ode.flat import FlatField
 from neural_arith.ode.lm import LMResult, LMState, OnStep, Residual, levenberg_marquardt, mean_square
 from neural_arith.ode.matching import MatchingResidual, Targets, derivative_targets, integral_targets
 from neural_arith.ode.residuals import PenalisedResidual, ShootingResidual
 from neural_arith.ode.segments import Segments, cut
-from neural_arith.ode.starts import draw_exponents_, limits, open_gates_, power_layers
+from neural_arith.ode.starts import crossing_inputs, draw_exponents_, limits, open_gates_, power_layers
 
 if TYPE_CHECKING:
     from neural_arith.data import Trajectories
@@ -68,9 +67,8 @@ class Fit:
     def __init__(self, field: ArithmeticField, task: Task) -> None:
         self.field = field
         self.task = task
-        self.held = open_gates_(field) | _without_effect(field, task)
+        self.held = open_gates_(field) | _without_effect(field)
         self.flat = FlatField(field, held=self.held)
-        self.lower, self._meets_zero = limits(field, self.flat, task.data)
 
     def match(self, *, steps: int = 25, derivative: bool = False) -> LMResult:
         """Fit without a solver; the readout comes from least squares. Writes the result into the field."""
@@ -78,15 +76,15 @@ class Fit:
         residual = MatchingResidual(self.field, self.flat, targets, self.held)
         p = self.flat.read()
         inner = residual.inner
-
+        lower, fixed = limits(self.field, self.flat, self.task.data)
         if len(inner):
             result = levenberg_marquardt(
                 residual,
                 p[inner],
                 steps=steps,
                 damping=1e-2,
-                lower=self.lower[inner],
-                fixed=self._fixed(p)[inner],
+                lower=lower[inner],
+                fixed=fixed[inner],
             )
             q = residual.complete(result.p)
         else:
@@ -112,14 +110,15 @@ class Fit:
         residual: Residual = self.residual(whole)
         if penalty:
             residual = PenalisedResidual(residual, penalty)
-        p = self.flat.read() if state is None else state.p
+        # The field still holds the numbers this fit began with, also when it goes on from a saved state.
+        lower, fixed = limits(self.field, self.flat, self.task.data)
         result = levenberg_marquardt(
             residual,
-            p if state is None else state,
+            self.flat.read() if state is None else state,
             steps=steps,
             goal=goal,
-            lower=self.lower,
-            fixed=self._fixed(p),
+            lower=lower,
+            fixed=fixed,
             patience=patience,
             tolerance=tolerance,
             damping=damping,
@@ -136,9 +135,6 @@ class Fit:
         """The shooting residual over segments or whole runs."""
         return ShootingResidual(self.flat, self.task.runs if whole else self.task.segments, rtol=self.task.rtol)
 
-    def _fixed(self, p: Tensor) -> Tensor:
-        return self._meets_zero & (p == 0)
-
 
 def candidates(
     field: ArithmeticField,
@@ -149,8 +145,14 @@ def candidates(
     derivative: bool = False,
     steps: int = 25,
 ) -> list[tuple[float, Fit]]:
-    """The field as it is and redrawn ``draws`` times, each fitted by matching, best first."""
+    """The field as it is and redrawn ``draws`` times, each fitted by matching, best first.
+
+    Where every input changes sign, exponents are drawn whole and stay so; a fit is then one linear solve, and
+    25 times as many are drawn.
+    """
     found = []
+    if len(crossing_inputs(field)) == len(field.positive):
+        draws *= 25
     for i in range(draws + 1 if power_layers(field) else 1):
         trial = copy.deepcopy(field)
         if i:
@@ -167,12 +169,15 @@ def best_by_shooting(fits: list[Fit], *, keep: int) -> list[tuple[float, Fit]]:
     return scored[:keep]
 
 
-def _without_effect(field: ArithmeticField, task: Task) -> frozenset[str]:
-    """Imaginary exponents that are all zero over data without negative values: their derivative is exactly zero."""
+def _without_effect(field: ArithmeticField) -> frozenset[str]:
+    """Imaginary exponents that are all zero: over positive data their derivative is exactly zero.
+
+    Over negative data they would only make the size of a power depend on the sign.
+    """
     names = []
     for path, layer in power_layers(field).items():
         if layer.wi is None or layer.lifted or path != "layers.0":
             continue
-        if bool(field.positive.all()) and bool((layer.wi == 0).all()):
+        if bool((layer.wi == 0).all()):
             names.append(f"{path}.wi")
     return frozenset(names)

@@ -203,7 +203,7 @@ def _best_start(
     if not solver:
         return found[0][1].field
     tried = []
-    for _, fit in best_by_shooting([fit for _, fit in found], keep=2):
+    for _, fit in best_by_shooting([fit for _, fit in found[:9]], keep=2):
         loss = fit.shoot(steps=10).loss
         tracker.offer(fit.field, loss)
         tried.append((loss, fit))
@@ -260,17 +260,17 @@ def _stage(
     patience: int,
 ) -> str:
     """Levenberg-Marquardt over one kind of shooting, restarted whenever the penalty's strength changes."""
-    numbers = field_state(fit.field)
     current = copy.deepcopy(fit)
     status = "step limit"
     while True:
         done = 0 if state is None else state.step
         strength = 0.0 if sparsity is None else sparsity.strength(done)
         until = limit
+        numbers = field_state(fit.field)
         if sparsity is not None:
             until = next((s for s in range(done + 1, limit) if sparsity.strength(s) != strength), limit)
 
-        def report(now: LMState, strength: float = strength) -> bool:
+        def report(now: LMState, strength: float = strength, numbers: dict[str, Any] = numbers) -> bool:
             current.flat.write(now.p)
             penalty = strength * float(now.p.abs().sum())
             tracker.record(stage, now.step, now.loss - penalty, penalty)

@@ -9,7 +9,7 @@ import torch
 from neural_arith import systems
 from neural_arith.data import Trajectories
 from neural_arith.equations import EquationSystem
-from neural_arith.errors import OptionError
+from neural_arith.errors import IntegrationError, OptionError
 from neural_arith.layers import NAU, NPU, RealNPU
 from neural_arith.ode import ArithmeticField, prune, train
 from neural_arith.ode.prune import units, without_unit
@@ -58,6 +58,24 @@ def test_fractional_sir_as_published():
     assert trained.loss < 1e-5
     found = prune(trained.field, data, seed=0).to_equations()
     assert found.same_as(system.equations, rtol=0.01)
+
+
+def test_states_that_change_sign_get_whole_exponents():
+    truth = EquationSystem({"x": "1.0*y", "y": "1.5*y - 1.5*x**2*y - 1.0*x"})
+    t = np.linspace(0, 10, 80)
+    data = Trajectories.from_arrays(t, truth.simulate([1.3, 0.2], t, rtol=1e-10, atol=1e-12), names=("x", "y"))
+    g = torch.Generator().manual_seed(0)
+    field = ArithmeticField(NPU(2, 5, generator=g), NAU(5, 2, generator=g), states=("x", "y"))
+    found = prune(train(field, data, seed=0).field, data, seed=0).to_equations()
+    assert found.same_as(truth, rtol=1e-4)
+
+
+def test_a_field_that_cannot_be_simulated_is_refused():
+    field = ArithmeticField(NPU.from_weights([[-1.0]]), NAU.from_weights([[1.0]]), states=("x",))
+    t = np.linspace(0, 1, 10)
+    data = Trajectories.from_arrays(t, t, names=("x",))
+    with pytest.raises(IntegrationError, match="train it first"):
+        prune(field, data, restarts=0)
 
 
 def test_a_unit_is_masked_on_both_sides():
