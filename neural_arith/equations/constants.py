@@ -20,14 +20,14 @@ class Template:
         symbols: those symbols, in canonical order.
         values: the floats.
         is_exponent: for each one, whether it stands as the exponent of a power.
-        equation: for each one, the number of the right-hand side it stands in.
+        exact: for each one, whether it was an exact number, taken out on demand.
     """
 
     expressions: tuple[sp.Expr, ...]
     symbols: tuple[sp.Dummy, ...]
     values: tuple[float, ...]
     is_exponent: tuple[bool, ...]
-    equation: tuple[int, ...]
+    exact: tuple[bool, ...]
 
     def fill(self, values: Sequence[sp.Expr | float]) -> tuple[sp.Expr, ...]:
         """The expressions with new values, floats or exact sympy numbers, in the same order."""
@@ -39,28 +39,37 @@ class Template:
         return tuple(filled)  # pyright: ignore[reportReturnType]
 
 
-def make_template(expressions: Sequence[sp.Expr], names: Sequence[str]) -> Template:
-    """Take the floats out of the expressions."""
+def make_template(expressions: Sequence[sp.Expr], names: Sequence[str], *, exact_exponents: bool = False) -> Template:
+    """Take the floats out of the expressions.
+
+    Args:
+        expressions: the right-hand sides.
+        names: the variables, which fix the order.
+        exact_exponents: whether the whole and fractional exponents of single variables are taken out too.
+    """
     order = Order(names)
     symbols: list[sp.Dummy] = []
     values: list[float] = []
     exponents: list[bool] = []
-    equation: list[int] = []
+    exact: list[bool] = []
 
-    def walk(expr: Any, row: int, is_exponent: bool) -> Any:
+    def take(number: Any, is_exponent: bool) -> sp.Dummy:
+        # real, so that derivatives of Abs and sign stay plain
+        symbols.append(sp.Dummy(f"c{len(symbols)}", real=True))
+        values.append(float(number))
+        exponents.append(is_exponent)
+        exact.append(not isinstance(number, sp.Float))
+        return symbols[-1]
+
+    def walk(expr: Any) -> Any:
         if isinstance(expr, sp.Float):
-            # real, so that derivatives of Abs and sign stay plain
-            symbols.append(sp.Dummy(f"c{len(symbols)}", real=True))
-            values.append(float(expr))
-            exponents.append(is_exponent)
-            equation.append(row)
-            return symbols[-1]
-        if not expr.args or not expr.has(sp.Float):
-            return expr
+            return take(expr, False)
         if isinstance(expr, sp.Pow):
             base, exponent = expr.args
-            return sp.Pow(walk(base, row, False), walk(exponent, row, isinstance(exponent, sp.Float)))
-        return expr.func(*[walk(part, row, False) for part in order.parts(expr)])
+            opened = exact_exponents and isinstance(base, sp.Symbol) and isinstance(exponent, sp.Rational)
+            is_number = isinstance(exponent, sp.Float) or opened
+            return sp.Pow(walk(base), take(exponent, True) if is_number else walk(exponent))
+        return expr.func(*map(walk, order.parts(expr))) if expr.args else expr
 
-    expressions = [walk(expr, row, False) for row, expr in enumerate(expressions)]
-    return Template(tuple(expressions), tuple(symbols), tuple(values), tuple(exponents), tuple(equation))
+    opened = [walk(expr) for expr in expressions]
+    return Template(tuple(opened), tuple(symbols), tuple(values), tuple(exponents), tuple(exact))

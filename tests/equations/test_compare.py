@@ -1,5 +1,7 @@
 """The same equation in other clothes is the same, and another one is not."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import sympy as sp
@@ -124,8 +126,9 @@ def test_expanding_and_factoring_changes_nothing(seed):
 
     expr = linear() * linear() + linear()
     a = EquationSystem({"x": sp.sympify(expr), "y": 0})
-    for form in (sp.expand(expr), sp.together(expr)):
-        b = EquationSystem({"x": sp.sympify(form), "y": 0})
+    forms: list[Any] = [sp.expand(expr), sp.together(expr)]
+    for form in forms:
+        b = EquationSystem({"x": form, "y": 0})
         assert a.same_as(b, rtol=1e-6)
         assert b.same_structure(a)
     changed = EquationSystem({"x": sp.sympify(expr + 0.7 * x**3), "y": 0})

@@ -1,0 +1,181 @@
+"""Constants found again from trajectories, from bad starts, with noise, gaps, inputs and several runs."""
+
+import numpy as np
+import pytest
+
+from neural_arith.data import Trajectories
+from neural_arith.equations import EquationSystem, fit_constants, refit_constants
+from neural_arith.errors import DataError, OptionError
+
+SIR = EquationSystem({"S": "-0.04*sqrt(S*I) + 0.01*R", "I": "0.04*sqrt(S*I) - 0.05*I", "R": "0.05*I - 0.01*R"})
+SIR_POWERS = EquationSystem(
+    {"S": "-0.04*S**0.4*I**0.55 + 0.01*R", "I": "0.04*S**0.4*I**0.55 - 0.05*I", "R": "0.05*I - 0.01*R"}
+)
+LYNX = EquationSystem({"hare": "0.5417*hare - 0.02721*hare*lynx", "lynx": "0.0237*hare*lynx - 0.8*lynx"})
+DECAY = EquationSystem({"x": "-0.5*x"})
+
+
+def sample(eqs, starts, t, noise=0.0, kind="multiplicative", seed=0):
+    rng = np.random.default_rng(seed)
+    xs = [eqs.simulate(start, t, rtol=1e-11, atol=1e-13) for start in starts]
+    if kind == "multiplicative":
+        xs = [x * (1 + noise * rng.standard_normal(x.shape)) for x in xs]
+    else:
+        xs = [x + noise * x.std(0) * rng.standard_normal(x.shape) for x in xs]
+    return Trajectories.from_arrays([t] * len(xs), xs, names=eqs.states)
+
+
+def detuned(eqs, factor, seed):
+    rng = np.random.default_rng(seed)
+    up = rng.random(len(eqs.constants)) < 0.5
+    size = np.where(eqs.template.is_exponent, 1.2, factor)
+    return eqs.with_constants(np.array(eqs.constants) * np.where(up, size, 1 / size))
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("truth", [SIR, SIR_POWERS])
+def test_fractional_sir_from_a_start_twice_off(truth, seed):
+    data = sample(truth, [[100.0, 0.01, 0.0]], np.linspace(0, 200, 41))
+    found = refit_constants(detuned(truth, 2.0, seed), data)
+    np.testing.assert_allclose(found.constants, truth.constants, rtol=1e-6)
+    assert found.same_structure(truth)
+
+
+@pytest.mark.parametrize(
+    ("rhs", "start", "span", "n"),
+    [
+        ({"x": "0.79*x*(1 - 0.0134*x)"}, [7.3], 10, 30),
+        ({"x": "-1.8*x/(x + 0.9)", "y": "1.8*x/(x + 0.9) - 1.1*y/(y + 0.35)"}, [6, 0.1], 9, 60),
+        ({"x": "y", "y": "-0.9*sin(1.3*x) - 0.2*y*Abs(y)"}, [2, 0], 10, 60),
+        ({"x": "0.9*x**2 - 1.1*x"}, [1.1], 3, 20),
+        ({"x": "-5.1*x + 5.1*y", "y": "-x*z + 12.2*x - 1.1*y", "z": "x*y - 1.67*z"}, [2.3, 8.1, 12.4], 5, 100),
+        ({"x": "-2.1*x**3.3 + exp(-0.4*x)"}, [0.0], 2, 25),
+    ],
+)
+def test_other_systems_from_a_start_twice_off(rhs, start, span, n):
+    truth = EquationSystem(rhs)
+    data = sample(truth, [start], np.linspace(0, span, n))
+    result = fit_constants(detuned(truth, 1.7, 1), data)
+    assert result.converged
+    assert result.loss < 1e-12
+    np.testing.assert_allclose(result.equations.constants, truth.constants, rtol=1e-5)
+
+
+def test_linear_decay_against_the_closed_form():
+    """Noise in proportion: the fit in logarithms is a straight line, with textbook standard errors."""
+    rng = np.random.default_rng(3)
+    t = np.linspace(0, 4, 50)
+    log_x = 1.0 - 0.5 * t + 0.05 * rng.standard_normal(t.size)
+    data = Trajectories.from_arrays(t, np.exp(log_x)[:, None], names=["x"])
+    result = fit_constants(EquationSystem({"x": "-0.9*x"}), data, noise="log")
+    slope, cov = np.polyfit(t, log_x, 1, cov=True)[0][0], np.polyfit(t, log_x, 1, cov=True)[1]
+    assert result.equations.constants[0] == pytest.approx(slope, rel=1e-6)
+    assert result.standard_errors[0] == pytest.approx(np.sqrt(cov[0, 0]), rel=0.02)
+    assert result.noise == "log"
+
+
+def test_the_kind_of_noise_is_recognised():
+    t = np.linspace(0, 20, 81)
+    assert fit_constants(LYNX, sample(LYNX, [[30.0, 4.0]], t, 0.05, seed=1)).noise == "log"
+    assert fit_constants(LYNX, sample(LYNX, [[30.0, 4.0]], t, 0.05, "additive", seed=1)).noise == "additive"
+
+
+def test_errors_cover_the_truth():
+    """Over twenty data sets the squared errors in units of the standard errors are about one each."""
+    scores = []
+    for seed in range(20):
+        result = fit_constants(LYNX, sample(LYNX, [[30.0, 4.0]], np.linspace(0, 12, 31), 0.05, seed=seed), noise="log")
+        miss = (np.array(result.equations.constants) - LYNX.constants) / np.array(result.standard_errors)
+        scores.append(miss**2)
+    assert 0.5 < np.mean(scores) < 1.7
+
+
+def test_runs_gaps_and_column_order():
+    t = np.linspace(0, 10, 41)
+    xs = [LYNX.simulate(start, t, rtol=1e-11, atol=1e-13) for start in ([30.0, 4.0], [10.0, 10.0])]
+    for x in xs:
+        x[np.random.default_rng(0).random(x.shape) < 0.3] = np.nan
+    xs[0][0, 1] = np.nan
+    data = Trajectories.from_arrays([t, t], [x[:, ::-1] for x in xs], names=["lynx", "hare"])
+    result = fit_constants(detuned(LYNX, 1.3, 0), data)
+    np.testing.assert_allclose(result.equations.constants, LYNX.constants, rtol=1e-6)
+    np.testing.assert_allclose(result.initial_states, [[30, 4], [10, 10]], rtol=1e-5)
+
+
+def test_inputs_are_taken_linearly():
+    truth = EquationSystem({"x": "0.7*u - 1.3*x"}, inputs=["u"])
+    t = np.linspace(0, 6, 40)
+    u = np.sin(t)
+    x = truth.simulate([0.4], t, u=u, rtol=1e-11, atol=1e-13)
+    data = Trajectories.from_arrays(t, x, u=u, names=["x"], input_names=["u"])
+    found = refit_constants(detuned(truth, 2.0, 0), data)
+    np.testing.assert_allclose(found.constants, truth.constants, rtol=1e-6)
+
+
+def test_fixed_constants_and_held_starts():
+    data = sample(LYNX, [[30.0, 4.0]], np.linspace(0, 10, 41))
+    wrong = LYNX.with_constants([0.6, *LYNX.constants[1:]])
+    result = fit_constants(wrong, data, fixed=[0], fit_initial=False)
+    assert result.equations.constants[0] == 0.6
+    assert result.standard_errors[0] == 0
+    assert result.loss > 1e-6
+    np.testing.assert_allclose(result.initial_states, [[30, 4]], rtol=1e-12)
+
+
+def test_exact_numbers_stay_unless_freed():
+    truth = EquationSystem({"x": "-0.3*x**1.7"})
+    data = sample(truth, [[2.0]], np.linspace(0, 5, 30))
+    square = EquationSystem({"x": "-0.4*x**2"})
+    kept = refit_constants(square, data)
+    assert "x**2" in str(kept)
+    freed = fit_constants(square, data, free_exponents=True)
+    np.testing.assert_allclose(freed.equations.constants, truth.constants, rtol=1e-6)
+    assert all(error < 1e-4 for error in freed.standard_errors)
+
+
+def test_nothing_to_fit_and_nothing_integrable():
+    t = np.linspace(0, 3, 10)
+    data = Trajectories.from_arrays(t, np.exp(-t)[:, None], names=["x"])
+    exact = EquationSystem({"x": "-x"})
+    result = fit_constants(exact, data, fit_initial=False)
+    assert result.equations == exact
+    assert result.loss < 1e-12
+    hopeless = EquationSystem({"x": "0.5*log(-x - 1)"})
+    failed = fit_constants(hopeless, data)
+    assert failed.loss == np.inf
+    assert failed.equations == hopeless
+    assert not failed.converged
+    assert np.isnan(failed.standard_errors).all()
+
+
+def test_blow_ups_on_the_way_are_no_errors():
+    truth = EquationSystem({"x": "0.5*x**2 - 0.2*x"})
+    data = sample(truth, [[1.0]], np.linspace(0, 2, 15))
+    found = refit_constants(truth.with_constants([-1.0, 5.0]), data)
+    np.testing.assert_allclose(found.constants, truth.constants, rtol=1e-6)
+
+
+def test_a_constant_the_data_do_not_determine_has_no_error():
+    t = np.linspace(0, 3, 20)
+    data = Trajectories.from_arrays(t, np.exp(-0.5 * t)[:, None], names=["x"])
+    result = fit_constants(EquationSystem({"x": "-0.2*x - 0.3*x*sin(1.0)"}), data)
+    assert result.loss < 1e-12
+    assert np.isfinite(result.equations.constants).all()
+
+
+def test_wrong_data_and_options():
+    t = np.linspace(0, 3, 10)
+    data = Trajectories.from_arrays(t, np.exp(-t)[:, None], names=["x"])
+    with pytest.raises(DataError, match="have states y"):
+        refit_constants(EquationSystem({"y": "-0.5*y"}), data)
+    with pytest.raises(DataError, match="inputs u"):
+        refit_constants(EquationSystem({"x": "-0.5*u"}, inputs=["u"]), data)
+    with pytest.raises(OptionError, match="auto, additive, log"):
+        refit_constants(DECAY, data, noise="white")
+    with pytest.raises(OptionError, match="places of the 1 constants"):
+        refit_constants(DECAY, data, fixed=[1])
+    with pytest.raises(OptionError, match="max_iterations"):
+        refit_constants(DECAY, data, max_iterations=0)
+    negative = Trajectories.from_arrays(t, np.cos(t)[:, None], names=["x"])
+    with pytest.raises(DataError, match="never negative"):
+        refit_constants(DECAY, negative, noise="log")
