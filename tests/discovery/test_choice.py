@@ -1,0 +1,98 @@
+"""The choice rule on lists made by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from neural_arith.discovery.choice import STRONG, choose, extends, pareto_front
+from neural_arith.discovery.judge import Judged
+from neural_arith.integrate.structure import Structure
+
+X, XX, XXX, ONE = (1.0,), (2.0,), (3.0,), (0.0,)
+
+
+def judged(units: list[tuple[float, ...]], misfit: float, price: float) -> Judged:
+    nothing = np.zeros(0)
+    return Judged(Structure((tuple(units),)), nothing, nothing, misfit, price, nothing)
+
+
+def ranked(*items: Judged) -> list[Judged]:
+    return sorted(items, key=lambda j: j.score)
+
+
+def test_the_simplest_within_strong_evidence_wins():
+    simple, better, best = judged([X], 100, 10), judged([XX, ONE], 90, 16), judged([XXX, XX, ONE], 80, 25)
+    choice = choose(ranked(simple, better, best))  # scores 110, 106, 105
+    assert choice.selected is simple
+    assert set(map(id, choice.near_ties)) == {id(better), id(best)}
+
+
+def test_strong_evidence_beats_simplicity():
+    simple, best = judged([X], 100, 10), judged([XX], 80, 20)
+    choice = choose(ranked(simple, best))  # scores 110, 100
+    assert choice.selected is best
+    assert choice.near_ties == ()
+
+
+def test_the_border_of_strong_evidence_belongs_to_the_simpler():
+    simple, best = judged([X], 100 + STRONG, 10), judged([XX, ONE], 90, 20)
+    assert choose(ranked(simple, best)).selected is simple
+    just_beyond = judged([X], 100 + STRONG + 0.01, 10)
+    assert choose(ranked(just_beyond, best)).selected is best
+
+
+def test_as_many_fitted_numbers_are_settled_by_the_score():
+    a, b = judged([X], 100, 10), judged([XX], 97, 12)
+    assert choose(ranked(a, b)).selected is b
+
+
+def test_a_wider_structure_that_is_no_better_is_no_tie():
+    simple, wider, other = judged([X], 100, 10), judged([X, XX], 98, 14), judged([XX], 102, 10)
+    choice = choose(ranked(simple, wider, other))
+    assert choice.selected is simple
+    assert choice.near_ties == (other,)
+
+
+def test_a_wider_structure_that_scores_better_is_a_tie():
+    simple, wider = judged([X], 100, 10), judged([X, XX], 92, 14)
+    choice = choose(ranked(simple, wider))
+    assert choice.selected is simple
+    assert choice.near_ties == (wider,)
+
+
+def test_the_table_holds_choice_ties_front_and_the_best_of_the_rest_once():
+    front = [judged([X], 300, 5), judged([XX], 200, 10), judged([X, XX], 100, 20), judged([X, XXX], 98, 24)]
+    poor = [judged([ONE, X], 400 + k, 30 + k) for k in range(60)]
+    choice = choose(ranked(*front, *poor), rows=10)
+    assert all(any(f is t for t in choice.table) for f in front)
+    assert any(choice.selected is t for t in choice.table)
+    assert len(choice.table) == 10
+    assert len({id(t) for t in choice.table}) == len(choice.table)
+    prices = [t.price for t in choice.table]
+    assert prices == sorted(prices)
+
+
+def test_the_front_has_nothing_on_it_that_a_simpler_one_explains_as_well():
+    a, b, c, d = judged([X], 100, 10), judged([XX], 100, 12), judged([XXX], 50, 14), judged([ONE], 101, 9)
+    assert pareto_front([b, c, a, d]) == [d, a, c]
+
+
+def test_a_free_exponent_is_a_fitted_number():
+    fixed, free = judged([X], 104, 10), judged([(0.38,)], 90, 20)
+    assert choose(ranked(fixed, free)).selected is fixed
+
+
+def test_one_candidate_is_the_choice():
+    only = judged([X], 5, 5)
+    choice = choose([only])
+    assert choice.selected is only
+    assert choice.table == (only,)
+    assert choice.near_ties == ()
+
+
+def test_extends_asks_every_equation():
+    narrow = Structure(((X,), (XX,)))
+    assert extends(Structure(((X, XX), (XX,))), narrow)
+    assert extends(narrow, narrow)
+    assert not extends(Structure(((X, XX), (X,))), narrow)
+    assert not extends(narrow, Structure(((X, XX), (XX,))))

@@ -1,0 +1,173 @@
+"""The judge: its problem, its memory, its prices, and what it makes of good and bad candidates."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from simulated import LOTKA_STRUCTURE, judge_of, lotka, noisy
+
+from neural_arith.data import Run
+from neural_arith.discovery.dictionary import structure_price
+from neural_arith.discovery.judge import FLOOR, make_problem
+from neural_arith.discovery.noise import Noise
+from neural_arith.discovery.smoothing import smooth
+from neural_arith.integrate.structure import Structure, Unit
+
+T = np.linspace(0, 14, 40)
+SIZE = np.array([20.0, 15.0])
+# In units of SIZE the coefficients are 0.55, -0.028 * 15, -0.84, 0.026 * 20.
+TRUE: dict[tuple[int, Unit], float] = {
+    (0, (1.0, 0.0)): 0.55,
+    (0, (1.0, 1.0)): -0.42,
+    (1, (0.0, 1.0)): -0.84,
+    (1, (1.0, 1.0)): 0.52,
+}
+VALUES = np.array([TRUE[term] for term in LOTKA_STRUCTURE.terms])
+LOG = Noise("log", np.full(2, 0.03))
+RUNS = [Run(T, noisy(lotka(T) / SIZE, 0.03, 0))]
+BLOW_UP = Structure((((3.0, 0.0),), ((0.0, 1.0),)))
+
+
+def test_the_truth_is_refined_and_remembered():
+    judge = judge_of(RUNS, LOG)
+    (found,) = judge.judge([(LOTKA_STRUCTURE, VALUES * 1.1)])
+    np.testing.assert_allclose(found.coefficients, VALUES, rtol=0.05)
+    assert found.misfit / (2 * 40) == pytest.approx(np.log(0.03**2), abs=0.4)
+    assert found.score == found.misfit + found.price
+    assert judge.ranked == [found]
+    assert judge.judge([(LOTKA_STRUCTURE, VALUES)]) == []
+    assert judge.attempts[LOTKA_STRUCTURE] == 1
+
+
+def test_another_attempt_keeps_the_better_result():
+    judge = judge_of(RUNS, LOG)
+    judge.judge([(LOTKA_STRUCTURE, VALUES)])
+    before = judge.ranked[0]
+    judge.judge([(LOTKA_STRUCTURE, np.array([0.1, 0.1, -0.1, 0.1]))], again=True, iterations=1)
+    assert judge.ranked[0] is before
+    assert judge.attempts[LOTKA_STRUCTURE] == 2
+
+
+def test_failures_are_remembered_and_not_ranked():
+    judge = judge_of(RUNS, LOG)
+    assert judge.judge([(BLOW_UP, np.array([50.0, 1.0]))]) == []
+    assert judge.seen[BLOW_UP] is None
+    assert judge.ranked == []
+    assert judge.worth_trying(BLOW_UP, 0.0)
+    for _ in range(3):
+        judge.judge([(BLOW_UP, np.array([50.0, 1.0]))], again=True)
+    assert not judge.worth_trying(BLOW_UP, 0.0)
+
+
+def test_worth_trying_asks_for_news_or_clear_gain():
+    judge = judge_of(RUNS, LOG)
+    (found,) = judge.judge([(LOTKA_STRUCTURE, VALUES)])
+    assert judge.worth_trying(BLOW_UP, 1e9)
+    assert judge.worth_trying(LOTKA_STRUCTURE, found.score - 10)
+    assert not judge.worth_trying(LOTKA_STRUCTURE, found.score)
+
+
+def test_a_failing_neighbour_does_not_change_the_answer():
+    alone, beside = judge_of(RUNS, LOG), judge_of(RUNS, LOG)
+    (one,) = alone.judge([(LOTKA_STRUCTURE, VALUES * 0.95)])
+    (other,) = beside.judge([(BLOW_UP, np.array([50.0, 1.0])), (LOTKA_STRUCTURE, VALUES * 0.95)])
+    assert np.array_equal(one.coefficients, other.coefficients)
+    assert one.score == other.score
+
+
+def test_going_gently_rescues_a_poor_guess():
+    poor = VALUES * np.array([1.6, 0.6, 0.6, 1.5])
+    hasty, gentle = judge_of(RUNS, LOG), judge_of(RUNS, LOG)
+    hasty.judge([(LOTKA_STRUCTURE, poor)], iterations=12)
+    (found,) = gentle.judge([(LOTKA_STRUCTURE, poor)], iterations=12, gently=True)
+    np.testing.assert_allclose(found.coefficients, VALUES, rtol=0.05)
+    assert found.starts.shape == (1, 2)
+    assert not hasty.ranked or found.misfit <= hasty.ranked[0].misfit + 1e-6
+
+
+def test_free_exponents_are_refined_and_both_names_remembered():
+    truth = 0.38
+    x = ((1 + 0.62 * 0.4 * T / 4) ** (1 / 0.62))[:, None]
+    judge = judge_of([Run(T / 4, x)], Noise("additive", np.zeros(1)))
+    asked = Structure((((0.45,),),))
+    (found,) = judge.judge([(asked, np.array([0.4]))], iterations=50)
+    assert found.structure.equations[0][0][0] == pytest.approx(truth, abs=1e-4)
+    assert judge.seen[asked] is found
+    assert judge.seen[found.structure] is found
+    assert judge.ranked == [found]
+
+
+def test_prediction_of_a_candidate_and_in_a_wider_structure_agree():
+    judge = judge_of(RUNS, LOG)
+    (found,) = judge.judge([(LOTKA_STRUCTURE, VALUES)])
+    plain = judge.predict(found)
+    wide = Structure((((1.0, 0.0), (1.0, 1.0), (2.0, 0.0)), ((0.0, 1.0), (1.0, 1.0))))
+    values = np.array([dict(zip(found.structure.terms, found.coefficients, strict=True)).get(t, 0) for t in wide.terms])
+    other = judge.predict(found, wide, values)
+    np.testing.assert_allclose(plain.x, other.x, rtol=1e-5)
+    assert plain.misfit == pytest.approx(found.misfit, abs=0.01)
+    # at the optimum the slope in what is there vanishes, the slope in what is not there does not
+    there = [k for k, t in enumerate(wide.terms) if t in found.structure.terms]
+    new = next(k for k, t in enumerate(wide.terms) if t not in found.structure.terms)
+    size = np.sqrt(np.diag(other.normal))
+    assert np.abs(other.gradient[there] / size[there]).max() < 0.1
+    assert abs(other.gradient[new] / size[new]) > 1e-3
+
+
+def test_prices_grow_with_terms_and_when_values_are_few():
+    judge = judge_of(RUNS, LOG)
+    wide = Structure((((1.0, 0.0), (1.0, 1.0), (2.0, 0.0)), ((0.0, 1.0), (1.0, 1.0))))
+    assert judge.per_coefficient == pytest.approx(np.log(40))
+    assert judge.price(wide) > judge.price(LOTKA_STRUCTURE)
+    assert judge.price(LOTKA_STRUCTURE) == pytest.approx(
+        structure_price(LOTKA_STRUCTURE, np.log(40)) * 80 / (80 - 6 - 1)
+    )
+    few = judge_of([Run(T[:6], RUNS[0].x[:6])], LOG)
+    assert few.price(LOTKA_STRUCTURE) / structure_price(LOTKA_STRUCTURE, np.log(6)) > 80 / 73
+
+
+def test_the_deadline_is_heard():
+    judge = judge_of(RUNS, LOG)
+
+    def over() -> None:
+        raise TimeoutError
+
+    judge.deadline = over
+    with pytest.raises(TimeoutError):
+        judge.judge([(LOTKA_STRUCTURE, VALUES)])
+
+
+# ------------------------------------------------------------------------------------------- the problem it sets up
+def test_pieces_cover_the_runs_and_link_within_them():
+    runs = [Run(T, RUNS[0].x), Run(T[:9], RUNS[0].x[:9]), Run(T[:4], RUNS[0].x[:4])]
+    problem = make_problem(runs, smooth(runs, LOG), LOG, 7)
+    assert problem.start[0] == 0
+    assert problem.start[-1] == 53
+    assert {0, 40, 49} <= set(problem.start.tolist())
+    assert problem.linked.tolist() == [False, True, True, True, True, False, False]
+    assert np.diff(problem.start)[:5].min() >= 7
+    whole = make_problem(runs, smooth(runs, LOG), LOG)
+    assert whole.start.tolist() == [0, 40, 49, 53]
+    assert not whole.linked.any()
+
+
+@pytest.mark.parametrize("kind", ["additive", "proportional", "log"])
+def test_missing_values_have_no_weight(kind):
+    x = RUNS[0].x.copy()
+    x[[3, 7], 0] = np.nan
+    runs = [Run(T, x)]
+    noise = Noise(kind, np.full(2, 0.03))
+    problem = make_problem(runs, smooth(runs, noise), noise)
+    assert (problem.weight[[3, 7], 0] == 0).all()
+    assert (problem.weight > 0).sum() == 78
+    assert np.isfinite(problem.x).all()
+    assert problem.log_residual == (kind == "log")
+    assert (problem.floor == FLOOR).all()
+
+
+def test_proportional_weights_have_geometric_mean_one():
+    noise = Noise("proportional", np.full(2, 0.03))
+    problem = make_problem(RUNS, smooth(RUNS, noise), noise)
+    np.testing.assert_allclose(np.exp(np.log(problem.weight).mean(axis=0)), 1.0)
+    big = smooth(RUNS, noise)[0](T)[:, 0].argmax()
+    assert problem.weight[big, 0] == problem.weight[:, 0].min()

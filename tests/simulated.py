@@ -1,0 +1,113 @@
+"""Measurements with a known truth, and the compiled solver's problem built from them by hand."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from scipy.integrate import solve_ivp
+
+from neural_arith.data import Run, Trajectories
+from neural_arith.discovery.judge import Judge, make_problem
+from neural_arith.discovery.noise import Noise
+from neural_arith.discovery.smoothing import smooth
+from neural_arith.equations import EquationSystem
+from neural_arith.integrate.batch import Problem
+from neural_arith.integrate.structure import Structure
+
+LOTKA = EquationSystem({"hare": "0.55*hare - 0.028*hare*lynx", "lynx": "-0.84*lynx + 0.026*hare*lynx"})
+LOTKA_STRUCTURE = Structure((((1.0, 0.0), (1.0, 1.0)), ((0.0, 1.0), (1.0, 1.0))))
+LOGISTIC = EquationSystem({"y": "0.8*y - 0.16*y**2"})
+LOGISTIC_STRUCTURE = Structure((((1.0,), (2.0,)),))
+
+
+def logistic(t: np.ndarray, start: float = 0.5, rate: float = 0.8, capacity: float = 5.0) -> np.ndarray:
+    """The exact logistic curve, ``(time, 1)``."""
+    return (capacity / (1 + (capacity / start - 1) * np.exp(-rate * (t - t[0]))))[:, None]
+
+
+def lotka(t: np.ndarray, start: tuple[float, float] = (30.0, 4.0)) -> np.ndarray:
+    """Hares and lynxes, ``(time, 2)``."""
+    return scipy_solution(
+        lambda _, x: [0.55 * x[0] - 0.028 * x[0] * x[1], -0.84 * x[1] + 0.026 * x[0] * x[1]], start, t
+    )
+
+
+def scipy_solution(f: Callable[[float, np.ndarray], Any], start: Any, t: np.ndarray) -> np.ndarray:
+    """SciPy's answer, sample by sample so that a kink at a sample does no harm, ``(time, states)``."""
+    states = [np.asarray(start, dtype=float)]
+    for a, b in itertools.pairwise(t):
+        found = solve_ivp(f, (a, b), states[-1], method="DOP853", rtol=1e-12, atol=1e-14)
+        states.append(found.y[:, -1])
+    return np.array(states)
+
+
+def right_hand_side(
+    structure: Structure, values: np.ndarray, drive: Callable[[float], np.ndarray] = lambda _: np.zeros(0)
+) -> Callable[[float, np.ndarray], np.ndarray]:
+    """A structure in plain Python, as independent of the kernel as can be."""
+
+    def f(t: float, x: np.ndarray) -> np.ndarray:
+        variables = np.append(x, drive(t))
+        out = np.zeros(len(x))
+        for value, (i, unit) in zip(values, structure.terms, strict=True):
+            out[i] += value * np.prod([v**e for v, e in zip(variables, unit, strict=True)])
+        return out
+
+    return f
+
+
+def make(
+    t: np.ndarray,
+    x: np.ndarray,
+    *,
+    weight: np.ndarray | None = None,
+    inputs: np.ndarray | None = None,
+    start: tuple[int, ...] = (),
+    linked: tuple[bool, ...] = (False,),
+    link_weight: float = 1.0,
+    floor: float = 1e-9,
+    log: bool = False,
+    bound: float = 1e6,
+) -> Problem:
+    """A problem; ``start`` lists the pieces after the first."""
+    d = x.shape[1]
+    return Problem(
+        t=t,
+        x=x,
+        weight=np.ones_like(x) if weight is None else weight,
+        inputs=np.zeros((len(t), 0)) if inputs is None else inputs,
+        start=np.array([0, *start, len(t)]),
+        linked=np.array(linked),
+        link_weight=np.full(d, link_weight),
+        floor=np.full(d, floor),
+        log_residual=log,
+        bound=np.full(d, bound),
+    )
+
+
+def one_run(t: np.ndarray, x: np.ndarray, u: np.ndarray | None = None) -> list[Run]:
+    """Scaled runs, as the steps of the search pass them on."""
+    return [Run(t, x, u)]
+
+
+def noisy(x: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """Multiplicative noise."""
+    return x * (1 + share * np.random.default_rng(seed).standard_normal(x.shape))
+
+
+def predator_prey(points: int = 30, share: float = 0.0, seed: int = 0) -> Trajectories:
+    """One run of hares and lynxes."""
+    t = np.linspace(0, 14, points)
+    return Trajectories.from_arrays(t, noisy(lotka(t), share, seed), names=("hare", "lynx"))
+
+
+def judge_of(runs: list[Run], noise: Noise, *, piece: int = 7, rtol: float = 1e-7) -> Judge:
+    """A judge for scaled runs."""
+    curves = smooth(runs, noise)
+    d = runs[0].x.shape[1]
+    states = np.concatenate([c(r.t)[:, :d] for c, r in zip(curves, runs, strict=True)])
+    whole, pieces = make_problem(runs, curves, noise), make_problem(runs, curves, noise, piece)
+    return Judge(whole, states[whole.start[:-1]], pieces, states[pieces.start[:-1]], rtol)
