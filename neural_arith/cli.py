@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 DONE, WRONG_INPUT, INTERRUPTED = 0, 2, 130
 
-_TIES = 3  # more near-ties than this are for the report
-
 
 class _Parser(argparse.ArgumentParser):
     """argparse whose complaints are one line."""
@@ -227,17 +225,11 @@ def _folder(name: str) -> Path:
 
 
 def _findings(discovery: Discovery) -> list[str]:
-    """What a reader must know beside the equations: the noise, the ties, the messages."""
+    """What a reader must know beside the equations: the noise, and the messages; rivals are in the report."""
     noise = discovery.noise
     scale, unit = (1.0, "") if noise.kind == "additive" else (100.0, " %")
     levels = ", ".join(f"{n} {scale * v:.3g}{unit}" for n, v in zip(discovery.data.names, noise.level, strict=True))
     lines = ["", f"noise: {noise.kind}, {levels}"]
-    ties = sorted((c for c in discovery.candidates if c.near_tie), key=lambda c: c.score)
-    for tie in ties[:_TIES]:
-        lines += ["", "explains the data about as well:"]
-        lines += [f"  {line}" for line in str(tie.equations).split("\n")]
-    if len(ties) > _TIES:
-        lines += ["", f"... and {len(ties) - _TIES} more, see the report"]
     if discovery.messages:
         lines += ["", *(f"note: {message}" for message in discovery.messages)]
     return lines

@@ -10,7 +10,7 @@ import numpy as np
 import sympy as sp
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from neural_arith.data import Trajectories
 from neural_arith.discovery import Candidate, Discovery, Options, discover
@@ -113,7 +113,7 @@ class ODERegressor(BaseEstimator):
         if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or seed < 0:
             raise OptionError(f"random_state must be a whole number from 0, or None, got {self.random_state!r}")
         options = Options(
-            noise=self.noise,
+            noise=self.noise,  # pyright: ignore[reportArgumentType]  (Options checks it)
             max_units=self.max_units,
             restarts=self.restarts,
             max_points=self.max_points,

@@ -77,9 +77,7 @@ class LayerContract(ABC):
     def layer(self, seed: int = 0, dtype: torch.dtype = torch.float64) -> Layer:
         """A layer of the sizes under test with weights from ``seed``."""
         generator = torch.Generator().manual_seed(seed)
-        return self.make(
-            self.in_features, self.out_features, dtype=dtype, device=self.device, generator=generator
-        )
+        return self.make(self.in_features, self.out_features, dtype=dtype, device=self.device, generator=generator)
 
     def inputs(self, *batch: int, seed: int = 1, zeros: bool = False) -> Tensor:
         """Inputs of magnitudes 0.2 to 3, of both signs if ``signed``; every third one zero if asked for."""

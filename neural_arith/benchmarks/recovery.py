@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import sympy as sp
 from tqdm import tqdm
 
 from neural_arith import systems
@@ -61,8 +62,9 @@ def _exponents(equations: EquationSystem) -> list[float]:
     """All exponents that occur, whole ones included."""
     powers = []
     for expr in equations.rhs.values():
-        for node in expr.expand().as_ordered_terms():
-            powers.extend(float(exponent) for exponent in node.as_powers_dict().values() if exponent.is_number)
+        for term in sp.Add.make_args(sp.expand(expr)):
+            parts = [factor.as_base_exp() for factor in sp.Mul.make_args(term)]
+            powers.extend(float(exponent) for base, exponent in parts if base.free_symbols and exponent.is_number)
     return powers
 
 

@@ -102,9 +102,7 @@ def to_floats(values: Any, what: str, columns: Sequence[str] | None = None) -> n
             "convert them to numbers first, such as days since the first measurement"
         )
     if array.dtype.kind == "c":
-        raise DataError(
-            f"{what}: expected real numbers, got complex ones; pass real and imaginary parts as states"
-        )
+        raise DataError(f"{what}: expected real numbers, got complex ones; pass real and imaginary parts as states")
     out = np.empty(array.shape, dtype=np.float64)
     for index in np.ndindex(array.shape):
         where = f"{what}, row {index[0]}" if index else what
@@ -212,9 +210,7 @@ def check_informative(runs: Sequence[Any], names: Sequence[str]) -> None:
     """
     for i, run in enumerate(runs):
         if len(run.t) < MIN_POINTS:
-            raise DataError(
-                f"{run_name(run, i)} has {len(run.t)} points; each run needs at least {MIN_POINTS}"
-            )
+            raise DataError(f"{run_name(run, i)} has {len(run.t)} points; each run needs at least {MIN_POINTS}")
     for j, name in enumerate(names):
         if all(np.isnan(run.x[:, j]).all() for run in runs):
             raise DataError(f"state {name!r} has no value at all; leave the column out (states=...)")

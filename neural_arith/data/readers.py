@@ -122,9 +122,7 @@ def read_csv(
             handle.seek(0)
             return _read_rows(csv.reader(handle, delimiter=delimiter), path, time, states, inputs, group)
     except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path}: not UTF-8 text ({error.reason}); save the file with UTF-8 encoding"
-        ) from None
+        raise DataError(f"{path}: not UTF-8 text ({error.reason}); save the file with UTF-8 encoding") from None
     except csv.Error as error:
         raise DataError(f"{path}: not a readable CSV file ({error})") from None
     except OSError as error:
@@ -208,9 +206,7 @@ def _chunks(reader: Any, width: int, path: Path) -> Iterator[tuple[list[list[str
             yield rows, lines
 
 
-def _even(
-    lines: list[int], rows: list[list[str]], width: int, path: Path
-) -> tuple[list[int], list[list[str]]]:
+def _even(lines: list[int], rows: list[list[str]], width: int, path: Path) -> tuple[list[int], list[list[str]]]:
     kept_lines, kept_rows = [], []
     for line, row in zip(lines, rows, strict=True):
         if not any(cell.strip() for cell in row):

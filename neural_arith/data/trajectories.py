@@ -296,9 +296,7 @@ class Trajectories:
             DataError: a train run would keep fewer than four points, or no test point is left.
         """
         if not 0.0 < fraction < 1.0:
-            raise OptionError(
-                f"fraction must lie between 0 and 1, got {fraction!r}; 0.7 trains on 70 % of the span"
-            )
+            raise OptionError(f"fraction must lie between 0 and 1, got {fraction!r}; 0.7 trains on 70 % of the span")
         early, late = [], []
         for run in self.runs:
             cut = run.t[0] + fraction * (run.t[-1] - run.t[0])
@@ -372,9 +370,7 @@ def _check_run(run: Run, name: str, names: Sequence[str], inputs: Sequence[str])
             hint = "; it looks transposed, pass the transpose" if turned else ""
             raise DataError(f"{name}: {len(run.t)} times but {table.shape[0]} rows of {what}{hint}")
         if table.shape[1] != len(columns):
-            raise DataError(
-                f"{name}: {table.shape[1]} columns of {what} but {len(columns)} names; give one each"
-            )
+            raise DataError(f"{name}: {table.shape[1]} columns of {what} but {len(columns)} names; give one each")
     checks.check_times(run.t, name)
     checks.check_values(run.x, names, name, missing=True)
     if run.u is not None:

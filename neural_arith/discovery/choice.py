@@ -58,5 +58,5 @@ def choose(ranked: Sequence[Judged], rows: int = 40) -> Choice:
         and j.score <= selected.score + STRONG
         and not (j.score >= selected.score and extends(j.structure, selected.structure))
     )
-    table = {id(j): j for j in (selected, *ties[:rows], *pareto_front(ranked), *ranked[:rows])}
+    table = {id(j): j for j in (selected, *ties, *pareto_front(ranked), *ranked[:rows])}
     return Choice(selected, ties, tuple(sorted(table.values(), key=lambda j: (j.price, j.misfit))))

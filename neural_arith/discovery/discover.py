@@ -63,6 +63,7 @@ def discover(data: Trajectories, options: Options | None = None, progress: Progr
             data,
             searched.curves,
             searched.noise,
+            scaling.state,
             residuals,
             _weak(selected),
             len(choice.near_ties),

@@ -16,13 +16,14 @@ from neural_arith.discovery.choice import choose
 from neural_arith.discovery.dictionary import monomials, roots_and_ratios, units_of
 from neural_arith.discovery.integral_form import IntegralForm, integral_form
 from neural_arith.discovery.judge import Judge, Judged, make_problem
-from neural_arith.discovery.noise import Noise, NoiseKind, estimate_noise
+from neural_arith.discovery.noise import Noise, NoiseKind, all_positive, estimate_noise
 from neural_arith.discovery.population import fit_population
 from neural_arith.discovery.scaling import Scaling, fit_scaling
 from neural_arith.discovery.search import climb, combinations, shortlist
 from neural_arith.discovery.smoothing import Curve, smooth
 from neural_arith.errors import OptionError
-from neural_arith.integrate.structure import Unit, is_simple
+from neural_arith.integrate.kernel import refine_range
+from neural_arith.integrate.structure import Structure, Unit, is_simple
 
 Progress = Callable[[str], None]
 
@@ -81,7 +82,7 @@ class _OutOfTimeError(Exception):
 
 def other_kinds(runs: list[Run], kind: NoiseKind) -> list[NoiseKind]:
     """Noise models the measurements allow besides ``kind``."""
-    relative: NoiseKind = "log" if all(np.nanmin(r.x) > 0 for r in runs) else "proportional"
+    relative: NoiseKind = "log" if all_positive(runs) else "proportional"
     return ["additive"] if kind != "additive" else [relative]
 
 
@@ -89,7 +90,8 @@ def positive_variables(runs: list[Run], noise: Noise) -> np.ndarray:
     """Which variables never change sign beyond what the noise explains, ``(variables,)``."""
     n_states = runs[0].x.shape[1]
     level = noise.level if noise.kind == "additive" else np.zeros(n_states)
-    states = [min(float(np.nanmin(r.x[:, i])) for r in runs) >= -4 * level[i] for i in range(n_states)]
+    lowest = np.nanmin(np.concatenate([r.x for r in runs]), axis=0)
+    states = [lowest[i] >= -4 * level[i] for i in range(n_states)]
     if runs[0].u is None:
         return np.array(states)
     inputs = np.concatenate([r.u for r in runs if r.u is not None])
@@ -176,7 +178,8 @@ def _fill(
     forms = [clip_nodes(integral_form(curves, noise, length), positive, noise) for length in (None, WINDOW)]
     dictionary = build_dictionary(forms, positive, options, progress)
     lists = [shortlist(forms, i, units, judge.per_coefficient) for i, units in enumerate(dictionary)]
-    progress("judging the best pairings by trajectory")
+    first = "" if refine_range.signatures else " (loading the compiled solver; it is compiled once, in half a minute)"
+    progress(f"judging the best pairings by trajectory{first}")
     # As many pairings as a second or so affords: with few points the integral form is a poor guide.
     most = int(np.clip(40_000 / len(judge.problem.t), 300, 3000))
     judge.judge(combinations(lists, most), iterations=12, gently=True, until_floor=True)
@@ -225,6 +228,8 @@ def search(data: Trajectories, options: Options, progress: Progress = lambda _: 
     judge, curves = _set_up(runs, noise, options, deadline)
     positive = positive_variables(runs, noise)
     status = "done"
+    nothing = Structure(((),) * data.n_states)
+    judge.judge([(nothing, np.zeros(0))])  # the baseline: no state ever changes
     try:
         _fill(judge, curves, noise, positive, options, progress)
         for kind in other_kinds(runs, noise.kind) if options.noise == "auto" and not noise.clean else ():
@@ -243,7 +248,7 @@ def search(data: Trajectories, options: Options, progress: Progress = lambda _: 
     except _OutOfTimeError:
         status = "out of time"
     except KeyboardInterrupt:
-        if not judge.ranked:
+        if len(judge.ranked) < 2:
             raise
         status = "interrupted"
     return Searched(judge, scaling, curves, noise, positive, status)

@@ -70,7 +70,8 @@ def make_problem(runs: list[Run], curves: list[Curve], noise: Noise, piece_lengt
         start.extend(cuts)
         linked.extend([False] + [True] * (n - 1))
         offset += len(r.t)
-    level = np.maximum(noise.level, FLOOR)
+    # Gaps weighted by the noise of clean data would hold every piece where it starts.
+    level = np.maximum(noise.level, 1e-2)
     if noise.kind != "additive":
         level = level * np.array([np.nanmedian(np.abs(x[:, i])) for i in range(n_states)]).clip(1e-6)
     low = np.where(np.isfinite(x), x, 1.0)
@@ -126,8 +127,10 @@ class Judge:
         does a useless choice; the price grows along.
         """
         n = int((self.problem.weight > 0).sum())
-        k = structure.n_fitted + self.starts.size
-        return structure_price(structure, self.per_coefficient) * n / max(n - k - 1, 1)
+        left = n - structure.n_fitted - self.starts.size - 1
+        if left < 1 and structure.n_terms:
+            return np.inf  # as many numbers as values: anything fits
+        return structure_price(structure, self.per_coefficient) * n / max(left, 1)
 
     def worth_trying(self, structure: Structure, expected: float) -> bool:
         """Whether a structure is new, or was left in a poor local optimum and is expected to score clearly better."""
@@ -178,7 +181,8 @@ class Judge:
         results: list[Judged] = []
         items = list(new.items())
         for k in range(0, len(items), 64):
-            self.deadline()
+            if self.ranked:  # something must be there to return
+                self.deadline()
             if until_floor and self.at_floor:
                 break
             names = [structure for structure, _ in items[k : k + 64]]
@@ -193,14 +197,15 @@ class Judge:
             for c, asked in enumerate(names):
                 self.attempts[asked] += 1
                 self.seen.setdefault(asked, None)
-                if not np.isfinite(refined.misfit[c]) or not np.isfinite(guesses[c]).all():
+                price = self.price(structures[c])
+                if not np.isfinite(refined.misfit[c] + price) or not np.isfinite(guesses[c]).all():
                     continue
                 judged = Judged(
                     structures[c],
                     guesses[c],
                     refined.starts[c],
                     float(refined.misfit[c]),
-                    self.price(structures[c]),
+                    price,
                     refined.rss[c],
                 )
                 results.append(judged)
@@ -232,9 +237,9 @@ class Judge:
         moved, coefficients = [], []
         for structure, values in zip(structures, refined.coefficients, strict=True):
             n = structure.n_terms
-            new, order = with_exponents(structure, values[n:])
+            new, added = with_exponents(structure, values[n:], values[:n])
             moved.append(new)
-            coefficients.append(values[:n][order])
+            coefficients.append(added)
         return moved, coefficients, refined
 
     def predict(

@@ -61,6 +61,11 @@ def _surprise(contrast: np.ndarray, sd: np.ndarray) -> float:
     return float(np.mean(np.log(sd) + 2.5 * np.log1p((contrast / sd) ** 2 / 4)))
 
 
+def all_positive(runs: list[Run]) -> bool:
+    """Whether every measured value is above zero."""
+    return not any(bool((r.x <= 0).any()) for r in runs)  # a missing value compares false
+
+
 def estimate_noise(runs: list[Run], kind: NoiseKind | Literal["auto"] = "auto") -> Noise:
     """Estimate kind and level of the noise.
 
@@ -77,7 +82,7 @@ def estimate_noise(runs: list[Run], kind: NoiseKind | Literal["auto"] = "auto") 
     if kind not in (*get_args(NoiseKind), "auto"):
         raise OptionError(f"noise must be 'auto', 'additive', 'proportional' or 'log', got {kind!r}")
     n_states = runs[0].x.shape[1]
-    positive = all(np.nanmin(r.x) > 0 for r in runs)
+    positive = all_positive(runs)
     if kind == "log" and not positive:
         raise OptionError("noise='log' needs positive measurements, but some are zero or negative; use 'proportional'")
     additive, proportional = np.zeros(n_states), np.zeros(n_states)

@@ -99,18 +99,30 @@ def to_equations(
 
 
 def uncertainty(searched: Searched, judged: Judged) -> tuple[np.ndarray, np.ndarray]:
-    """Standard errors of a candidate's coefficients (original numbers) and of its free exponents."""
+    """Standard errors of a candidate's coefficients (original numbers) and of its free exponents; nan = not fixed."""
+    structure, n = judged.structure, judged.structure.n_terms
+    free = free_exponents(structure)
     normal = searched.judge.predict(judged).normal
+    if not np.isfinite(normal).all():
+        return np.full(n, np.nan), np.full(len(free), np.nan)
     scale = np.sqrt(np.maximum(np.diag(normal), 1e-300))
     values, vectors = np.linalg.eigh(normal / scale[:, None] / scale)
     # A direction the data do not fix at all has no finite error; 1e-12 is where rounding takes over.
     weak = values < 1e-12
-    variance = (vectors[:, ~weak] ** 2 / values[~weak]).sum(1) / scale**2
-    variance[(vectors[:, weak] ** 2).sum(1) > 1e-6] = np.nan
-    n = judged.structure.n_terms
-    free = len(free_exponents(judged.structure))
-    errors = np.sqrt(variance)
-    return errors[:n] * np.abs(searched.scaling.factors(judged.structure)), errors[n : n + free]
+    covariance = (vectors[:, ~weak] / values[~weak]) @ vectors[:, ~weak].T / scale[:, None] / scale
+    lost = (vectors[:, weak] ** 2).sum(1) > 1e-6
+    # A coefficient in original numbers is the scaled one times sizes to the power of its exponents, fitted ones too.
+    factors = searched.scaling.factors(structure)
+    slopes = np.zeros((n + len(free), len(normal)))
+    slopes[np.arange(n), np.arange(n)] = factors
+    for q, (h, v) in enumerate(free):
+        slopes[n + q, n + q] = 1.0
+        for k, (_, unit) in enumerate(structure.terms):
+            if unit == structure.units[h]:
+                slopes[k, n + q] = -judged.coefficients[k] * factors[k] * np.log(searched.scaling.variable[v])
+    errors = np.sqrt(np.maximum(np.einsum("ai,ij,aj->a", slopes, covariance, slopes), 0))
+    errors[(slopes[:, lost] != 0).any(axis=1)] = np.nan
+    return errors[:n], errors[n:]
 
 
 def to_candidate(searched: Searched, data: Trajectories, judged: Judged, choice: Choice) -> Candidate:

@@ -53,4 +53,5 @@ def fit_scaling(data: Trajectories) -> Scaling:
     size = np.nanmax(np.abs(x), axis=0)
     size[size == 0] = 1.0
     rms = size * np.sqrt(np.nanmean((x / size) ** 2, axis=0))  # the division keeps 1e300 from overflowing
+    rms[rms == 0] = 1.0
     return Scaling(rms, max(float(r.t[-1] - r.t[0]) for r in data.runs), data.n_states)

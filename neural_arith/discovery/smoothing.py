@@ -80,8 +80,8 @@ def smooth(runs: list[Run], noise: Noise) -> list[Curve]:
         for i in range(run.x.shape[1]):
             seen = np.isfinite(run.x[:, i])
             t, x = run.t[seen], run.x[seen, i]
-            if len(t) == 0:
-                t, x = run.t[[0, -1]], np.zeros(2)
+            if len(t) == 0:  # never measured in this run: as in the others, for want of better
+                t, x = run.t[[0, -1]], np.full(2, np.nanmedian(np.concatenate([r.x[:, i] for r in runs])))
             elif len(t) == 1:
                 t, x = run.t[[0, -1]], np.repeat(x, 2)
             sd = np.full(len(t), max(noise.level[i], 1e-6))

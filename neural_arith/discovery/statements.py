@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from neural_arith.data import Trajectories
-from neural_arith.discovery.noise import Noise
+from neural_arith.discovery.noise import CLEAN, Noise
 from neural_arith.discovery.smoothing import Curve
 
 
@@ -13,6 +13,7 @@ def statements(
     data: Trajectories,
     curves: list[Curve],
     noise: Noise,
+    scale: np.ndarray,
     residuals: list[np.ndarray],
     weak_constants: list[str],
     near_ties: int,
@@ -25,6 +26,7 @@ def statements(
         data: the measurements.
         curves: smooth curves through the scaled measurements.
         noise: the noise model, scaled.
+        scale: sizes of the states.
         residuals: measurements minus solution of the chosen equations.
         weak_constants: terms whose constant has a standard error above half its size.
         near_ties: structures that strong evidence does not exclude.
@@ -45,7 +47,8 @@ def statements(
             f"equation d {data.names[0]}/dt = f({data.names[0]}) can do only one of the two. Measure a second state, "
             f"or give the input that drives it."
         )
-    poor = _unexplained(data, residuals)
+    coarse = _coarse(data, noise, scale, residuals)
+    poor = [(name, share) for name, share in _unexplained(data, residuals) if share == 1.0 or name in coarse]
     for name, share in poor:
         if not turns:
             said.append(
@@ -53,11 +56,18 @@ def statements(
                 f"powers of {', '.join((*data.names, *data.input_names))} that was tried does better. A state or an "
                 "input may be missing."
             )
+    if not poor:
+        said.extend(
+            f"What the equations leave of {name} is {ratio:.1f} times the scatter between neighbouring samples: they miss "
+            "part of what happened, or errors of neighbours are alike. The standard errors assume independent errors."
+            for name, ratio in coarse.items()
+        )
     if near_ties and not poor:
         what = "one other structure explains" if near_ties == 1 else f"{near_ties} other structures explain"
         said.append(
-            f"The data do not single out one structure: {what} them about as well (within 6 units of 2 log likelihood)."
-            " The simplest is shown first; data from other starting states would tell them apart."
+            f"The data do not single out one structure: {what} them about as well (within 6 units of 2 log likelihood). "
+            "The simplest is shown; the table of candidates lists the others. Data from other starting states would "
+            "tell them apart."
         )
     if weak_constants:
         said.append(f"Poorly determined (standard error above half the value): {', '.join(weak_constants)}.")
@@ -75,6 +85,19 @@ def _turns(curve: Curve, noise: Noise) -> bool:
     rise = float((x - np.minimum.accumulate(x)).max())
     fall = float((np.maximum.accumulate(x) - x).max())
     return rise > margin and fall > margin
+
+
+def _coarse(data: Trajectories, noise: Noise, scale: np.ndarray, residuals: list[np.ndarray]) -> dict[str, float]:
+    """States whose residuals are much larger than the noise between neighbours, with the ratio."""
+    found: dict[str, float] = {}
+    for i, name in enumerate(data.names):
+        x, left = (np.concatenate([part[:, i] for part in parts]) for parts in ([r.x for r in data.runs], residuals))
+        seen = np.isfinite(x) & np.isfinite(left) & (x != 0)
+        size = scale[i] if noise.kind == "additive" else np.abs(x[seen])
+        ratio = float(np.median(np.abs(left[seen]) / size)) / 0.6745 / max(float(noise.level[i]), CLEAN)
+        if ratio > 1.5:
+            found[name] = ratio
+    return found
 
 
 def _unexplained(data: Trajectories, residuals: list[np.ndarray]) -> list[tuple[str, float]]:

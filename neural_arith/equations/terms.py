@@ -9,7 +9,7 @@ import numpy as np
 import sympy as sp
 from numpy.typing import ArrayLike
 
-from neural_arith.equations.system import EquationSystem, exact_exponent
+from neural_arith.equations.system import EquationSystem
 from neural_arith.errors import EquationError
 
 Term = tuple[float, dict[str, float]]
@@ -57,6 +57,14 @@ def _take_factor(factor: Any, power: float, powers: dict[str, float]) -> bool:
     return False
 
 
+def _exponent(value: float) -> sp.Expr:
+    """An exponent that is a simple fraction made exact; any other is a constant."""
+    for denominator in (1, 2, 3, 4):
+        if abs(value * denominator - round(value * denominator)) <= 1e-9:
+            return sp.Rational(round(value * denominator), denominator)
+    return sp.Float(value)
+
+
 def from_terms(
     states: Sequence[str],
     coefficients: ArrayLike,
@@ -69,7 +77,8 @@ def from_terms(
     """Build a system from arrays of coefficients, exponents and places.
 
     Term k adds ``coefficients[k] * prod_j v_j**exponents[unit[k], j]`` to equation ``equation[k]``.
-    Exponents within 1e-9 of whole or half numbers become exact, others stay floats; so do all coefficients.
+    Exponents within 1e-9 of a fraction with denominator 1 to 4 become exact, others stay floats; so do all
+    coefficients.
     Terms with a zero coefficient are left out, and equations without terms are zero.
 
     Args:
@@ -100,10 +109,6 @@ def from_terms(
     rhs = [sp.S.Zero] * len(states)
     for value, row, index in zip(values, rows, units, strict=True):
         if value:
-            powers = (
-                v ** exact_exponent(sp.Float(e), 1e-9)
-                for v, e in zip(variables, table[index].tolist(), strict=True)
-                if e
-            )
+            powers = (v ** _exponent(e) for v, e in zip(variables, table[index].tolist(), strict=True) if e)
             rhs[row] += sp.Mul(sp.Float(float(value)), *powers)
     return EquationSystem(dict(zip(states, rhs, strict=True)), inputs=inputs)

@@ -42,7 +42,7 @@ def _power(x: float, e: float) -> float:
     if e == 0.5:
         return np.sqrt(abs(x))
     if e == np.rint(e):
-        return x ** int(e)
+        return x ** int(e) if e > 0.0 else 1.0 / x ** int(-e)  # a negative power of zero is infinite, not an error
     return abs(x) ** e
 
 
@@ -116,7 +116,7 @@ def _rates(x, exponents, n_units, equation, unit, n_terms, theta, free, n_free, 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _advance(
     z, t0, t1, step, u0, u1, exponents, n_units, equation, unit, n_terms, theta, free, n_free, cols, n_states,
-    rtol, bound, budget, stage, trial, rate, fresh, x, phi, jac, row,
+    rtol, absolute, bound, budget, stage, trial, rate, fresh, x, phi, jac, row,
 ):  # fmt: skip
     """Carry ``z`` (state and sensitivities) from t0 to t1; returns (next step, steps left); -1 left is failure."""
     span = t1 - t0
@@ -155,7 +155,7 @@ def _advance(
             err = 0.0
             for s in range(7):
                 err += step_now * _ERROR[s] * stage[s, i, 0]
-            size = rtol * (max(abs(z[i, 0]), abs(trial[i, 0])) + 1e-3 * bound[i] * 1e-2)
+            size = rtol * (max(abs(z[i, 0]), abs(trial[i, 0])) + absolute * bound[i])
             worst = max(worst, abs(err) / size)
             if not abs(trial[i, 0]) <= bound[i]:  # also catches nan
                 worst = np.inf
@@ -197,6 +197,8 @@ def evaluate(
     if cols > 1:
         normal[:, :, :] = 0.0
         gradient[:, :] = 0.0
+    # Logarithms need every state to its own size; otherwise a thousandth of the largest value is small.
+    absolute = 1e-12 if log_residual else 1e-6
     gaps = 0.0
     for p in range(n_pieces):
         z[:, :] = 0.0
@@ -214,7 +216,7 @@ def evaluate(
                 fresh[0] = True  # a new sample may bring a kink in the inputs
                 step, steps = _advance(
                     z, t[k - 1], t[k], step, inputs[k - 1], inputs[k], exponents, n_units, equation, unit, n_terms,
-                    theta, free, n_free, cols, n_states, rtol, bound, steps, stage, trial, rate, fresh, x, phi, jac,
+                    theta, free, n_free, cols, n_states, rtol, absolute, bound, steps, stage, trial, rate, fresh, x, phi, jac,
                     row,
                 )  # fmt: skip
                 if steps < 0:

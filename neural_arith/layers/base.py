@@ -117,15 +117,12 @@ class Layer(nn.Module, ABC):
     def _check(self, x: Tensor) -> None:
         if not x.dim() or x.shape[-1] != self.in_features:
             raise DataError(
-                f"{type(self).__name__} expects inputs of shape (*batch, {self.in_features}), "
-                f"got {tuple(x.shape)}"
+                f"{type(self).__name__} expects inputs of shape (*batch, {self.in_features}), got {tuple(x.shape)}"
             )
 
     def _check_symbols(self, inputs: Sequence[sp.Expr]) -> list[sp.Expr]:
         if len(inputs) != self.in_features:
-            raise OptionError(
-                f"{type(self).__name__} needs {self.in_features} expressions, got {len(inputs)}"
-            )
+            raise OptionError(f"{type(self).__name__} needs {self.in_features} expressions, got {len(inputs)}")
         return [sp.sympify(value) for value in inputs]
 
 
@@ -162,9 +159,7 @@ def as_matrix(name: str, values: Tensor | ArrayLike) -> Tensor:
     """
     matrix = as_numbers(values)
     if matrix.dim() != 2:
-        raise DataError(
-            f"{name} must be a matrix (out_features, in_features), got shape {tuple(matrix.shape)}"
-        )
+        raise DataError(f"{name} must be a matrix (out_features, in_features), got shape {tuple(matrix.shape)}")
     return matrix
 
 

@@ -83,9 +83,7 @@ class FastLayer(ABC):
     def _vectors(self, p: Tensor | ArrayLike) -> Tensor:
         vectors = p if isinstance(p, Tensor) else as_numbers(p)
         if not vectors.dim() or vectors.shape[-1] != self.num_params:
-            raise DataError(
-                f"{self!r} expects parameters (*pop, {self.num_params}), got {tuple(vectors.shape)}"
-            )
+            raise DataError(f"{self!r} expects parameters (*pop, {self.num_params}), got {tuple(vectors.shape)}")
         return vectors
 
     def _check(self, x: Tensor) -> None:
@@ -224,9 +222,7 @@ class _FastPower(_Unit):
         """Real exponents from the Glorot distribution, imaginary ones 0, gates 1/2."""
         bound = glorot_bound(self.in_features, self.out_features)
         size = self.in_features * self.out_features
-        real = draw_uniform(
-            (*population, size), -bound, bound, generator=generator, dtype=dtype, device=device
-        )
+        real = draw_uniform((*population, size), -bound, bound, generator=generator, dtype=dtype, device=device)
         imaginary = real.new_zeros((*population, (self.matrices - 1) * size))
         gate = real.new_full((*population, self.in_features), 0.5)
         return torch.cat([real, imaginary, gate], -1)
@@ -320,8 +316,7 @@ class FastChain(FastLayer):
     ) -> Tensor:
         """The initial parameters of all layers."""
         parts = [
-            layer.initial_params(generator, population=population, dtype=dtype, device=device)
-            for layer in self.layers
+            layer.initial_params(generator, population=population, dtype=dtype, device=device) for layer in self.layers
         ]
         return torch.cat(parts, -1)
 
@@ -333,9 +328,7 @@ class FastChain(FastLayer):
     def to_layer(self, p: Tensor) -> torch.nn.Sequential:
         """The modules with the weights of one vector, in sequence."""
         parts = self.split(_one(p))
-        return torch.nn.Sequential(
-            *(layer.to_layer(part) for layer, part in zip(self.layers, parts, strict=True))
-        )
+        return torch.nn.Sequential(*(layer.to_layer(part) for layer, part in zip(self.layers, parts, strict=True)))
 
     def __repr__(self) -> str:
         return f"FastChain({', '.join(map(repr, self.layers))})"
@@ -343,7 +336,5 @@ class FastChain(FastLayer):
 
 def _one(p: Tensor) -> Tensor:
     if p.dim() != 1:
-        raise DataError(
-            f"expected one parameter vector, got a population of {math.prod(p.shape[:-1])}; pick one"
-        )
+        raise DataError(f"expected one parameter vector, got a population of {math.prod(p.shape[:-1])}; pick one")
     return p

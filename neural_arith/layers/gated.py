@@ -64,9 +64,7 @@ class NALU(Layer):
         _add_nac(self, "", dtype, device)
         if weights == "separate":
             _add_nac(self, "_multiply", dtype, device)
-        self.register_parameter(
-            "gate_weight", nn.Parameter(torch.empty_like(self.w_hat)) if gate == "input" else None
-        )
+        self.register_parameter("gate_weight", nn.Parameter(torch.empty_like(self.w_hat)) if gate == "input" else None)
         if self.gate_weight is not None:
             self._new_mask("gate_weight", self.gate_weight)
         self.gate_bias = nn.Parameter(torch.empty_like(self.w_hat[:, 0]))
@@ -114,10 +112,7 @@ class NALU(Layer):
         inputs = self._check_symbols(inputs)
         outputs = []
         for added, multiplied, gate, bias in zip(
-            *(
-                m.tolist()
-                for m in (self.effective_weight(), self.effective_multiply(), self.effective_gate())
-            ),
+            *(m.tolist() for m in (self.effective_weight(), self.effective_multiply(), self.effective_gate())),
             self.gate_bias.tolist(),
             strict=True,
         ):
@@ -287,6 +282,4 @@ def _nac(layer: Layer, suffix: str) -> Tensor:
 
 
 def _floored_product(inputs: Sequence[sp.Expr], weights: Sequence[float], floor: float) -> sp.Expr:
-    return sp.Mul(
-        *(sp.Max(sp.Abs(x), number(floor)) ** number(w) for x, w in zip(inputs, weights, strict=True) if w)
-    )
+    return sp.Mul(*(sp.Max(sp.Abs(x), number(floor)) ** number(w) for x, w in zip(inputs, weights, strict=True) if w))

@@ -78,9 +78,7 @@ class PowerLayer(Layer):
         columns = 2 * in_features + 1 if self.lifted else in_features
         self.wr = nn.Parameter(torch.empty(out_features, columns, dtype=dtype, device=device))
         self._new_mask("wr", self.wr)
-        self.register_parameter(
-            "wi", nn.Parameter(torch.empty_like(self.wr)) if self.complex_weights else None
-        )
+        self.register_parameter("wi", nn.Parameter(torch.empty_like(self.wr)) if self.complex_weights else None)
         if self.wi is not None:
             self._new_mask("wi", self.wi)
             if self.lifted:
@@ -138,9 +136,7 @@ class PowerLayer(Layer):
         if cls.complex_weights:
             values["wi"] = torch.zeros_like(real) if wi is None else as_matrix("wi", wi).to(real)
         if any(value.shape != real.shape for value in values.values()):
-            raise DataError(
-                f"wi must have the shape of wr, {tuple(real.shape)}, got {tuple(values['wi'].shape)}"
-            )
+            raise DataError(f"wi must have the shape of wr, {tuple(real.shape)}, got {tuple(values['wi'].shape)}")
         fill(layer, values, sparse)
         if cls.gated:
             gates = torch.ones_like(real[0]) if gate is None else as_numbers(gate).to(real)

@@ -49,9 +49,7 @@ def get(name: str) -> System:
     systems = _systems()
     if name in systems:
         return systems[name]
-    close = difflib.get_close_matches(
-        str(name).lower().replace(" ", "_").replace("-", "_"), systems, n=4, cutoff=0.5
-    )
+    close = difflib.get_close_matches(str(name).lower().replace(" ", "_").replace("-", "_"), systems, n=4, cutoff=0.5)
     hint = f"did you mean {' or '.join(close)}? " if close else ""
     raise OptionError(f"there is no system {name!r}; {hint}systems.names() lists all {len(systems)}")
 

@@ -22,9 +22,7 @@ _RTOL, _ATOL = 1e-10, 1e-12
 _BELOW_ZERO = 1e-6
 
 
-def chosen_times(
-    n_points: int | None, t: ArrayLike | None, span: tuple[float, float], usual: int
-) -> np.ndarray:
+def chosen_times(n_points: int | None, t: ArrayLike | None, span: tuple[float, float], usual: int) -> np.ndarray:
     """Settle the times of a sample.
 
     Args:
@@ -97,9 +95,7 @@ def _state(item: Any, n_states: int) -> np.ndarray:
     try:
         state = np.asarray(item, dtype=np.float64)
     except (TypeError, ValueError):
-        raise OptionError(
-            f"initial must be an index or a state of {n_states} numbers, got {item!r}"
-        ) from None
+        raise OptionError(f"initial must be an index or a state of {n_states} numbers, got {item!r}") from None
     if state.shape != (n_states,) or not np.all(np.isfinite(state)):
         raise OptionError(f"an initial state must have {n_states} finite numbers, got {item!r}")
     return state
@@ -181,10 +177,8 @@ class Corruption:
         rng = np.random.default_rng([int(self.seed), number, stream, *levels])
         n = len(clean)
         shocks = self.noise * rng.standard_normal(clean.shape)
-        if self.noise_kind == "multiplicative":
-            noisy = clean * (1.0 + shocks)
-        else:
-            noisy = clean + clean.std(axis=0) * shocks
+        size = clean if self.noise_kind == "multiplicative" else clean.std(axis=0)
+        noisy = clean + size * shocks
         kept = np.sort(rng.permutation(n)[: n - int(n * self.drop)])
         noisy = noisy[kept]
         lost = rng.permutation(noisy.size)[: round(noisy.size * self.missing)]

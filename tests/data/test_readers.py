@@ -74,9 +74,7 @@ def test_missing_cells(write):
 
 
 def test_runs_by_group_column_may_be_mixed_and_differ_in_length(write):
-    rows = [
-        f"{t},{g},{t * k}" for t in range(6) for g, k in (("warm", 2), ("cold", 3)) if t < 5 or g == "cold"
-    ]
+    rows = [f"{t},{g},{t * k}" for t in range(6) for g, k in (("warm", 2), ("cold", 3)) if t < 5 or g == "cold"]
     data = Trajectories.from_csv(write("t,batch,x\n" + "\n".join(rows)), group="batch")
     assert [run.label for run in data] == ["warm", "cold"]
     assert [len(run) for run in data] == [5, 6]
@@ -99,9 +97,7 @@ def test_a_million_rows(write):
 
 @settings(deadline=None, max_examples=40)
 @given(
-    st.lists(
-        st.one_of(st.none(), st.floats(-1e12, 1e12), st.floats(-1e-12, 1e-12)), min_size=4, max_size=30
-    ).filter(
+    st.lists(st.one_of(st.none(), st.floats(-1e12, 1e12), st.floats(-1e-12, 1e-12)), min_size=4, max_size=30).filter(
         lambda v: len({x for x in v if x is not None}) > 1 and np.ptp([x for x in v if x is not None]) > 1e-3
     ),
     st.sampled_from(",;\t|"),
@@ -161,9 +157,7 @@ def test_what_is_wrong_is_said(write, text, message):
 
 def test_wrong_columns(write):
     path = write(PLAIN)
-    with pytest.raises(
-        DataError, match=r"no time column 'yaer'; did you mean 'year'.*\? The columns are 'year', 'h"
-    ):
+    with pytest.raises(DataError, match=r"no time column 'yaer'; did you mean 'year'.*\? The columns are 'year', 'h"):
         Trajectories.from_csv(path, time="yaer")
     with pytest.raises(DataError, match=r"no state column 'Hare'; did you mean 'hare'\?"):
         Trajectories.from_csv(path, states=["Hare"])
@@ -224,9 +218,7 @@ def test_pandas_kinds_of_columns():
 
 
 def test_pandas_groups():
-    frame = pd.DataFrame(
-        {"t": [0, 1, 2, 3] * 2, "x": np.arange(8.0), "g": pd.Categorical(["a"] * 4 + ["b"] * 4)}
-    )
+    frame = pd.DataFrame({"t": [0, 1, 2, 3] * 2, "x": np.arange(8.0), "g": pd.Categorical(["a"] * 4 + ["b"] * 4)})
     data = Trajectories.from_frame(frame, time="t", group="g")
     assert [run.label for run in data] == ["a", "b"]
     frame["g"] = [1.0] * 7 + [None]

@@ -217,9 +217,7 @@ def test_text_names_row_and_column():
 
 
 def test_dates_say_to_convert():
-    refused(
-        r"t: expected numbers, got dates .*convert", t=np.arange("2020-01", "2020-07", dtype="datetime64[M]")
-    )
+    refused(r"t: expected numbers, got dates .*convert", t=np.arange("2020-01", "2020-07", dtype="datetime64[M]"))
     refused(r"t, row 0: .*'2020-01-01'; a date must be converted", t=["2020-01-01"] * 6)
 
 
@@ -272,9 +270,7 @@ def test_select():
     np.testing.assert_array_equal(turned[0].x, X[:, ::-1])
     assert data.select("b").n_states == 1
     assert data.select("b").input_names == ("u0",)
-    with pytest.raises(
-        DataError, match=r"no state column 'hare'; did you mean 'hares'\? The columns are 'hares'"
-    ):
+    with pytest.raises(DataError, match=r"no state column 'hare'; did you mean 'hares'\? The columns are 'hares'"):
         Trajectories.from_arrays(T, T, names=("hares",)).select(["hare"])
 
 

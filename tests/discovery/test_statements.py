@@ -20,7 +20,9 @@ def said(
 ):
     data = Trajectories.from_arrays(T, x, u=u)
     residuals = [left * (r.x - np.nanmean(r.x, axis=0)) for r in data.runs]
-    return statements(data, smooth(list(data.runs), noise), noise, residuals, list(weak), ties, status, given)
+    return statements(
+        data, smooth(list(data.runs), noise), noise, np.ones(1), residuals, list(weak), ties, status, given
+    )
 
 
 def test_nothing_to_doubt_is_nothing_said():

@@ -40,8 +40,6 @@ def unit(x: np.ndarray, e: np.ndarray) -> float:
 @pytest.mark.parametrize("e", [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, -1.0, -2.0, -3.0, 0.5, -0.5, 1.5, 1 / 3, 0.25, 0.38, 2.71])
 @pytest.mark.parametrize("x", [-3.7, -1.0, -0.02, 0.0, 0.3, 1.0, 12.5])
 def test_one_factor_equals_the_layers(x, e):
-    if x == 0 and e < -1:
-        return
     mine, layers = power_product(np.array([x]), np.array([e])), unit(np.array([x]), np.array([e]))
     assert mine == pytest.approx(layers, rel=1e-13, abs=1e-13, nan_ok=True)
 
@@ -54,7 +52,6 @@ POWER = st.one_of(st.integers(-3, 5).map(float), st.sampled_from([0.5, -0.5, 1.5
 @settings(deadline=None, max_examples=300)
 def test_products_equal_the_layers(pairs):
     x, e = (np.array(column) for column in zip(*pairs, strict=True))
-    assume(not ((x == 0) & (e < -1)).any())
     # Infinity times the cosine of a quarter turn, which is zero but for rounding, has no value.
     assume(not (((x == 0) & (e < 0)).any() and ((x < 0) & (e != np.rint(e))).any()))
     size = float(np.prod([abs(v) ** p if v else 1.0 for v, p in pairs]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -73,18 +72,17 @@ def test_packed_arrays_hold_exactly_the_terms(s):
 def test_free_exponents_are_the_unusual_ones(s):
     pairs = free_exponents(s)
     assert {(h, v) for h, u in enumerate(s.units) for v, e in enumerate(u) if e in (0.38, 1.27)} == set(pairs)
-    same, order = with_exponents(s, [s.units[h][v] for h, v in pairs])
+    same, coefficients = with_exponents(s, [s.units[h][v] for h, v in pairs], range(s.n_terms))
     assert same == s
-    assert order == list(range(s.n_terms))
+    assert coefficients.tolist() == list(range(s.n_terms))
 
 
 def test_refined_exponents_keep_each_term_with_its_coefficient():
     # After refining, 2.9 sorts behind 2; the first two terms change places.
     s = Structure((((0.38,), (2.0,)), ((1.27,),)))
-    new, order = with_exponents(s, [2.9, 0.41])
+    new, coefficients = with_exponents(s, [2.9, 0.41], [10.0, 20.0, 30.0])
     assert new == Structure((((2.0,), (2.9,)), ((0.41,),)))
-    coefficients = np.array([10.0, 20.0, 30.0])
-    assert dict(zip(new.terms, coefficients[order], strict=True)) == {
+    assert dict(zip(new.terms, coefficients, strict=True)) == {
         (0, (2.0,)): 20.0,
         (0, (2.9,)): 10.0,
         (1, (0.41,)): 30.0,
@@ -94,13 +92,19 @@ def test_refined_exponents_keep_each_term_with_its_coefficient():
 def test_a_shared_unit_is_refined_once():
     s = Structure((((0.38, 1.0),), ((0.38, 1.0), (1.0, 0.0))))
     assert len(free_exponents(s)) == 1
-    new, _ = with_exponents(s, [0.5])
+    new, _ = with_exponents(s, [0.5], [1.0, 2.0, 3.0])
     assert new == Structure((((0.5, 1.0),), ((0.5, 1.0), (1.0, 0.0))))
+
+
+def test_terms_that_become_equal_are_added_up():
+    new, coefficients = with_exponents(Structure((((0.38,), (0.41,)),)), [0.4, 0.4], [1.0, 2.5])
+    assert new == Structure((((0.4,),),))
+    assert coefficients.tolist() == [3.5]
 
 
 def test_the_wrong_number_of_exponents_is_an_error():
     with pytest.raises(ValueError, match="zip"):
-        with_exponents(Structure((((0.38,),),)), [0.3, 0.4])
+        with_exponents(Structure((((0.38,),),)), [0.3, 0.4], [1.0])
 
 
 def test_packing_nothing_gives_empty_arrays():

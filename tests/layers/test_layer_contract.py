@@ -81,9 +81,7 @@ class TestRealNaiveNPU(PowerContract):
 
 class TestNaiveNPU(PowerContract):
     kind = NaiveNPU
-    zeros = (
-        False  # an imaginary exponent without positive real part has no limit at zero, see test_layer_power
-    )
+    zeros = False  # an imaginary exponent without positive real part has no limit at zero, see test_layer_power
 
 
 class TestOnlyPositive(PowerContract):
@@ -139,9 +137,7 @@ class NACContract(LayerContract):
         return [own[mask]] if mask in own else [own["w_hat" + suffix], own["m_hat" + suffix]]
 
     def weight(self, layer, suffix=""):
-        pairs = zip(
-            rows(getattr(layer, "w_hat" + suffix)), rows(getattr(layer, "m_hat" + suffix)), strict=True
-        )
+        pairs = zip(rows(getattr(layer, "w_hat" + suffix)), rows(getattr(layer, "m_hat" + suffix)), strict=True)
         return [[squash(a, b) for a, b in zip(*pair, strict=True)] for pair in pairs]
 
 
@@ -202,9 +198,7 @@ class TestSharedINALU(TestINALU):
     weights = "shared"
 
 
-@pytest.mark.parametrize(
-    "kind", [NAC, NALU, INALU, NAU, NMU, NPU, RealNPU, NaiveNPU, RealNaiveNPU, LiftedNPU]
-)
+@pytest.mark.parametrize("kind", [NAC, NALU, INALU, NAU, NMU, NPU, RealNPU, NaiveNPU, RealNaiveNPU, LiftedNPU])
 def test_one_input_one_output(kind):
     layer = kind(1, 1, generator=torch.Generator().manual_seed(0))
     assert layer(torch.tensor([[0.5], [2.0]])).shape == (2, 1)

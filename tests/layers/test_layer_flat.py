@@ -119,9 +119,7 @@ def test_reads_column_major_vectors_of_the_ancestor():
     assert f.from_julia(julia.tolist()).dtype == torch.float64
     both = f.from_julia(torch.tensor(np.stack([julia, 2 * julia])))
     assert both[1].tolist() == (2 * expected).tolist()
-    exponents = FastRealNPU(3, 4).split(
-        FastRealNPU(3, 4).from_julia(np.concatenate([re.ravel(order="F"), g]))
-    )
+    exponents = FastRealNPU(3, 4).split(FastRealNPU(3, 4).from_julia(np.concatenate([re.ravel(order="F"), g])))
     assert exponents[0].numpy().tolist() == re.tolist()
 
 

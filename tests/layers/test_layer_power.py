@@ -47,18 +47,14 @@ def test_gradient_at_zero_is_the_true_one_where_that_is_finite():
 def test_gradient_of_a_gate_at_zero():
     layer = unit([[1.0, 1.0]], RealNPU)
     layer(torch.tensor([0.0, 3.0], dtype=torch.float64)).sum().backward()
-    assert layer.gate.grad.tolist() == pytest.approx(
-        [-3.0, 0.0], rel=1e-15
-    )  # d(g |x| + 1 - g)/dg = -1 at x = 0
+    assert layer.gate.grad.tolist() == pytest.approx([-3.0, 0.0], rel=1e-15)  # d(g |x| + 1 - g)/dg = -1 at x = 0
 
 
 def test_closed_gate_replaces_zero_by_one():
     layer = RealNPU.from_weights([[-2.0, 1.5]], gate=[0.0, 1.0])
     assert layer(torch.tensor([0.0, 4.0], dtype=torch.float64)).item() == pytest.approx(8, rel=1e-15)
     assert layer.complexity() == 1
-    assert layer.to_sympy(sp.symbols("x y", positive=True)) == [
-        sp.Symbol("y", positive=True) ** sp.Float(1.5)
-    ]
+    assert layer.to_sympy(sp.symbols("x y", positive=True)) == [sp.Symbol("y", positive=True) ** sp.Float(1.5)]
 
 
 def test_half_open_gate_is_the_papers_formula():
@@ -66,9 +62,7 @@ def test_half_open_gate_is_the_papers_formula():
     for x in (-2.0, 0.0, 5.0):
         size, turn = 0.25 * abs(x) + 0.75, 0.25 * math.pi * (x < 0)
         expected = (size ** (1.5 + 0.3j) * mp.exp(1j * turn * (1.5 + 0.3j))).real
-        assert layer(torch.tensor([x], dtype=torch.float64)).item() == pytest.approx(
-            float(expected), rel=1e-13
-        )
+        assert layer(torch.tensor([x], dtype=torch.float64)).item() == pytest.approx(float(expected), rel=1e-13)
 
 
 def test_imaginary_exponents_at_zero():

@@ -133,9 +133,7 @@ def test_cap_of_the_improved_unit():
     y = layer(torch.tensor([[1e-12]], dtype=torch.float64))
     assert y.item() == pytest.approx(1e7, rel=1e-9)  # the floor, 1e-7
     layer.cap = 5.0
-    assert layer(torch.tensor([[1e-12]], dtype=torch.float64)).item() == pytest.approx(
-        torch.tensor(5.0).exp().item()
-    )
+    assert layer(torch.tensor([[1e-12]], dtype=torch.float64)).item() == pytest.approx(torch.tensor(5.0).exp().item())
 
 
 @pytest.mark.parametrize("kind", [NALU, INALU])

@@ -84,9 +84,7 @@ def test_some_right_hand_sides_by_hand():
         "hahnfeldt_tumour": ([8.0, 27.0], [-0.192 * 8 * math.log(8 / 27), 5.85 * 8 - 0.00873 * 27 * 4]),
     }  # fmt: skip
     for name, (x, slope) in expected.items():
-        np.testing.assert_allclose(
-            systems.get(name).equations.to_numpy()(0.0, np.array(x)), slope, rtol=1e-12
-        )
+        np.testing.assert_allclose(systems.get(name).equations.to_numpy()(0.0, np.array(x)), slope, rtol=1e-12)
 
 
 def test_the_published_fractional_sir_experiment():

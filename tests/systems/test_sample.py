@@ -26,9 +26,7 @@ EXACT = {
     "gompertz_tumour": lambda t, x: np.exp(np.log(2.29 * x) * np.exp(0.032 * t)) / 2.29,
     "generalized_growth": lambda t, x: (x**0.4 + 0.4 * 0.6 * t) ** 2.5,
     "bertalanffy": lambda t, x: (1.567 / 0.6 + (np.cbrt(x) - 1.567 / 0.6) * np.exp(-0.2 * t)) ** 3,
-    "west_growth": lambda t, m: (
-        840 * (1 - (1 - (m / 840) ** 0.25) * np.exp(-0.21 * t / (4 * 840**0.25))) ** 4
-    ),
+    "west_growth": lambda t, m: 840 * (1 - (1 - (m / 840) ** 0.25) * np.exp(-0.21 * t / (4 * 840**0.25))) ** 4,
 }
 
 
