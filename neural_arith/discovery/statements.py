@@ -58,15 +58,15 @@ def statements(
             )
     if not poor:
         said.extend(
-            f"What the equations leave of {name} is {ratio:.1f} times the scatter between neighbouring samples: they miss "
-            "part of what happened, or errors of neighbours are alike. The standard errors assume independent errors."
+            f"What the equations leave of {name} is {ratio:.1f} times the scatter between neighbouring samples: they "
+            "miss part of what happened, or errors of neighbours are alike. Standard errors assume independent errors."
             for name, ratio in coarse.items()
         )
     if near_ties and not poor:
         what = "one other structure explains" if near_ties == 1 else f"{near_ties} other structures explain"
         said.append(
-            f"The data do not single out one structure: {what} them about as well (within 6 units of 2 log likelihood). "
-            "The simplest is shown; the table of candidates lists the others. Data from other starting states would "
+            f"The data do not single out one structure: {what} them about as well (within 6 units of 2 log likelihood)."
+            " The simplest is shown; the table of candidates lists the others. Data from other starting states would "
             "tell them apart."
         )
     if weak_constants:
@@ -93,6 +93,8 @@ def _coarse(data: Trajectories, noise: Noise, scale: np.ndarray, residuals: list
     for i, name in enumerate(data.names):
         x, left = (np.concatenate([part[:, i] for part in parts]) for parts in ([r.x for r in data.runs], residuals))
         seen = np.isfinite(x) & np.isfinite(left) & (x != 0)
+        if not seen.any():
+            continue
         size = scale[i] if noise.kind == "additive" else np.abs(x[seen])
         ratio = float(np.median(np.abs(left[seen]) / size)) / 0.6745 / max(float(noise.level[i]), CLEAN)
         if ratio > 1.5:

@@ -216,8 +216,8 @@ def evaluate(
                 fresh[0] = True  # a new sample may bring a kink in the inputs
                 step, steps = _advance(
                     z, t[k - 1], t[k], step, inputs[k - 1], inputs[k], exponents, n_units, equation, unit, n_terms,
-                    theta, free, n_free, cols, n_states, rtol, absolute, bound, steps, stage, trial, rate, fresh, x, phi, jac,
-                    row,
+                    theta, free, n_free, cols, n_states, rtol, absolute, bound, steps, stage, trial, rate, fresh, x,
+                    phi, jac, row,
                 )  # fmt: skip
                 if steps < 0:
                     return np.inf

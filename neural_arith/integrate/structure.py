@@ -120,58 +120,6 @@ def with_exponents(
     return new, np.array([total[term] for term in new.terms])
 
 
-@dataclass(frozen=True)
-class Packed:
-    """Structures as padded arrays, the form the compiled solver reads.
-
-    Attributes:
-        exponents: shape ``(candidates, units, variables)``.
-        n_units: live units of each candidate.
-        equation, unit: shape ``(candidates, terms)``; where each coefficient stands.
-        n_terms: live terms of each candidate.
-        free: shape ``(candidates, free, 2)``; (unit, variable) of each exponent that is refined too.
-        n_free: live entries of ``free``.
-    """
-
-    exponents: np.ndarray
-    n_units: np.ndarray
-    equation: np.ndarray
-    unit: np.ndarray
-    n_terms: np.ndarray
-    free: np.ndarray
-    n_free: np.ndarray
-
-
-def is_simple(exponent: float) -> bool:
-    """Whether an exponent is a fraction with denominator 1, 2, 3 or 4; any other is a constant to fit."""
-    return any(abs(exponent * d - round(exponent * d)) < 1e-9 for d in (1, 2, 3, 4))
-
-
-def free_exponents(structure: Structure) -> list[tuple[int, int]]:
-    """``(unit, variable)`` of the exponents that are constants to fit, in reading order."""
-    return [(h, v) for h, unit in enumerate(structure.units) for v, e in enumerate(unit) if not is_simple(e)]
-
-
-def with_exponents(structure: Structure, values: Iterable[float]) -> tuple[Structure, list[int]]:
-    """The structure with its free exponents exchanged for refined ones.
-
-    Args:
-        structure: the structure.
-        values: one exponent for each entry of :func:`free_exponents`.
-
-    Returns:
-        The new structure, and for each of its terms the place of the same term in the old one.
-    """
-    units = [list(u) for u in structure.units]
-    for (h, v), value in zip(free_exponents(structure), values, strict=True):
-        units[h][v] = float(value)
-    renamed = dict(zip(structure.units, (tuple(u) for u in units), strict=True))
-    moved = [[renamed[u] for u in eq] for eq in structure.equations]
-    new = Structure(tuple(tuple(eq) for eq in moved))
-    flat = [(i, u) for i, eq in enumerate(moved) for u in eq]
-    return new, [flat.index(term) for term in new.terms]
-
-
 def pack(
     structures: Sequence[Structure],
     n_variables: int,
