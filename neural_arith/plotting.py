@@ -97,6 +97,15 @@ def simulated(data: Trajectories, equations: EquationSystem) -> list[tuple[np.nd
     return curves
 
 
+def _time_axis(ax: Axes, data: Trajectories) -> None:
+    """Name the time; years and days that come whole are marked whole."""
+    ax.set_xlabel(data.time_name)
+    if all((run.t == run.t.round()).all() for run in data.runs):
+        from matplotlib.ticker import MaxNLocator
+
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
 def _draw_run(ax: Axes, run: Run, column: int, label: str | None, style: str) -> None:
     rows = _few(len(run))
     ax.plot(run.t[rows], run.x[rows, column], style, color=color(column), ms=4, alpha=0.8, lw=1, label=label)
@@ -139,7 +148,7 @@ def trajectories(
             if curves is not None:
                 t, x = curves[number]
                 ax.plot(t, np.asarray(x)[:, column], color=color(column), lw=1.8)
-    ax.set_xlabel(data.time_name)
+    _time_axis(ax, data)
     if len(columns) == 1:
         ax.set_ylabel(data.names[columns[0]])
     else:
@@ -185,7 +194,7 @@ def residuals(
                 rest[~np.isfinite(rest)] = np.nan  # a solution at zero has no shares
             label = data.names[column] if number == 0 else None
             _draw_run(ax, Run(run.t, rest), column, label, "o-")
-    ax.set_xlabel(data.time_name)
+    _time_axis(ax, data)
     kind = "relative residual" if relative else "residual"
     ax.set_ylabel(kind if len(columns) > 1 else f"{kind}\nof {data.names[columns[0]]}")
     if len(columns) > 1:

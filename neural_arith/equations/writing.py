@@ -215,6 +215,8 @@ class Writer:
         if exponent == sp.Rational(1, 2):
             return self.style.call("sqrt", self.write(base)[0]), _ATOM
         text, binds = self.write(exponent)
+        if isinstance(exponent, sp.Float) and text.lstrip("-").isdigit():
+            text += ".0"  # a fitted exponent near a whole number is not that number
         return self.style.power(self._bracketed(base, _POWER), text, binds == _ATOM), _POWER
 
     def _bracketed(self, expr: Any, outer: int) -> str:
