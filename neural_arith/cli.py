@@ -11,8 +11,11 @@ import csv
 import importlib.metadata
 import importlib.util
 import io
+import itertools
 import math
 import os
+import re
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from neural_arith.equations import EquationSystem
 
 DONE, WRONG_INPUT, INTERRUPTED = 0, 2, 130
+_BUDGET_HELP = "stop searching after so long; finishing what was found adds a little"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -74,6 +78,7 @@ def build_parser() -> argparse.ArgumentParser:
     discover.add_argument("data", help="CSV file: one row per moment, the first line names the columns")
     discover.add_argument("--time", metavar="COLUMN", help="the time column (default: the first)")
     discover.add_argument("--states", metavar="A,B", type=_names, help="the state columns (default: all others)")
+    discover.add_argument("--inputs", metavar="A,B", type=_names, default=[], help="columns that drive the system")
     discover.add_argument("--group", metavar="COLUMN", help="the column that tells several runs apart")
     discover.add_argument("--out", metavar="DIR", help="write equations.json, report.html and pictures into DIR")
     discover.add_argument("--seed", type=_whole(0), default=0, help="seed of the search (default: 0)")
@@ -83,7 +88,7 @@ def build_parser() -> argparse.ArgumentParser:
         default="auto",
         help="how the data scatter",
     )
-    discover.add_argument("--time-budget", metavar="SECONDS", type=_positive, help="stop searching after so long")
+    discover.add_argument("--time-budget", metavar="SECONDS", type=_positive, help=_BUDGET_HELP)
     discover.add_argument("--quiet", action="store_true", help="no progress on standard error")
     discover.set_defaults(run=_discover)
 
@@ -92,6 +97,9 @@ def build_parser() -> argparse.ArgumentParser:
     simulate.add_argument("--x0", required=True, metavar="A=1,B=2", help="starting state, by name or in order")
     simulate.add_argument("--until", required=True, type=_number, help="the last time")
     simulate.add_argument("--from", dest="start", type=_number, default=0.0, help="the first time (default: 0)")
+    simulate.add_argument(
+        "--inputs", metavar="FILE", help="CSV file of the inputs: first column time, then columns named as the inputs"
+    )
     simulate.add_argument("--points", type=_whole(2), default=200, help="number of times (default: 200)")
     simulate.add_argument("--out", metavar="FILE", help="CSV file to write (default: standard output)")
     simulate.set_defaults(run=_simulate)
@@ -188,7 +196,19 @@ def _example(states: Sequence[str]) -> str:
 def _discover(arguments: argparse.Namespace) -> int:
     from neural_arith.data import Trajectories
 
-    data = Trajectories.from_csv(arguments.data, time=arguments.time, states=arguments.states, group=arguments.group)
+    try:
+        data = Trajectories.from_csv(
+            arguments.data,
+            time=arguments.time,
+            states=arguments.states,
+            inputs=arguments.inputs,
+            group=arguments.group,
+        )
+    except DataError as error:
+        hint = None if arguments.group is not None else _runs_hint(arguments.data, str(error))
+        if hint is None:
+            raise
+        raise DataError(f"{error}; {hint}") from None
     out = None if arguments.out is None else _folder(arguments.out)
     if out is not None and importlib.util.find_spec("matplotlib") is None:  # better now than after the search
         raise OptionError('--out needs matplotlib for the pictures: pip install "neural-arith[plot]"')
@@ -213,6 +233,15 @@ def _discover(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def _runs_hint(path: str, message: str) -> str | None:
+    """What to say where a column of text looks like the one that tells runs apart."""
+    found = re.search(r", line \d+, column '([^']+)'", message)
+    if found is None:
+        return None
+    column = found[1]
+    return f"if {column!r} names the runs, say --group {shlex.quote(column)}; otherwise choose columns with --states"
+
+
 def _folder(name: str) -> Path:
     path = Path(name)
     try:
@@ -229,7 +258,7 @@ def _findings(discovery: Discovery) -> list[str]:
     noise = discovery.noise
     scale, unit = (1.0, "") if noise.kind == "additive" else (100.0, " %")
     levels = ", ".join(f"{n} {scale * v:.3g}{unit}" for n, v in zip(discovery.data.names, noise.level, strict=True))
-    lines = ["", f"noise: {noise.kind}, {levels}"]
+    lines = ["", f"noise: {noise.kind}, {levels} (estimated from neighbouring samples)"]
     if discovery.messages:
         lines += ["", *(f"note: {message}" for message in discovery.messages)]
     return lines
@@ -262,16 +291,66 @@ def _simulate(arguments: argparse.Namespace) -> int:
             f"--until {arguments.until:g} must be later than --from {arguments.start:g}; time runs forward"
         )
     equations: EquationSystem = load(arguments.equations)
-    if equations.inputs:
+    if equations.inputs and arguments.inputs is None:
         raise OptionError(
-            f"{arguments.equations} has inputs {', '.join(equations.inputs)}, which the command line cannot "
-            "give; use EquationSystem.simulate(x0, t, u=...)"
+            f"{arguments.equations} has inputs {', '.join(equations.inputs)}; give them over time with "
+            "--inputs drive.csv (first column time, the others named as the inputs)"
         )
+    if arguments.inputs is not None and not equations.inputs:
+        raise OptionError(f"{arguments.equations} has no inputs; leave --inputs out")
     start = _start(arguments.x0, equations.states)
     t = np.linspace(arguments.start, arguments.until, arguments.points)
-    x = equations.simulate(start, t)
+    if arguments.inputs is None:
+        x = equations.simulate(start, t)
+    else:
+        x = _driven(equations, start, t, *_read_inputs(arguments.inputs, equations.inputs, t))
     _write_csv(arguments.out, ("t" if "t" not in equations.states else "time", *equations.states), [t, *x.T])
     return DONE
+
+
+def _read_inputs(path: str, names: Sequence[str], t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The times and values of the inputs, ``(time,)`` and ``(time, inputs)``, checked to cover ``t``."""
+    import numpy as np
+
+    from neural_arith.data.readers import read_csv
+
+    table = read_csv(path, time=None, states=names, inputs=(), group=None)
+    times, values = table.time, table.states
+    for name, column in ((table.time_name, times), *zip(names, values.T, strict=True)):
+        bad = np.flatnonzero(~np.isfinite(column))
+        if bad.size:
+            raise DataError(f"{path}: {name!r} has no finite value in data row {bad[0] + 1}; inputs must be known")
+    back = np.flatnonzero(np.diff(times) <= 0)
+    if back.size:
+        raise DataError(f"{path}: times must increase, but {times[back[0] + 1]:g} follows {times[back[0]]:g}")
+    if times[0] > t[0] or times[-1] < t[-1]:
+        raise DataError(
+            f"{path}: the inputs are given from {times[0]:g} to {times[-1]:g}, "
+            f"which does not cover {t[0]:g} to {t[-1]:g}"
+        )
+    return times, values
+
+
+def _driven(
+    equations: EquationSystem, start: dict[str, float], t: np.ndarray, times: np.ndarray, values: np.ndarray
+) -> np.ndarray:
+    """Solve from one sample of the inputs to the next, so that no step leaps over a short pulse."""
+    import numpy as np
+
+    x = np.empty((t.size, len(equations.states)))
+    x[0] = [start[name] for name in equations.states]
+    nearest = t[np.searchsorted((t[1:] + t[:-1]) / 2, times)]
+    knots = np.where(np.abs(nearest - times) <= 1e-12 * (t[-1] - t[0]), nearest, times)  # 0.1 + 0.2 is 0.3
+    edges = np.unique(np.concatenate([t[[0, -1]], knots[(knots > t[0]) & (knots < t[-1])]]))
+    here = x[0]
+    for first, last in itertools.pairwise(edges):
+        inside = (t > first) & (t <= last)
+        grid = np.union1d([first, last], t[inside])
+        drive = np.stack([np.interp(grid, times, column) for column in values.T], axis=1)
+        part = equations.simulate(here, grid, u=drive)
+        x[inside] = part[np.searchsorted(grid, t[inside])]
+        here = part[-1]
+    return x
 
 
 def _write_csv(out: str | None, head: Sequence[str], columns: Sequence[np.ndarray | Sequence[str]]) -> None:
@@ -330,3 +409,7 @@ def _write_trajectories(out: str, data: Trajectories) -> None:
         head.insert(0, "run")
         columns.insert(0, [label for k, run in enumerate(data) for label in [run.label or str(k)] * len(run)])
     _write_csv(out, head, columns)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -82,6 +82,9 @@ def _table(text: str) -> tuple[list[str], np.ndarray]:
         ("t,x\n0,5\n1,5\n2,5\n3,5\n", (), "constant"),
         ("t,x,x\n0,1,2\n1,2,3\n2,3,5\n3,4,6\n", (), "two columns"),
         ("t,x\n0,1\n1,2,9\n2,3\n3,4\n", (), "line 3"),
+        (GROWTH, ("--inputs", "heat"), "'heat'"),
+        (GROWTH, ("--inputs", "x", "--states", "x"), "two roles"),
+        ("run,t,x\n" + "".join(f"A,{k},{2**k}\n" for k in range(5)), ("--time", "t"), ("'run'", "--group run")),
     ],
     ids=lambda value: None if not isinstance(value, str) else repr(value[:24]),
 )
@@ -194,6 +197,25 @@ def test_interrupted_before_anything_was_found(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_discover_takes_inputs_and_simulate_gives_them(tmp_path, run):
+    t = np.linspace(0, 8, 33)
+    heat = np.where((t > 2) & (t < 5), 1.0, 0.2)
+    x = EquationSystem({"x": "-0.5*x + 2.0*heat"}, inputs=("heat",)).simulate([1.0], t, u=heat)
+    rows = "".join(f"{a!r},{b!r},{c!r}\n" for a, b, c in zip(t.tolist(), x[:, 0].tolist(), heat.tolist(), strict=True))
+    data = tmp_path / "data.csv"
+    data.write_text("t,x,heat\n" + rows)
+    out = tmp_path / "out"
+    code, _, err = run("discover", data, "--inputs", "heat", "--time-budget", 1, "--quiet", "--out", out)
+    assert (code, err) == (0, "")
+    found = load(out / "equations.json")
+    assert (found.states, found.inputs) == (("x",), ("heat",))
+    code, table, _ = run(
+        "simulate", out / "equations.json", "--x0", "x=1", "--until", 8, "--points", 33, "--inputs", data
+    )
+    assert code == 0
+    np.testing.assert_allclose(_table(table)[1][:, 1], found.simulate([1.0], t, u=heat)[:, 0], rtol=1e-5)
+
+
 # --- simulate ---------------------------------------------------------------------------------------
 
 
@@ -243,11 +265,58 @@ def test_simulate_refuses_what_it_cannot_do(tmp_path, refuses, oscillator):
     broken.write_text(json.dumps(content | {"equations": {"x": "__import__('os')", "v": "x"}}))
     refuses("simulate", broken, "--x0", "1,1", "--until", 1, says="broken.json")
     EquationSystem({"x": "u"}, inputs=("u",)).save(broken)
-    refuses("simulate", broken, "--x0", "1", "--until", 1, says="has inputs u")
+    refuses("simulate", broken, "--x0", "1", "--until", 1, says=("has inputs u", "--inputs"))
     EquationSystem({"x": "x**2"}).save(broken)
     refuses("simulate", broken, "--x0", "1", "--until", 2, says="integration stopped at t = ")
     nowhere = tmp_path / "none" / "out.csv"
     refuses("simulate", oscillator, "--x0", "1,0", "--until", 1, "--out", nowhere, says="cannot write")
+
+
+@pytest.fixture
+def driven(tmp_path) -> Path:
+    path = tmp_path / "driven.json"
+    EquationSystem({"x": "u - v"}, inputs=("u", "v")).save(path)
+    return path
+
+
+def test_simulate_takes_inputs_linearly_between_samples(tmp_path, run, driven):
+    drive = tmp_path / "drive.csv"
+    drive.write_text("hour,v,note,u\n-1,0,a,0\n0,0,b,0\n2,0,c,4\n3,0,d,4\n")
+    code, out, err = run("simulate", driven, "--x0", 1, "--until", 3, "--points", 4, "--inputs", drive)
+    assert (code, err) == (0, "")
+    np.testing.assert_allclose(_table(out)[1], [[0, 1], [1, 2], [2, 5], [3, 9]], rtol=1e-7)
+
+
+def test_simulate_does_not_step_over_a_short_pulse(tmp_path, run, driven):
+    drive = tmp_path / "drive.csv"
+    drive.write_text("t,u,v\n0,0,0\n60,0,0\n60.1,100,0\n60.2,0,0\n100,0,0\n")
+    _, out, _ = run("simulate", driven, "--x0", 0, "--until", 100, "--points", 3, "--inputs", drive)
+    np.testing.assert_allclose(_table(out)[1][:, 1], [0, 0, 10], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("t,u\n0,1\n5,1\n", "'v'"),
+        ("t,u,v\n0,1,1\n0.5,1,1\n", ("from 0 to 0.5", "does not cover 0 to 1")),
+        ("t,u,v\n0.5,1,1\n5,1,1\n", "does not cover"),
+        ("t,u,v\n0,1,1\n1,,1\n2,1,1\n", ("'u'", "row 2")),
+        ("t,u,v\n0,1,1\n2,1,1\n1,1,1\n", "must increase"),
+        ("t,u,v\n0,1,1\n2,on,1\n", ("line 3", "'u'")),
+        ("t,u,v\n", "no rows"),
+        ("", "empty"),
+    ],
+)
+def test_simulate_refuses_wrong_inputs(tmp_path, refuses, driven, text, says):
+    drive = tmp_path / "drive.csv"
+    drive.write_text(text)
+    says = (says,) if isinstance(says, str) else says
+    refuses("simulate", driven, "--x0", 1, "--until", 1, "--inputs", drive, says=("drive.csv", *says))
+
+
+def test_simulate_refuses_inputs_that_are_no_file_or_not_wanted(tmp_path, refuses, driven, oscillator):
+    refuses("simulate", driven, "--x0", 1, "--until", 1, "--inputs", tmp_path / "none.csv", says="none.csv")
+    refuses("simulate", oscillator, "--x0", "1,0", "--until", 1, "--inputs", "drive.csv", says="has no inputs")
 
 
 def test_time_column_gives_way_to_a_state_of_its_name(tmp_path, run):
@@ -308,6 +377,13 @@ def test_help_and_version(capsys):
             main(argv)
         assert stop.value.code == 0
         assert word in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("module", ["neural_arith", "neural_arith.cli"])
+def test_the_module_runs_as_the_command(module):
+    done = subprocess.run([sys.executable, "-m", module, "discuver"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("neural-arith: error: ")
 
 
 def test_a_reader_that_has_seen_enough_is_no_error():

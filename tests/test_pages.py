@@ -41,6 +41,10 @@ def folder(tmp_path, monkeypatch) -> Path:
     for dish, start, times in (("A", 9.6, np.arange(12.0)), ("B", 4.1, np.arange(0.0, 24.0, 2.0))):
         lines += [f"{dish},{t:g},{660 / (1 + (660 / start - 1) * np.exp(-0.55 * t)):.6g}" for t in times]
     (tmp_path / "yeast.csv").write_text("\n".join(lines) + "\n")
+    lines = ["hour,temperature,heat"]
+    for hour in np.arange(0.0, 12.0, 0.5):
+        lines.append(f"{hour:g},{18 + 4 * np.exp(-hour / 2) + hour * np.exp(-hour / 3):.6g},{np.exp(-hour / 3):.6g}")
+    (tmp_path / "room.csv").write_text("\n".join(lines) + "\n")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
