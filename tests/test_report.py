@@ -82,6 +82,23 @@ def test_page_tells_the_whole_story(page):
     assert sum(tag == "svg" for tag, _ in parsed.tags) == 4
 
 
+ALONE = "One run tests the equations only along its own path"
+NO_WARNING = "Apart from structures that only add terms to this one, none that was tried came within 6 units"
+
+
+@pytest.mark.parametrize("runs", [1, 2])
+@pytest.mark.parametrize("warned", [True, False])
+@pytest.mark.parametrize("status", ["done", "interrupted"])
+def test_page_claims_no_more_than_was_tried(tmp_path, runs, warned, status):
+    data = measurements(*[(30.0, 4.0), (12.0, 9.0)][:runs])
+    made = discovery(data, messages=("beware",) if warned else (), status=status)
+    write_report(tmp_path / "r.html", made)
+    text = (tmp_path / "r.html").read_text(encoding="utf-8")
+    Page(text)
+    assert (ALONE in text) == (runs == 1)
+    assert (NO_WARNING in text) == (not warned and status == "done")
+
+
 def test_long_tables_are_folded(tmp_path):
     many = [candidate(PREY, 50.0 + k, 40.0) for k in range(30)]
     write_report(tmp_path / "r.html", discovery(measurements(), candidates=[*CANDIDATES, *many]))

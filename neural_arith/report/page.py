@@ -101,7 +101,15 @@ def _uncertain(discovery: Discovery) -> str:
         items = "".join(f"<li>{html.escape(message)}</li>" for message in discovery.messages)
         parts.append(f'<ul class="messages">{items}</ul>')
     elif discovery.status == "done":
-        parts.append("<p>Nothing to warn of: no other structure explains the data almost as well.</p>")
+        parts.append(
+            "<p>No warning. Apart from structures that only add terms to this one, none that was tried came within "
+            "6 units of its score.</p>"
+        )
+    if len(discovery.data) == 1:
+        parts.append(
+            "<p>One run tests the equations only along its own path. Runs from other starts would test them "
+            "elsewhere.</p>"
+        )
     chosen = next((c for c in discovery.candidates if c.selected), None)
     if chosen is not None and len(chosen.constants):
         parts.append(_constant_table(chosen))
