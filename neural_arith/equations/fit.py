@@ -13,7 +13,7 @@ from neural_arith.equations.least_squares import Fitted, Point, Problem
 from neural_arith.equations.system import EquationSystem
 from neural_arith.errors import OptionError
 
-NOISE = ("auto", "additive", "log")
+NOISE = ("auto", "additive", "proportional", "log")
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,10 @@ class RefitResult:
         equations: the system with the fitted constants.
         standard_errors: one for each of ``equations.constants``, from the curvature at the minimum and the scatter of
             the residuals; 0 for constants that were held fixed, NaN where the data do not determine the constant.
-        loss: mean squared residual in units of each state's variance (of its logarithm for noise ``"log"``); infinite
-            when the system could not be integrated over the data.
+        loss: mean squared residual in units of each state's variance (of its logarithm for noise ``"log"``, in
+            shares of the value for ``"proportional"``); infinite when the system could not be integrated over the data.
         initial_states: the starting state of each run, ``(runs, states)``.
-        noise: ``"additive"`` or ``"log"``.
+        noise: ``"additive"``, ``"proportional"`` or ``"log"``.
         converged: whether the last step was negligible.
     """
 
@@ -52,6 +52,24 @@ def refit_constants(
     """The system with its decimal constants (and each run's starting state) fitted to data by least squares.
 
     See `fit_constants`, of which this returns the equations alone.
+
+    Args:
+        equations: the system; whole numbers and fractions in it stay.
+        data: trajectories of its states (and inputs, taken linearly between samples); missing values are skipped.
+        noise: ``"additive"``: residuals as they are; ``"proportional"``: in shares of the measured value, either sign,
+            below a twentieth of the state's size in shares of that; ``"log"``: residuals of logarithms (exact zeros
+            are skipped); ``"auto"``: ``"additive"`` or ``"log"``, whichever is likelier.
+        fit_initial: whether starting states are fitted; otherwise each run starts at its first known values.
+        fixed: numbers (places in ``equations.constants``) of constants to hold.
+        free_exponents: whether exact exponents of single variables (other than 1) are fitted too.
+        max_iterations: limit of steps.
+
+    Returns:
+        The fitted system; the equations as they came when they cannot be integrated at all.
+
+    Raises:
+        DataError: the data are of other states or inputs, or negative with noise ``"log"``.
+        OptionError: an option out of range.
     """
     result = fit_constants(
         equations,
@@ -84,8 +102,9 @@ def fit_constants(
     Args:
         equations: the system; whole numbers and fractions in it stay.
         data: trajectories of its states (and inputs, taken linearly between samples); missing values are skipped.
-        noise: ``"additive"``: residuals as they are; ``"log"``: residuals of logarithms, for noise in proportion to
-            the value (exact zeros are skipped); ``"auto"``: the likelier of both.
+        noise: ``"additive"``: residuals as they are; ``"proportional"``: in shares of the measured value, either sign,
+            below a twentieth of the state's size in shares of that; ``"log"``: residuals of logarithms (exact zeros
+            are skipped); ``"auto"``: ``"additive"`` or ``"log"``, whichever is likelier.
         fit_initial: whether starting states are fitted; otherwise each run starts at its first known values.
         fixed: numbers (places in ``equations.constants``) of constants to hold.
         free_exponents: whether exact exponents of single variables (other than 1) are fitted too.
@@ -111,7 +130,7 @@ def fit_constants(
     if free_exponents:
         template, place_of = _with_open_exponents(equations, names)
         held = [place_of[place] for place in held]
-    problem = Problem(equations, template, data, fit_initial)
+    problem = Problem(equations, template, data, fit_initial, relative=noise == "proportional")
     free = np.setdiff1d(np.arange(len(template.values)), held)
     start = Point(np.array(template.values), np.array([piece.start for piece in problem.pieces]))
     best = problem.fit(start, free, noise, max_iterations)
@@ -126,7 +145,8 @@ def _with_open_exponents(equations: EquationSystem, names: Sequence[str]) -> tup
 
 
 def _result(problem: Problem, fitted: Fitted, free: np.ndarray) -> RefitResult:
-    equations, noise = problem.equations, "log" if fitted.log else "additive"
+    equations = problem.equations
+    noise = "log" if fitted.log else "additive" if problem.floor is None else "proportional"
     if not np.isfinite(fitted.squares):
         starts = np.array([piece.start for piece in problem.pieces])
         return RefitResult(equations, tuple(np.nan for _ in equations.constants), np.inf, starts, noise, False)

@@ -22,6 +22,9 @@ _GOOD = 0.05
 _STEEPEST = 12.0
 """Largest size of a fitted exponent."""
 
+_FLOOR = 0.05
+"""Share of a state's size (root mean square) below which noise in proportion to the value shrinks no further."""
+
 _ROUGH = 25
 """Steps of the descents that only prepare a start."""
 
@@ -66,10 +69,16 @@ class Problem:
         template: its right-hand sides with open constants.
         data: the trajectories.
         fit_initial: whether starting states are free.
+        relative: whether residuals are divided by the size of the measured value, not below a share of the state's.
     """
 
     def __init__(
-        self, equations: EquationSystem, template: Template, data: Trajectories, fit_initial: bool = True
+        self,
+        equations: EquationSystem,
+        template: Template,
+        data: Trajectories,
+        fit_initial: bool = True,
+        relative: bool = False,
     ) -> None:
         self.equations = equations
         self.template = template
@@ -78,10 +87,15 @@ class Problem:
         self.pieces = pieces_of(data, equations.states, equations.inputs)
         every = np.concatenate([piece.x for piece in self.pieces])
         self.spread = _spread(every)
+        self.floor = _FLOOR * _size(every) if relative else None
         positive = every[every > 0]
         self.can_log = bool(np.all(every[np.isfinite(every)] >= 0)) and positive.size > 0
         with np.errstate(all="ignore"):
             self.log_spread = _spread(np.where(every > 0, np.log(every), np.nan))
+        self.unit = self.spread
+        if self.floor is not None:
+            apart = (every - np.nanmean(every, axis=0)) / _weight(every, self.floor)
+            self.unit = np.maximum(_size(apart), 1e-9)
         self.n_values = int(np.isfinite(every).sum())
         self.good = float(np.clip(10 * np.mean(_roughness(self.pieces) / self.spread**2), 1e-8, _GOOD))
         self.model = Model(template, equations.states, equations.inputs, self.spread)
@@ -90,7 +104,7 @@ class Problem:
     def fit(self, start: Point, free: np.ndarray, noise: str, max_iterations: int) -> Fitted:
         """Fit from anywhere: choose the kind of noise, mend a bad start, weigh the states by their scatter."""
         if noise == "log" and not self.can_log:
-            raise DataError("noise='log' needs data that are never negative; use noise='additive'")
+            raise DataError("noise='log' needs data that are never negative; use 'proportional' or 'additive'")
         best = self._from_anywhere(start, free, noise == "log", max_iterations)
         best = self.reweighted(best, free, max_iterations)
         if noise == "auto" and self.can_log and np.isfinite(best.squares) and not self.is_clean(best):
@@ -107,7 +121,7 @@ class Problem:
         return bool(np.all(fitted.sigma <= 1.001 * _CLEAN * self._unit(fitted.log)))
 
     def _unit(self, log: bool) -> np.ndarray:
-        return self.log_spread if log else self.spread
+        return self.log_spread if log else self.unit
 
     def _from_anywhere(self, start: Point, free: np.ndarray, log: bool, max_iterations: int) -> Fitted:
         unit = self._unit(log)
@@ -272,7 +286,7 @@ class Problem:
             x = self.model.states(piece, point.constants, start)
             if x is None:
                 return None
-            part = _difference(x, piece.x, log)
+            part = _difference(x, piece.x, log, self.floor)
             if part is None:
                 return None
             out.append(part / sigma)
@@ -304,12 +318,14 @@ class Problem:
         for index, (piece, start) in enumerate(zip(pieces, point.starts, strict=True)):
             slopes = self.model.sensitivities(piece, point.constants, start, free, units[index])
             x = self.model.states(piece, point.constants, start)
-            residual = None if x is None else _difference(x, piece.x, log)
+            residual = None if x is None else _difference(x, piece.x, log, self.floor)
             if slopes is None or x is None or residual is None:
                 return None
             if log:
                 with np.errstate(all="ignore"):
                     slopes = slopes / x[..., None]
+            elif self.floor is not None:
+                slopes = slopes / _weight(piece.x, self.floor)[..., None]
             use = np.isfinite(residual)
             rows = (slopes / sigma[:, None])[use]
             columns = np.concatenate([np.arange(p), place[index]])
@@ -348,16 +364,30 @@ class Problem:
         return excess * inverse[: free.size, : free.size] * np.outer(unit, unit)
 
 
-def _difference(model: np.ndarray, measured: np.ndarray, log: bool) -> np.ndarray | None:
-    """Model minus measured, or of logarithms; None where the logarithm of the model does not exist."""
+def _difference(
+    model: np.ndarray, measured: np.ndarray, log: bool, floor: np.ndarray | None = None
+) -> np.ndarray | None:
+    """Model minus measured (in shares of the measured with a floor), or of logarithms; None where there is none."""
     if not log:
-        return model - measured
+        return model - measured if floor is None else (model - measured) / _weight(measured, floor)
     use = measured > 0
     if np.any(model[use] <= 0):
         return None
     out = np.full(measured.shape, np.nan)
     out[use] = np.log(model[use] / measured[use])
     return out
+
+
+def _weight(measured: np.ndarray, floor: np.ndarray) -> np.ndarray:
+    """What a residual is divided by where noise is in proportion to the value."""
+    return np.maximum(np.abs(measured), floor)
+
+
+def _size(values: np.ndarray) -> np.ndarray:
+    """Root mean square of each column, or 1 where that is zero."""
+    counts = np.maximum(np.isfinite(values).sum(0), 1)
+    size = np.sqrt(np.nansum(values**2, axis=0) / counts)
+    return np.where(size > 0, size, 1.0)
 
 
 def _roughness(pieces: Sequence[Piece]) -> np.ndarray:

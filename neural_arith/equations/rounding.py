@@ -99,7 +99,7 @@ def _round_once(
     fit_initial: bool,
     max_iterations: int,
 ) -> EquationSystem:
-    problem = Problem(equations, equations.template, data, fit_initial)
+    problem = Problem(equations, equations.template, data, fit_initial, relative=noise == "proportional")
     n = len(equations.template.values)
     start = Point(np.array(equations.template.values), np.array([piece.start for piece in problem.pieces]))
     fitted = problem.fit(start, np.arange(n), noise, max_iterations)

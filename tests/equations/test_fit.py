@@ -74,6 +74,30 @@ def test_linear_decay_against_the_closed_form():
     assert result.noise == "log"
 
 
+def test_noise_in_proportion_takes_either_sign():
+    truth = EquationSystem({"x": "-3.0*y - 0.2*x", "y": "2.0*x"})
+    t = np.linspace(0, 12, 200)
+    data = sample(truth, [[10.0, 0.0]], t, 0.1, seed=3)
+    guess = EquationSystem({"x": "-2.8*y - 0.1*x", "y": "2.1*x"})
+    fits = {kind: fit_constants(guess, data, noise=kind) for kind in ("additive", "proportional")}
+    fit = fits["proportional"]
+    assert fit.noise == "proportional"
+    assert fit.converged
+    assert 0 < fit.loss < 0.1
+    off = np.abs(np.array(fit.equations.constants) - truth.constants)
+    assert np.all(off < 4 * np.array(fit.standard_errors) + 1e-4)
+    assert fit.standard_errors[0] < fits["additive"].standard_errors[0]  # small values late in the run now count
+    assert refit_constants(guess, data, noise="proportional") == fit.equations
+
+
+def test_noise_in_proportion_is_additive_in_units_of_a_value_that_stays():
+    truth = EquationSystem({"x": "0.5 - 0.005*x"})
+    data = sample(truth, [[100.01]], np.linspace(0, 50, 60), 0.001, seed=1)
+    one, other = (fit_constants(truth, data, noise=kind, fixed=(1,)) for kind in ("additive", "proportional"))
+    np.testing.assert_allclose(one.equations.constants, other.equations.constants, rtol=1e-4)
+    np.testing.assert_allclose(one.standard_errors, other.standard_errors, rtol=1e-2)
+
+
 def test_the_kind_of_noise_is_recognised():
     t = np.linspace(0, 20, 81)
     assert fit_constants(LYNX, sample(LYNX, [[30.0, 4.0]], t, 0.05, seed=1)).noise == "log"
@@ -170,7 +194,7 @@ def test_wrong_data_and_options():
         refit_constants(EquationSystem({"y": "-0.5*y"}), data)
     with pytest.raises(DataError, match="inputs u"):
         refit_constants(EquationSystem({"x": "-0.5*u"}, inputs=["u"]), data)
-    with pytest.raises(OptionError, match="auto, additive, log"):
+    with pytest.raises(OptionError, match="auto, additive, proportional, log"):
         refit_constants(DECAY, data, noise="white")
     with pytest.raises(OptionError, match="places of the 1 constants"):
         refit_constants(DECAY, data, fixed=[1])

@@ -113,5 +113,5 @@ def test_wrong_options():
         round_coefficients(eqs, data, allowed="integer")
     with pytest.raises(OptionError, match="above 0"):
         round_coefficients(eqs, data, max_loss_increase=0)
-    with pytest.raises(OptionError, match="auto, additive, log"):
+    with pytest.raises(OptionError, match="auto, additive, proportional, log"):
         round_coefficients(eqs, data, noise="pink")
