@@ -110,8 +110,8 @@ class ODERegressor(BaseEstimator):
         seed = self.random_state
         if seed is None:
             seed = int(np.random.default_rng().integers(2**31))
-        if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or seed < 0:
-            raise OptionError(f"random_state must be a whole number from 0, or None, got {self.random_state!r}")
+        if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or not 0 <= seed < 2**63:
+            raise OptionError(f"random_state must be a whole number from 0 to 2**63 - 1, or None, got {seed!r}")
         options = Options(
             noise=self.noise,  # pyright: ignore[reportArgumentType]  (Options checks it)
             max_units=self.max_units,

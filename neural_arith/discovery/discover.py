@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from neural_arith.data import Trajectories
-from neural_arith.discovery.choice import choose
-from neural_arith.discovery.engine import Options, Progress, search
+from neural_arith.discovery.choice import Choice, choose
+from neural_arith.discovery.engine import Options, Progress, Searched, search
 from neural_arith.discovery.noise import Noise
-from neural_arith.discovery.result import Candidate, Discovery, fitted_curves, to_candidate
+from neural_arith.discovery.result import Candidate, Discovery, fitted_curves, to_candidate, to_equations
 from neural_arith.discovery.statements import statements
 
 
@@ -41,7 +41,7 @@ def discover(data: Trajectories, options: Options | None = None, progress: Progr
     data = data.thin(max(20, options.max_points // len(data)))
     searched = search(data, options, progress)
     judge, scaling = searched.judge, searched.scaling
-    choice = choose(judge.ranked)
+    choice, fitted = _choose_soluble(searched, data)
     candidates = tuple(to_candidate(searched, data, judged, choice) for judged in choice.table)
     selected = next(c for c in candidates if c.selected)
     starts = choice.selected.starts * scaling.state
@@ -57,7 +57,7 @@ def discover(data: Trajectories, options: Options | None = None, progress: Progr
         candidates=candidates,
         noise=noise,
         initial_states=starts,
-        fitted=fitted_curves(data, selected.equations, starts),
+        fitted=fitted,
         residuals=residuals,
         messages=statements(
             data,
@@ -73,6 +73,18 @@ def discover(data: Trajectories, options: Options | None = None, progress: Progr
         status=searched.status,
         options=options,
     )
+
+
+def _choose_soluble(searched: Searched, data: Trajectories) -> tuple[Choice, list[tuple[np.ndarray, np.ndarray]]]:
+    """The choice among candidates that a second solver, too, carries over every run, and its solution."""
+    ranked = searched.judge.ranked
+    while True:
+        choice = choose(ranked)
+        equations = to_equations(searched, data, choice.selected)
+        fitted = fitted_curves(data, equations, choice.selected.starts * searched.scaling.state)
+        if len(ranked) == 1 or all(np.isfinite(x).all() for _, x in fitted):
+            return choice, fitted
+        ranked = [j for j in ranked if j is not choice.selected]
 
 
 def _weak(candidate: Candidate) -> list[str]:

@@ -42,6 +42,10 @@ USUAL = 10.0
 """Prior odds, in the same unit, that the noise of states which cannot be negative grows with their size."""
 
 
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
 @dataclass(frozen=True)
 class Options:
     """Settings of a search; one default for every system.
@@ -68,12 +72,15 @@ class Options:
         """Check ranges."""
         for name, least in (("max_units", 1), ("restarts", 1), ("max_points", 20)):
             value = getattr(self, name)
-            if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
+            if not _is_whole(value) or value < least:
                 raise OptionError(f"{name} must be a whole number from {least}, got {value!r}")
-        if self.time_budget is not None and not self.time_budget > 0:
-            raise OptionError(f"time_budget must be positive seconds or None, got {self.time_budget}")
-        if self.n_jobs == 0 or self.n_jobs < -1:
-            raise OptionError(f"n_jobs must be a positive number of threads or -1 for all cores, got {self.n_jobs}")
+        budget = self.time_budget
+        if budget is not None and not (isinstance(budget, int | float | np.number) and budget > 0):
+            raise OptionError(f"time_budget must be positive seconds or None, got {budget!r}")
+        if not _is_whole(self.n_jobs) or self.n_jobs == 0 or self.n_jobs < -1:
+            raise OptionError(f"n_jobs must be a positive number of threads or -1 for all cores, got {self.n_jobs!r}")
+        if not _is_whole(self.seed) or not 0 <= self.seed < 2**63:
+            raise OptionError(f"seed must be a whole number from 0 to 2**63 - 1, got {self.seed!r}")
 
 
 class _OutOfTimeError(Exception):
@@ -108,9 +115,9 @@ def clip_nodes(form: IntegralForm, positive: np.ndarray, noise: Noise) -> Integr
 
 
 def build_dictionary(
-    forms: list[IntegralForm], positive: np.ndarray, options: Options, report: Progress
+    forms: list[IntegralForm], positive: np.ndarray, options: Options, report: Progress, in_time: Callable[[], bool]
 ) -> list[list[Unit]]:
-    """Units each equation may be made of: monomials, roots and ratios, and what the population finds."""
+    """Units each equation may be made of: monomials, roots and ratios and, while in time, those of the population."""
     n_variables, n_states = len(positive), len(forms[0].target)
     degree = {1: 5, 2: 4, 3: 3}.get(n_variables, 2)
     plain = monomials(n_variables, degree)
@@ -122,6 +129,8 @@ def build_dictionary(
         units = list(plain)
         if positive.any():
             for size in range(1, options.max_units + 1):
+                if not in_time():
+                    break
                 report(f"units of equation {i + 1}: population of size {size}")
                 fitted = fit_population(forms[0], i, size, positive, restarts=options.restarts, generator=generator)
                 units.extend(units_of(fitted))
@@ -176,10 +185,17 @@ def _fill(
 ) -> None:
     """The whole search under one noise model; its candidates end up in the judge."""
     forms = [clip_nodes(integral_form(curves, noise, length), positive, noise) for length in (None, WINDOW)]
-    dictionary = build_dictionary(forms, positive, options, progress)
+
+    def in_time() -> bool:
+        try:
+            judge.deadline()
+        except _OutOfTimeError:
+            return False
+        return True
+
+    dictionary = build_dictionary(forms, positive, options, progress, in_time)
     lists = [shortlist(forms, i, units, judge.per_coefficient) for i, units in enumerate(dictionary)]
-    first = "" if refine_range.signatures else " (loading the compiled solver; it is compiled once, in half a minute)"
-    progress(f"judging the best pairings by trajectory{first}")
+    progress("judging the best pairings by trajectory")
     # As many pairings as a second or so affords: with few points the integral form is a poor guide.
     most = int(np.clip(40_000 / len(judge.problem.t), 300, 3000))
     judge.judge(combinations(lists, most), iterations=12, gently=True, until_floor=True)
@@ -228,6 +244,8 @@ def search(data: Trajectories, options: Options, progress: Progress = lambda _: 
     judge, curves = _set_up(runs, noise, options, deadline)
     positive = positive_variables(runs, noise)
     status = "done"
+    if not refine_range.signatures:
+        progress("loading the compiled solver (compiled on first use, in half a minute)")
     nothing = Structure(((),) * data.n_states)
     judge.judge([(nothing, np.zeros(0))])  # the baseline: no state ever changes
     try:

@@ -89,6 +89,11 @@ def make_problem(runs: list[Run], curves: list[Curve], noise: Noise, piece_lengt
     )
 
 
+def spelling(structure: Structure) -> tuple:
+    """A structure with its exponents to two decimals: refined from different guesses, one law comes out many times."""
+    return tuple(tuple(sorted(tuple(round(e, 2) for e in u) for u in eq)) for eq in structure.equations)
+
+
 @dataclass
 class Judge:
     """Refines candidates and remembers what it has seen.
@@ -103,6 +108,7 @@ class Judge:
         deadline: called before each batch; raises to stop the search.
         seen: every structure asked for, with its best result or None when it always failed.
         attempts: how often each structure was refined.
+        best: the best candidate so far.
     """
 
     problem: Problem
@@ -114,6 +120,7 @@ class Judge:
     deadline: Callable[[], None] = lambda: None
     seen: dict[Structure, Judged | None] = field(default_factory=dict)
     attempts: Counter[Structure] = field(default_factory=Counter)
+    best: Judged | None = None
 
     @property
     def per_coefficient(self) -> float:
@@ -142,14 +149,16 @@ class Judge:
     @property
     def ranked(self) -> list[Judged]:
         """All successful candidates, best score first, each structure once."""
-        unique = {j.structure: j for j in self.seen.values() if j is not None}
-        return sorted(unique.values(), key=lambda j: j.score)
+        unique: dict[tuple, Judged] = {}
+        for judged in sorted((j for j in self.seen.values() if j is not None), key=lambda j: j.score):
+            unique.setdefault(spelling(judged.structure), judged)
+        return list(unique.values())
 
     @property
     def at_floor(self) -> bool:
         """Whether some candidate already meets the measurements to within what the likelihood distinguishes."""
         counts = np.maximum((self.problem.weight > 0).sum(0), 1)
-        return any(bool(np.all(j.rss / counts < (2 * self.problem.floor) ** 2)) for j in self.ranked[:1])
+        return self.best is not None and bool(np.all(self.best.rss / counts < (2 * self.problem.floor) ** 2))
 
     def judge(
         self,
@@ -181,7 +190,7 @@ class Judge:
         results: list[Judged] = []
         items = list(new.items())
         for k in range(0, len(items), 64):
-            if self.ranked:  # something must be there to return
+            if self.best is not None and self.best.structure.n_terms:  # something must be there to return
                 self.deadline()
             if until_floor and self.at_floor:
                 break
@@ -209,6 +218,8 @@ class Judge:
                     refined.rss[c],
                 )
                 results.append(judged)
+                if self.best is None or judged.score < self.best.score:
+                    self.best = judged
                 for name in {asked, structures[c]}:
                     old = self.seen.get(name)
                     if old is None or judged.misfit < old.misfit:

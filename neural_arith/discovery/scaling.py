@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from neural_arith.data import Run, Trajectories
+from neural_arith.errors import DataError
 from neural_arith.integrate.structure import Structure
 
 
@@ -48,10 +49,18 @@ class Scaling:
 
 
 def fit_scaling(data: Trajectories) -> Scaling:
-    """Sizes of the variables of ``data``; a variable that is always zero has size one."""
+    """Sizes of the variables of ``data``; a variable that is always zero has size one.
+
+    Raises:
+        DataError: a variable is so large or small that its powers overflow.
+    """
     x = np.concatenate([np.hstack([r.x, r.u]) if r.u is not None else r.x for r in data.runs])
     size = np.nanmax(np.abs(x), axis=0)
     size[size == 0] = 1.0
     rms = size * np.sqrt(np.nanmean((x / size) ** 2, axis=0))  # the division keeps 1e300 from overflowing
     rms[rms == 0] = 1.0
+    names = (*data.names, *data.input_names)
+    for name, value in zip(names, rms, strict=True):
+        if not 1e-50 < value < 1e50:
+            raise DataError(f"{name} is of size {value:.3g}; powers of such numbers overflow: give it in other units")
     return Scaling(rms, max(float(r.t[-1] - r.t[0]) for r in data.runs), data.n_states)

@@ -11,7 +11,7 @@ import torch
 
 from neural_arith.discovery.dictionary import unit_price
 from neural_arith.discovery.integral_form import IntegralForm
-from neural_arith.discovery.judge import FLOOR, Judge, Judged
+from neural_arith.discovery.judge import FLOOR, Judge, Judged, spelling
 from neural_arith.discovery.neighbours import propose
 from neural_arith.discovery.subsets import Subset, best_subsets
 from neural_arith.integrate.structure import Structure, Unit
@@ -97,13 +97,13 @@ def climb(
     Returns:
         All candidates, best first.
     """
-    expanded: set[Structure] = set()
+    expanded: set[tuple] = set()
     for _ in range(rounds * width):
-        front = [j for j in judge.ranked[:width] if j.structure not in expanded]
+        front = [j for j in judge.ranked[:width] if spelling(j.structure) not in expanded]
         if not front:
             break
         best = front[0]
-        expanded.add(best.structure)
+        expanded.add(spelling(best.structure))
         report(f"{len(judge.seen)} candidates, best score {judge.ranked[0].score:.1f}")
         wider = [sorted({*units, *eq}) for units, eq in zip(dictionary, best.structure.equations, strict=True)]
         proposals = [p for p in propose(judge, best, wider) if judge.worth_trying(p.structure, p.expected)][:tried]

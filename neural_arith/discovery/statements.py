@@ -8,6 +8,9 @@ from neural_arith.data import Trajectories
 from neural_arith.discovery.noise import CLEAN, Noise
 from neural_arith.discovery.smoothing import Curve
 
+COARSE = 2.0
+"""Residuals this many times the noise between neighbours are worth a word; the noise itself is known within half."""
+
 
 def statements(
     data: Trajectories,
@@ -50,7 +53,7 @@ def statements(
     coarse = _coarse(data, noise, scale, residuals)
     poor = [(name, share) for name, share in _unexplained(data, residuals) if share == 1.0 or name in coarse]
     for name, share in poor:
-        if not turns:
+        if not turns and status == "done":
             said.append(
                 f"The chosen equations leave {share:.0%} of the variation of {name} unexplained: no sum of products of "
                 f"powers of {', '.join((*data.names, *data.input_names))} that was tried does better. A state or an "
@@ -97,7 +100,7 @@ def _coarse(data: Trajectories, noise: Noise, scale: np.ndarray, residuals: list
             continue
         size = scale[i] if noise.kind == "additive" else np.abs(x[seen])
         ratio = float(np.median(np.abs(left[seen]) / size)) / 0.6745 / max(float(noise.level[i]), CLEAN)
-        if ratio > 1.5:
+        if ratio > COARSE:
             found[name] = ratio
     return found
 

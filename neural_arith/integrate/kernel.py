@@ -72,6 +72,12 @@ def _rates(x, exponents, n_units, equation, unit, n_terms, theta, free, n_free, 
     """Right-hand side in column 0 of ``out``; rates of the sensitivities ``z`` in the others."""
     n_variables = exponents.shape[1]
     out[:, :] = 0.0
+    for v in range(n_variables):
+        if x[v] < 0.0:
+            for h in range(n_units):
+                if exponents[h, v] != np.rint(exponents[h, v]):
+                    out[0, 0] = np.nan  # a fractional power of a negative state is no equation of real numbers
+                    return
     for h in range(n_units):
         phi[h] = power_product(x, exponents[h])
     for k in range(n_terms):
@@ -157,7 +163,7 @@ def _advance(
                 err += step_now * _ERROR[s] * stage[s, i, 0]
             size = rtol * (max(abs(z[i, 0]), abs(trial[i, 0])) + absolute * bound[i])
             worst = max(worst, abs(err) / size)
-            if not abs(trial[i, 0]) <= bound[i]:  # also catches nan
+            if not abs(trial[i, 0]) <= bound[i] or not np.isfinite(err):  # comparisons with nan are false
                 worst = np.inf
         if not worst <= 1.0:
             step = 0.1 * step_now if not worst < 1000000.0 else step_now * max(0.2, 0.9 * worst ** (-0.2))

@@ -34,6 +34,10 @@ def mathml(equations: EquationSystem) -> str:
         def _as_ordered_terms(self, expr: sp.Expr, order: str | None = None) -> list[sp.Expr]:
             return canonical.terms(expr)
 
+        def _print_Symbol(self, sym: sp.Symbol, style: str = "plain") -> Any:
+            # SymPy writes names as they are.
+            return super()._print_Symbol(sp.Symbol(html.escape(sym.name)), style)
+
         def _print_Float(self, expr: sp.Float) -> Any:
             short = f"{float(expr):.4g}"
             return super()._print_Float(sp.Float(short, len(re.sub(r"e.*|[^0-9]", "", short).lstrip("0")) or 1))

@@ -20,6 +20,12 @@ X = np.column_stack([T**2, 10 - T])
 
 
 # ------------------------------------------------------------------------------------------------ good input
+def test_times_that_differ_by_rounding_are_duplicates():
+    t = np.sort(np.r_[np.linspace(0, 10, 40), 5, 5 + 1e-13])
+    with pytest.raises(DataError, match="duplicate time 5 at index"):
+        Trajectories.from_arrays(t, np.cos(t))
+
+
 def test_one_run_from_arrays():
     data = Trajectories.from_arrays(T, X, names=("hare", "lynx"))
     assert (len(data), data.n_states, data.n_points, data.n_inputs) == (1, 2, 6, 0)

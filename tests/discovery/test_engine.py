@@ -68,8 +68,8 @@ def test_the_dictionary_is_repeatable_and_holds_each_unit_once():
     forms = [integral_form(smooth(runs, CLEAN), CLEAN, length) for length in (None, 6)]
     options = Options(restarts=8, max_units=2)
     lines: list[str] = []
-    one = build_dictionary(forms, np.array([True, True]), options, lines.append)
-    two = build_dictionary(forms, np.array([True, True]), options, lines.append)
+    one = build_dictionary(forms, np.array([True, True]), options, lines.append, lambda: True)
+    two = build_dictionary(forms, np.array([True, True]), options, lines.append, lambda: True)
     assert one == two
     for units in one:
         assert len(units) == len(set(units))
@@ -80,5 +80,5 @@ def test_the_dictionary_is_repeatable_and_holds_each_unit_once():
 def test_without_positive_variables_the_dictionary_is_plain():
     runs = [Run(T, np.column_stack([np.cos(T), np.sin(T)]))]
     forms = [integral_form(smooth(runs, CLEAN), CLEAN)]
-    for units in build_dictionary(forms, np.array([False, False]), Options(), lambda _: None):
+    for units in build_dictionary(forms, np.array([False, False]), Options(), lambda _: None, lambda: True):
         assert all(e == int(e) >= 0 for u in units for e in u)

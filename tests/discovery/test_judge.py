@@ -133,7 +133,8 @@ def test_the_deadline_is_heard():
         raise TimeoutError
 
     judge.deadline = over
-    judge.judge([(Structure(((), ())), np.zeros(0))])  # the first candidate is always judged: there must be an answer
+    growth = Structure((((1.0, 0.0),), ((0.0, 1.0),)))
+    judge.judge([(growth, np.array([0.1, 0.1]))])  # something with terms is always judged: there must be an answer
     with pytest.raises(TimeoutError):
         judge.judge([(LOTKA_STRUCTURE, VALUES)])
 
