@@ -194,3 +194,9 @@ def test_missing_folder_is_a_clear_error(tmp_path):
     data = measurements()
     with pytest.raises(DataError, match=r"cannot write .*choose another place"):
         write_report(tmp_path / "nowhere" / "report.html", discovery(data))
+
+
+def test_names_cannot_write_into_the_page():
+    text = mathml(EquationSystem({"<script>": "-0.5*`<script>`**2"}))
+    assert "<script>" not in text
+    assert text.count("&lt;script&gt;") == 2
