@@ -17,6 +17,7 @@ import os
 import re
 import shlex
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -81,7 +82,7 @@ def build_parser() -> argparse.ArgumentParser:
     discover.add_argument("--inputs", metavar="A,B", type=_names, default=[], help="columns that drive the system")
     discover.add_argument("--group", metavar="COLUMN", help="the column that tells several runs apart")
     discover.add_argument("--out", metavar="DIR", help="write equations.json, report.html and pictures into DIR")
-    discover.add_argument("--seed", type=_whole(0), default=0, help="seed of the search (default: 0)")
+    discover.add_argument("--seed", type=_whole(0, 2**63 - 1), default=0, help="seed of the search (default: 0)")
     discover.add_argument(
         "--noise",
         choices=("auto", "additive", "proportional", "log"),
@@ -100,7 +101,7 @@ def build_parser() -> argparse.ArgumentParser:
     simulate.add_argument(
         "--inputs", metavar="FILE", help="CSV file of the inputs: first column time, then columns named as the inputs"
     )
-    simulate.add_argument("--points", type=_whole(2), default=200, help="number of times (default: 200)")
+    simulate.add_argument("--points", type=_whole(2, 10_000_000), default=200, help="number of times (default: 200)")
     simulate.add_argument("--out", metavar="FILE", help="CSV file to write (default: standard output)")
     simulate.set_defaults(run=_simulate)
 
@@ -139,14 +140,14 @@ def _positive(text: str) -> float:
     return value
 
 
-def _whole(least: int) -> Callable[[str], int]:
+def _whole(least: int, most: int) -> Callable[[str], int]:
     def whole(text: str) -> int:
         try:
             value = int(text)
         except ValueError:
             value = least - 1
-        if value < least:
-            raise argparse.ArgumentTypeError(f"expected a whole number from {least} up, got {text!r}")
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"expected a whole number from {least} to {most}, got {text!r}")
         return value
 
     return whole
@@ -225,7 +226,12 @@ def _discover(arguments: argparse.Namespace) -> int:
     for line in _findings(discovery):
         print(line)
     if out is not None:
-        for path in _write_all(out, discovery):
+        try:
+            written = _write_all(out, discovery)
+        except KeyboardInterrupt:
+            print("neural-arith: interrupted while writing; no file was written", file=sys.stderr)
+            return INTERRUPTED
+        for path in written:
             print(f"wrote {path}")
     if discovery.status == "interrupted":
         print("neural-arith: interrupted; this is the best so far", file=sys.stderr)
@@ -243,6 +249,8 @@ def _runs_hint(path: str, message: str) -> str | None:
 
 
 def _folder(name: str) -> Path:
+    if not name.strip():
+        raise OptionError("--out is empty; name a folder")
     path = Path(name)
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -265,16 +273,22 @@ def _findings(discovery: Discovery) -> list[str]:
 
 
 def _write_all(out: Path, discovery: Discovery) -> list[Path]:
-    from neural_arith.report import draw_pictures, whole_file, write_report
+    """Write all files or none: they are made in a folder of their own and then put in place together."""
+    from neural_arith.report import draw_pictures, write_report
 
-    paths = [out / "equations.json", out / "report.html"]
-    with whole_file(paths[0]) as place:
-        discovery.equations.save(place)
-    write_report(paths[1], discovery)
-    for name, figure in draw_pictures(discovery).items():
-        paths.append(out / f"{name}.png")
-        with whole_file(paths[-1]) as place:
-            figure.savefig(place, dpi=150)
+    with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=out) as name:
+        drafts = [Path(name) / "equations.json", Path(name) / "report.html"]
+        discovery.equations.save(drafts[0])
+        write_report(drafts[1], discovery)
+        for picture, figure in draw_pictures(discovery).items():
+            drafts.append(Path(name) / f"{picture}.png")
+            figure.savefig(drafts[-1], dpi=150)
+        paths = [out / draft.name for draft in drafts]
+        for path in paths:
+            if path.is_dir():
+                raise DataError(f"cannot write {path}: it is a folder; choose another --out")
+        for draft, path in zip(drafts, paths, strict=True):
+            os.replace(draft, path)
     return paths
 
 

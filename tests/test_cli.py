@@ -111,13 +111,15 @@ def test_discover_refuses_files_that_are_no_text(tmp_path, refuses):
         (("discuver", "x"), "discover"),
         (("discover",), "data"),
         (("discover", "x.csv", "--noise", "pink"), ("additive", "proportional", "log")),
-        (("discover", "x.csv", "--seed", "-1"), "from 0 up"),
+        (("discover", "x.csv", "--seed", "-1"), "from 0 to"),
+        (("discover", "x.csv", "--seed", "9" * 26), "from 0 to"),
         (("discover", "x.csv", "--time-budget", "0"), "above zero"),
         (("discover", "x.csv", "--time-budget", "soon"), "'soon'"),
         (("discover", "x.csv", "--states", "a,,b"), "separated by commas"),
         (("discover", "x.csv", "--colour", "red"), "--colour"),
         (("simulate", "x.json", "--x0", "1", "--until", "nan"), "finite"),
-        (("simulate", "x.json", "--x0", "1", "--until", "1", "--points", "1"), "from 2 up"),
+        (("simulate", "x.json", "--x0", "1", "--until", "1", "--points", "1"), "from 2 to"),
+        (("simulate", "x.json", "--x0", "1", "--until", "1", "--points", "4000000000"), "from 2 to"),
         (("simulate", "x.json", "--x0", "1"), "--until"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else value,
@@ -154,6 +156,14 @@ def test_discover_prints_and_writes_everything(tmp_path, run, decay):
     assert names == ["equations.json", "pareto.png", "report.html", "residuals.png", "trajectories.png"]
     assert all(f"wrote {out / name}" in text for name in names)
     assert "<h1>Equations of x</h1>" in (out / "report.html").read_text(encoding="utf-8")
+
+
+def test_discover_writes_all_files_or_none(tmp_path, run, decay):
+    (tmp_path / "report.html").mkdir()
+    code, _, err = run("discover", decay, "--out", tmp_path, "--quiet")
+    assert code == 2
+    assert "choose another --out" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
 
 
 def test_discover_shows_progress_on_standard_error_only(run, decay):
