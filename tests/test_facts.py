@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
+import runpy
 import tomllib
 from pathlib import Path
 
@@ -72,3 +73,9 @@ def test_pages_name_only_commands_that_exist():
             continue
         named = set(re.findall(r"(?:^|`)make ([a-z-]+)", page.read_text(encoding="utf-8"), re.M))
         assert named <= targets, f"{page.name} names {sorted(named - targets)}, which the Makefile does not have"
+
+
+def test_the_page_of_measured_numbers_is_made_from_the_result_files():
+    script = ROOT / "docs" / "results" / "make.py"
+    page = runpy.run_path(str(script))["page"]()
+    assert (script.parent / "index.md").read_text(encoding="utf-8") == page
