@@ -69,7 +69,7 @@ test: $(VENV)/.installed-test  ## everything that must pass: lint, types, docs, 
 	@echo '== doctests of the package and the README'
 	@$(BIN)/python -m pytest -q --doctest-modules --doctest-glob='*.md' neural_arith README.md
 	@echo '== tests'
-	@$(BIN)/python -m pytest -q tests
+	@$(BIN)/python -m pytest -q -n 2 tests
 
 docs: $(VENV)/.installed-test  ## build the documentation into docs/_build/html
 	@$(BIN)/python -m sphinx -q -W -n --keep-going -b html docs docs/_build/html
