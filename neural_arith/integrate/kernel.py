@@ -72,12 +72,6 @@ def _rates(x, exponents, n_units, equation, unit, n_terms, theta, free, n_free, 
     """Right-hand side in column 0 of ``out``; rates of the sensitivities ``z`` in the others."""
     n_variables = exponents.shape[1]
     out[:, :] = 0.0
-    for v in range(n_variables):
-        if x[v] < 0.0:
-            for h in range(n_units):
-                if exponents[h, v] != np.rint(exponents[h, v]):
-                    out[0, 0] = np.nan  # a fractional power of a negative state is no equation of real numbers
-                    return
     for h in range(n_units):
         phi[h] = power_product(x, exponents[h])
     for k in range(n_terms):
