@@ -28,6 +28,7 @@ FLOORS = (
     ("regressor", "plotting", "systems"),
     ("report", "benchmarks"),
     ("cli",),
+    ("__main__",),
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
