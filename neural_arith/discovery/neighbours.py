@@ -53,7 +53,7 @@ def propose(judge: Judge, judged: Judged, dictionary: Sequence[Sequence[Unit]]) 
     value = theta * scale[:n_theta]
     found: list[Proposal] = []
 
-    def offer(dropped: list[int], added: np.ndarray, gain: np.ndarray, solution: np.ndarray, kept: list[int]) -> None:
+    def offer(added: np.ndarray, gain: np.ndarray, solution: np.ndarray, kept: list[int]) -> None:
         """Turn rows of (added terms, expected gain, coefficients) into proposals."""
         for row in range(len(gain)):
             if not np.isfinite(gain[row]):
@@ -83,7 +83,7 @@ def propose(judge: Judge, judged: Judged, dictionary: Sequence[Sequence[Unit]]) 
         inverse_slope = np.linalg.solve(base, slope[kept])
         base_gain = slope[kept] @ inverse_slope - fixed
         if added.shape[1] == 0:
-            offer(dropped, added, np.array([base_gain]), -inverse_slope[None], kept)
+            offer(added, np.array([base_gain]), -inverse_slope[None], kept)
             return
         cross = np.linalg.solve(base, normal[kept][:, added.ravel()]).T.reshape(*added.shape, len(kept))
         block = normal[added[:, :, None], added[:, None, :]] - np.einsum(
@@ -94,7 +94,7 @@ def propose(judge: Judge, judged: Judged, dictionary: Sequence[Sequence[Unit]]) 
         step = np.linalg.solve(block, -rest[..., None])[..., 0]
         gain = base_gain - (rest * step).sum(1)
         moved = -inverse_slope[None] - np.einsum("rak,ra->rk", cross, step)
-        offer(dropped, added, gain, np.concatenate([moved, step], axis=1), kept)
+        offer(added, gain, np.concatenate([moved, step], axis=1), kept)
 
     none = np.zeros((1, 0), dtype=int)
     single = np.array(absent, dtype=int)[:, None]

@@ -57,7 +57,7 @@ def _draw(n: int, units: int, positive: Tensor, generator: torch.Generator) -> t
     return exponents, free
 
 
-def _gram(form: IntegralForm, polar: tuple, exponents: Tensor, state: int, target: Tensor, step: Tensor) -> Tensor:
+def _gram(form: IntegralForm, polar: tuple, exponents: Tensor, state: int, target: Tensor) -> Tensor:
     """Gram matrix of [unit columns, their log-derivatives, target]; all that the fit needs, ``(n, rows, rows)``."""
     log_abs, phase, zero = polar
     n, units, n_variables = exponents.shape
@@ -127,10 +127,9 @@ def fit_population(
     polar = (log_abs, phase, zero)
     target = torch.from_numpy(form.target[state])
     total = float(target @ target)
-    step = torch.from_numpy(form.step)
     exponents, free = _draw(restarts, units, torch.from_numpy(positive), generator)
     flat_free = free.reshape(restarts, -1)
-    gram = _gram(form, polar, exponents, state, target, step)
+    gram = _gram(form, polar, exponents, state, target)
     _, cost, gradient, normal = _project(gram, units, exponents)
     cost = torch.nan_to_num(cost, nan=torch.inf)
     damping = torch.full((restarts,), 1e-2, dtype=torch.float64)
@@ -147,7 +146,7 @@ def fit_population(
         length = change.norm(dim=1, keepdim=True)
         change = change / length.clamp_min(1.0)
         trial = (exponents + change.view_as(exponents)).clamp(-_LARGEST, _LARGEST)
-        gram = _gram(form, polar, trial, state, target, step)
+        gram = _gram(form, polar, trial, state, target)
         _, cost_new, gradient_new, normal_new = _project(gram, units, trial)
         better = cost_new < cost  # false for nan
         exponents = torch.where(better[:, None, None], trial, exponents)
