@@ -1,4 +1,4 @@
-"""The dictionary of units an equation may be made of, and what each of them costs.
+"""The dictionary of plain units an equation may be made of, and what every unit costs.
 
 Plain low-degree monomials stand next to what the population found, each of its exponents as found and snapped to the
 nearest simple fractions. Every choice has a price (description length), or the search would fit odd powers to noise.
@@ -8,14 +8,33 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from neural_arith.discovery.population import Fitted
-from neural_arith.integrate.structure import Structure, Unit, is_simple
+from neural_arith.integrate.structure import Structure
+from neural_arith.integrate.units import FITTED, Number, Sum, Unit, is_simple, power
 
 SHARED_PRICE = 2.0
-_USUAL = {0.0: 0.0, 1.0: 2.0, 2.0: 4.0, 3.0: 6.0, 0.5: 6.0, -1.0: 6.0}
+"""For using again a unit or sum that stands elsewhere."""
+
+_USUAL = {0.0: 0.0, 1.0: 2.0, 2.0: 4.0, 3.0: 6.0, 0.5: 6.0, -1.0: 6.0, FITTED: 10.0}
+_LIFTED = 6.0
+_SUM = 4.0
+
+
+@dataclass
+class Dictionary:
+    """Units each equation may be made of.
+
+    Attributes:
+        units: for each equation its units.
+        values: first guesses of the fitted numbers within them.
+    """
+
+    units: list[list[Unit]]
+    values: dict[Number, float] = field(default_factory=dict)
 
 
 def exponent_price(exponent: float) -> float:
@@ -30,33 +49,59 @@ def exponent_price(exponent: float) -> float:
     return (8.0 if whole or half else 10.0) + max(0.0, abs(e) - 3.0)
 
 
+def _own_price(unit: Unit) -> float:
+    """Price of a unit's exponents and lifted factors, its sums left out."""
+    cost = sum(exponent_price(e) for e in unit.powers)
+    for table in (unit.rates, unit.frequencies, unit.logs):
+        if table:
+            cost += _LIFTED + 2.0 * sum(bool(v) for v in table)
+            cost += sum(2.0 * (abs(v) - 1.0) for v in table if v not in (0, FITTED))
+    return cost
+
+
+def sum_price(total: Sum) -> float:
+    """Price of naming a sum: its parts, each with a choice of whether its coefficient is one or fitted."""
+    return _SUM + sum(_own_price(part) + (2.0 if m else 0.0) for m, (part, _) in enumerate(total.parts))
+
+
 def unit_price(unit: Unit) -> float:
-    """Price of naming a unit: that there is one more term at all, which variables it has, and its exponents."""
-    return 2 * math.log(2 * (1 + len(unit))) + sum(exponent_price(e) for e in unit)
+    """Price of naming a unit: that there is one more term at all, which variables it has, exponents and factors."""
+    cost = 2 * math.log(2 * (1 + len(unit.powers))) + _own_price(unit)
+    return cost + sum(sum_price(total) + _sum_power_price(q) for total, q in unit.sums)
 
 
-def structure_price(structure: Structure, per_coefficient: float) -> float:
+def _sum_power_price(q: float) -> float:
+    return 0.0 if q in (-1.0, 1.0) else exponent_price(q)
+
+
+def structure_price(structure: Structure, per_number: float) -> float:
     """Description length in units of 2 log likelihood.
 
     Args:
         structure: the candidate.
-        per_coefficient: price of one fitted number, coefficient or exponent.
+        per_number: price of one fitted number, a coefficient or a number within a unit.
 
     Returns:
-        Each fitted number, each distinct unit once, and a little for each time a unit is used again.
+        Each fitted number, each distinct unit and sum once, and a little for each time one is used again.
     """
     uses: dict[Unit, int] = {}
     for _, unit in structure.terms:
         uses[unit] = uses.get(unit, 0) + 1
-    fitted = structure.n_terms + sum(not is_simple(e) for unit in uses for e in unit)
-    code = sum(unit_price(u) + (n - 1) * min(SHARED_PRICE, unit_price(u)) for u, n in uses.items())
-    return fitted * per_coefficient + code
+    code, told = 0.0, set()
+    for unit, n in uses.items():
+        price = unit_price(unit)
+        code += price + (n - 1) * min(SHARED_PRICE, price)
+        for total, _ in unit.sums:
+            if total in told:
+                code -= sum_price(total) - SHARED_PRICE
+            told.add(total)
+    return structure.n_fitted * per_number + code
 
 
 def monomials(n_variables: int, degree: int) -> list[Unit]:
     """All products of whole powers up to a total degree, lowest first."""
     powers = itertools.product(range(degree + 1), repeat=n_variables)
-    return sorted((tuple(map(float, p)) for p in powers if sum(p) <= degree), key=lambda p: (sum(p), p[::-1]))
+    return [power(*p) for p in sorted((p for p in powers if sum(p) <= degree), key=lambda p: (sum(p), p[::-1]))]
 
 
 def roots_and_ratios(positive: np.ndarray) -> list[Unit]:
@@ -67,11 +112,11 @@ def roots_and_ratios(positive: np.ndarray) -> list[Unit]:
     for v in range(n):
         for e in (-1.0, 0.5, 1.5):
             if positive[v]:
-                found.append(tuple(e if w == v else 0.0 for w in range(n)))
+                found.append(power(*(e if w == v else 0.0 for w in range(n))))
     for v, w in itertools.combinations(range(n), 2):
         for a, b in itertools.product(choices, choices):
             if (a, b) != (1.0, 1.0) and (a, b) != (-1.0, -1.0) and (positive[v] or a == 1) and (positive[w] or b == 1):
-                found.append(tuple(a if k == v else b if k == w else 0.0 for k in range(n)))
+                found.append(power(*(a if k == v else b if k == w else 0.0 for k in range(n))))
     return found
 
 
@@ -83,14 +128,32 @@ def snap(exponent: float, widest: float = 0.3) -> list[float]:
     return sorted(near, key=lambda e: (abs(e - exponent), e))
 
 
-def units_of(fitted: Fitted, best: int = 4) -> list[Unit]:
-    """Units of the best optima of a population: snapped in each plausible way, and as found."""
+def units_of(fitted: Fitted, best: int = 4, first_copy: int = 0) -> tuple[list[Unit], dict[Number, float]]:
+    """Units of the best optima of a population: snapped in each plausible way, and as found.
+
+    Args:
+        fitted: the population.
+        best: how many of its optima are read.
+        first_copy: number of the first unit that holds fitted exponents; the next ones count on.
+
+    Returns:
+        The units, and the fitted exponents among them.
+    """
     units: list[Unit] = []
+    values: dict[Number, float] = {}
     for rows in fitted.exponents[:best]:
         for row in rows:
             row = np.where(np.abs(row) < 0.08, 0.0, row)
-            options = [[0.0] if e == 0 else snap(e)[:2] or [round(float(e), 3)] for e in row]
-            units.extend(u for u in itertools.islice(itertools.product(*options), 8) if max(map(abs, u)) <= 5)
-            if not all(is_simple(e) for e in np.round(row, 3)):
-                units.append(tuple(round(float(e), 3) for e in row))
-    return units
+            options = [[0.0] if e == 0 else snap(e)[:2] or [FITTED] for e in row]
+            as_found = [float(e) if is_simple(round(float(e), 3)) else FITTED for e in row]
+            for chosen in dict.fromkeys([*itertools.islice(itertools.product(*options), 8), tuple(as_found)]):
+                if max(abs(e) if f == FITTED else abs(f) for e, f in zip(row, chosen, strict=True)) > 5:
+                    continue
+                unit = power(*(round(f, 6) for f in chosen))
+                if unit.n_fitted:
+                    unit = Unit(unit.powers, copy=first_copy + len(units))
+                    values.update(
+                        {Number("power", unit, v): float(row[v]) for v, f in enumerate(unit.powers) if f == FITTED}
+                    )
+                units.append(unit)
+    return units, values

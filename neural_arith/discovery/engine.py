@@ -13,17 +13,18 @@ import torch
 
 from neural_arith.data import Run, Trajectories
 from neural_arith.discovery.choice import choose
-from neural_arith.discovery.dictionary import monomials, roots_and_ratios, units_of
+from neural_arith.discovery.dictionary import Dictionary, monomials, roots_and_ratios, units_of
 from neural_arith.discovery.integral_form import IntegralForm, integral_form
 from neural_arith.discovery.judge import Judge, Judged, make_problem
+from neural_arith.discovery.lifted import Ranges, lifted_units
 from neural_arith.discovery.noise import Noise, NoiseKind, all_positive, estimate_noise
 from neural_arith.discovery.population import fit_population
 from neural_arith.discovery.scaling import Scaling, fit_scaling
-from neural_arith.discovery.search import climb, combinations, shortlist
+from neural_arith.discovery.search import climb, combinations, interleave, shortlist
 from neural_arith.discovery.smoothing import Curve, smooth
 from neural_arith.errors import OptionError
 from neural_arith.integrate.kernel import refine_range
-from neural_arith.integrate.structure import Structure, Unit, is_simple
+from neural_arith.integrate.structure import Structure
 
 Progress = Callable[[str], None]
 
@@ -116,7 +117,7 @@ def clip_nodes(form: IntegralForm, positive: np.ndarray, noise: Noise) -> Integr
 
 def build_dictionary(
     forms: list[IntegralForm], positive: np.ndarray, options: Options, report: Progress, in_time: Callable[[], bool]
-) -> list[list[Unit]]:
+) -> Dictionary:
     """Units each equation may be made of: monomials, roots and ratios and, while in time, those of the population."""
     n_variables, n_states = len(positive), len(forms[0].target)
     degree = {1: 5, 2: 4, 3: 3}.get(n_variables, 2)
@@ -124,7 +125,8 @@ def build_dictionary(
     if n_variables <= 4:
         plain = plain + roots_and_ratios(positive)
     generator = torch.Generator().manual_seed(options.seed)
-    dictionary: list[list[Unit]] = []
+    dictionary = Dictionary([])
+    count = 1
     for i in range(n_states):
         units = list(plain)
         if positive.any():
@@ -133,10 +135,13 @@ def build_dictionary(
                     break
                 report(f"units of equation {i + 1}: population of size {size}")
                 fitted = fit_population(forms[0], i, size, positive, restarts=options.restarts, generator=generator)
-                units.extend(units_of(fitted))
+                more, values = units_of(fitted, first_copy=count)
+                units.extend(more)
+                dictionary.values.update(values)
+                count += len(more)
                 if len(fitted.cost) and fitted.cost[0] < 1e-10:
                     break
-        dictionary.append(list(dict.fromkeys(units)))
+        dictionary.units.append(list(dict.fromkeys(units)))
     return dictionary
 
 
@@ -161,18 +166,20 @@ class Searched:
     status: str
 
 
-def _set_up(runs: list[Run], noise: Noise, options: Options, deadline: Callable[[], None]) -> tuple[Judge, list[Curve]]:
+def _set_up(
+    runs: list[Run], noise: Noise, scale: np.ndarray, options: Options, deadline: Callable[[], None]
+) -> tuple[Judge, list[Curve]]:
     """A judge for the measurements under one noise model, and the curves it starts from."""
     curves = smooth(runs, noise)
     positive = positive_variables(runs, noise)
     n_states = runs[0].x.shape[1]
     smooth_states = np.concatenate([c(r.t)[:, :n_states] for c, r in zip(curves, runs, strict=True)])
     smooth_states = np.where(positive[:n_states], np.maximum(smooth_states, 1e-9), smooth_states)
-    whole, pieces = make_problem(runs, curves, noise), make_problem(runs, curves, noise, PIECE)
+    whole, pieces = (make_problem(runs, curves, noise, scale, length) for length in (None, PIECE))
     rtol = float(np.clip(0.01 * noise.level.min(), 1e-9, 1e-6))
     n_jobs = (os.cpu_count() or 1) if options.n_jobs == -1 else options.n_jobs
     starts = [smooth_states[problem.start[:-1]] for problem in (whole, pieces)]
-    return Judge(whole, starts[0], pieces, starts[1], rtol, n_jobs, deadline), curves
+    return Judge(whole, starts[0], pieces, starts[1], rtol, n_jobs, positive, deadline), curves
 
 
 def _fill(
@@ -194,16 +201,39 @@ def _fill(
         return True
 
     dictionary = build_dictionary(forms, positive, options, progress, in_time)
-    lists = [shortlist(forms, i, units, judge.per_coefficient) for i, units in enumerate(dictionary)]
+    scale, n_states = judge.problem.scale, len(dictionary.units)
+    lifted = lifted_units(ranges_of(curves, positive, scale), n_states)
+    rich = Dictionary(
+        [list(dict.fromkeys(a + b)) for a, b in zip(dictionary.units, lifted.units, strict=True)],
+        {**dictionary.values, **lifted.values},
+    )
+    lists = []
+    for i in range(n_states):
+        progress(f"regression for equation {i + 1}")
+        plain_picks = shortlist(forms, i, dictionary, scale, judge.per_number)
+        rich_picks = shortlist(forms, i, rich, scale, judge.per_number, largest=4)
+        lists.append(interleave(plain_picks, rich_picks))
     progress("judging the best pairings by trajectory")
     # As many pairings as a second or so affords: with few points the integral form is a poor guide.
     most = int(np.clip(40_000 / len(judge.problem.t), 300, 3000))
     judge.judge(combinations(lists, most), iterations=12, gently=True, until_floor=True)
     # Exponents a population left unusual are worth trying only where they were found.
-    allowed = [[u for u in units if all(is_simple(e) for e in u)] for units in dictionary]
-    climb(judge, allowed, report=progress)
+    plain = Dictionary([[u for u in units if not u.n_fitted] for units in dictionary.units])
+    climb(judge, plain, report=progress)
+    progress("looking beyond products of powers")
+    both = Dictionary([a + b for a, b in zip(plain.units, lifted.units, strict=True)], lifted.values)
+    climb(judge, both, report=progress)
     progress("polishing the best candidates")
-    judge.judge([(j.structure, j.coefficients) for j in judge.ranked[:20]], iterations=40, again=True)
+    judge.judge([(j.structure, j.theta) for j in judge.ranked[:20]], iterations=40, again=True)
+
+
+def ranges_of(curves: list[Curve], positive: np.ndarray, scale: np.ndarray) -> Ranges:
+    """What the smooth curves span."""
+    values = [curve(curve.run.t) for curve in curves]
+    together = np.concatenate(values)
+    steps = np.concatenate([np.abs(np.diff(v, axis=0)) for v in values])
+    step = np.quantile(steps, 0.9, axis=0) if len(steps) else np.zeros(together.shape[1])
+    return Ranges(together.min(axis=0), together.max(axis=0), step, positive, scale)
 
 
 def _log_likelihood2(judge: Judge, judged: Judged) -> float:
@@ -241,7 +271,7 @@ def search(data: Trajectories, options: Options, progress: Progress = lambda _: 
     runs = scaling.runs(data)
     progress("estimating the noise")
     noise = estimate_noise(runs, options.noise)
-    judge, curves = _set_up(runs, noise, options, deadline)
+    judge, curves = _set_up(runs, noise, scaling.variable, options, deadline)
     positive = positive_variables(runs, noise)
     status = "done"
     if not refine_range.signatures:
@@ -253,9 +283,9 @@ def search(data: Trajectories, options: Options, progress: Progress = lambda _: 
         for kind in other_kinds(runs, noise.kind) if options.noise == "auto" and not noise.clean else ():
             progress(f"checking {kind} noise")
             other = estimate_noise(runs, kind)
-            rival, rival_curves = _set_up(runs, other, options, deadline)
+            rival, rival_curves = _set_up(runs, other, scaling.variable, options, deadline)
             chosen = choose(judge.ranked).selected
-            again = rival.judge([(chosen.structure, chosen.coefficients)], chosen.starts, iterations=60)
+            again = rival.judge([(chosen.structure, chosen.theta)], chosen.starts, iterations=60)
             needed = DECISIVE
             if positive.all():
                 needed += USUAL if kind == "additive" else -USUAL

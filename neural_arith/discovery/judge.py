@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,7 +13,8 @@ from neural_arith.discovery.dictionary import structure_price
 from neural_arith.discovery.noise import Noise
 from neural_arith.discovery.smoothing import Curve
 from neural_arith.integrate.batch import Prediction, Problem, Refined, predict, refine
-from neural_arith.integrate.structure import Structure, free_exponents, with_exponents
+from neural_arith.integrate.structure import Structure, tidy
+from neural_arith.integrate.units import Number
 
 FLOOR = 1e-5
 """Misfits below this share of a state's size are not told apart: solvers and files are no better."""
@@ -24,8 +25,8 @@ class Judged:
     """A candidate with its constants and starting states refitted through the solver, in scaled numbers.
 
     Attributes:
-        structure: with refined exponents.
-        coefficients: ``(terms,)``.
+        structure: what stands in the equations.
+        theta: its values: coefficients, then fitted numbers within units.
         starts: ``(pieces, states)``.
         misfit: twice the negative log likelihood up to a constant.
         price: description length, in units of 2 log likelihood.
@@ -33,7 +34,7 @@ class Judged:
     """
 
     structure: Structure
-    coefficients: np.ndarray
+    theta: np.ndarray
     starts: np.ndarray
     misfit: float
     price: float
@@ -45,13 +46,16 @@ class Judged:
         return self.misfit + self.price
 
 
-def make_problem(runs: list[Run], curves: list[Curve], noise: Noise, piece_length: int | None = None) -> Problem:
+def make_problem(
+    runs: list[Run], curves: list[Curve], noise: Noise, scale: np.ndarray, piece_length: int | None = None
+) -> Problem:
     """The measurements in the form the compiled solver reads.
 
     Args:
         runs: measurements in scaled numbers.
         curves: smooth curves through them.
         noise: the noise model.
+        scale: sizes of the variables, ``(variables,)``.
         piece_length: samples of a piece in multiple shooting; default single shooting.
     """
     t = np.concatenate([r.t for r in runs])
@@ -86,12 +90,8 @@ def make_problem(runs: list[Run], curves: list[Curve], noise: Noise, piece_lengt
         floor=np.full(n_states, FLOOR),
         log_residual=noise.kind == "log",
         bound=np.full(n_states, 1e3) * np.maximum(np.abs(low).max(axis=0), 1.0),
+        scale=scale,
     )
-
-
-def spelling(structure: Structure) -> tuple:
-    """A structure with its exponents to two decimals: refined from different guesses, one law comes out many times."""
-    return tuple(tuple(sorted(tuple(round(e, 2) for e in u) for u in eq)) for eq in structure.equations)
 
 
 @dataclass
@@ -105,6 +105,7 @@ class Judge:
         piece_starts: first guess of the starting states of the pieces.
         rtol: tolerance of the integrator.
         n_jobs: threads.
+        positive: which variables never change sign; only their powers may be fitted. Default all.
         deadline: called before each batch; raises to stop the search.
         seen: every structure asked for, with its best result or None when it always failed.
         attempts: how often each structure was refined.
@@ -117,14 +118,15 @@ class Judge:
     piece_starts: np.ndarray
     rtol: float
     n_jobs: int = 1
+    positive: np.ndarray | None = None
     deadline: Callable[[], None] = lambda: None
     seen: dict[Structure, Judged | None] = field(default_factory=dict)
     attempts: Counter[Structure] = field(default_factory=Counter)
     best: Judged | None = None
 
     @property
-    def per_coefficient(self) -> float:
-        """What one coefficient costs: log of the number of samples of a state (BIC)."""
+    def per_number(self) -> float:
+        """What one fitted number costs: log of the number of samples of a state (BIC)."""
         return float(np.log(max(2.0, (self.problem.weight > 0).sum(0).max())))
 
     def price(self, structure: Structure) -> float:
@@ -137,7 +139,11 @@ class Judge:
         left = n - structure.n_fitted - self.starts.size - 1
         if left < 1 and structure.n_terms:
             return np.inf  # as many numbers as values: anything fits
-        return structure_price(structure, self.per_coefficient) * n / max(left, 1)
+        return structure_price(structure, self.per_number) * n / max(left, 1)
+
+    def may_free(self, number: Number) -> bool:
+        """Whether a number that is fixed now may become fitted."""
+        return number.kind != "power" or self.positive is None or bool(self.positive[number.index])
 
     def worth_trying(self, structure: Structure, expected: float) -> bool:
         """Whether a structure is new, or was left in a poor local optimum and is expected to score clearly better."""
@@ -148,11 +154,8 @@ class Judge:
 
     @property
     def ranked(self) -> list[Judged]:
-        """All successful candidates, best score first, each structure once."""
-        unique: dict[tuple, Judged] = {}
-        for judged in sorted((j for j in self.seen.values() if j is not None), key=lambda j: j.score):
-            unique.setdefault(spelling(judged.structure), judged)
-        return list(unique.values())
+        """All successful candidates, best score first."""
+        return sorted((j for j in self.seen.values() if j is not None), key=lambda j: j.score)
 
     @property
     def at_floor(self) -> bool:
@@ -183,35 +186,36 @@ class Judge:
         Returns:
             The successful ones.
         """
-        new: dict[Structure, np.ndarray] = {}
-        for structure, guess in proposals:
-            if (again or structure not in self.seen) and structure not in new:
-                new[structure] = np.asarray(guess, dtype=float)
+        asked: dict[Structure, list[np.ndarray]] = defaultdict(list)
+        for structure, theta in proposals:
+            neat, values = tidy(structure, theta)
+            # Numbers within units can end in different optima, so a few starts of one structure are welcome.
+            if (again or neat not in self.seen) and len(asked[neat]) < (3 if neat.numbers else 1):
+                asked[neat].append(values)
+        items = [(structure, theta) for structure, thetas in asked.items() for theta in thetas]
         results: list[Judged] = []
-        items = list(new.items())
         for k in range(0, len(items), 64):
             if self.best is not None and self.best.structure.n_terms:  # something must be there to return
                 self.deadline()
             if until_floor and self.at_floor:
                 break
-            names = [structure for structure, _ in items[k : k + 64]]
-            structures, guesses = names, [guess for _, guess in items[k : k + 64]]
+            structures, thetas = [list(column) for column in zip(*items[k : k + 64], strict=True)]
             begin = self.starts if starts is None else starts
             if gently and self.pieces.n_pieces > len(begin):
-                structures, guesses, rough = self._refine(structures, guesses, self.piece_starts, self.pieces, 15)
-                first = self.pieces.start[:-1][~self.pieces.linked]
-                begin = rough.starts[:, np.searchsorted(self.pieces.start[:-1], first)]
-                begin = np.where(np.isfinite(rough.misfit)[:, None, None], begin, self.starts)
-            structures, guesses, refined = self._refine(structures, guesses, begin, self.problem, iterations)
-            for c, asked in enumerate(names):
-                self.attempts[asked] += 1
-                self.seen.setdefault(asked, None)
-                price = self.price(structures[c])
-                if not np.isfinite(refined.misfit[c] + price) or not np.isfinite(guesses[c]).all():
+                rough = self._refine(structures, thetas, self.piece_starts, self.pieces, 15)
+                place = np.searchsorted(self.pieces.start[:-1], self.problem.start[:-1])
+                begin = np.where(np.isfinite(rough.misfit)[:, None, None], rough.starts[:, place], self.starts)
+                thetas = rough.thetas
+            refined = self._refine(structures, thetas, begin, self.problem, iterations)
+            for c, structure in enumerate(structures):
+                self.attempts[structure] += 1
+                self.seen.setdefault(structure, None)
+                price = self.price(structure)
+                if not np.isfinite(refined.misfit[c] + price) or not np.isfinite(refined.thetas[c]).all():
                     continue
                 judged = Judged(
-                    structures[c],
-                    guesses[c],
+                    structure,
+                    refined.thetas[c],
                     refined.starts[c],
                     float(refined.misfit[c]),
                     price,
@@ -220,52 +224,31 @@ class Judge:
                 results.append(judged)
                 if self.best is None or judged.score < self.best.score:
                     self.best = judged
-                for name in {asked, structures[c]}:
-                    old = self.seen.get(name)
-                    if old is None or judged.misfit < old.misfit:
-                        self.seen[name] = judged
+                old = self.seen[structure]
+                if old is None or judged.misfit < old.misfit:
+                    self.seen[structure] = judged
         return results
 
     def _refine(
-        self,
-        structures: list[Structure],
-        guesses: list[np.ndarray],
-        starts: np.ndarray,
-        problem: Problem,
-        iterations: int,
-    ) -> tuple[list[Structure], list[np.ndarray], Refined]:
-        """Structures with refined exponents, their coefficients, and what the solver reports."""
-        refined = refine(
-            structures,
-            guesses,
-            starts,
-            problem,
-            free=[free_exponents(s) for s in structures],
-            iterations=iterations,
-            rtol=self.rtol,
-            n_jobs=self.n_jobs,
-        )
-        moved, coefficients = [], []
-        for structure, values in zip(structures, refined.coefficients, strict=True):
-            n = structure.n_terms
-            new, added = with_exponents(structure, values[n:], values[:n])
-            moved.append(new)
-            coefficients.append(added)
-        return moved, coefficients, refined
+        self, structures: list[Structure], thetas: list[np.ndarray], starts: np.ndarray, problem: Problem, most: int
+    ) -> Refined:
+        return refine(structures, thetas, starts, problem, iterations=most, rtol=self.rtol, n_jobs=self.n_jobs)
 
     def predict(
-        self, judged: Judged, structure: Structure | None = None, coefficients: np.ndarray | None = None
+        self,
+        judged: Judged,
+        structure: Structure | None = None,
+        theta: np.ndarray | None = None,
+        columns: Sequence[Number] | None = None,
     ) -> Prediction:
         """Trajectory and certainty of a candidate, or of a wider structure around it.
 
         Args:
             judged: the candidate.
-            structure: a wider structure to measure sensitivities in, with ``coefficients`` (zeros for new terms).
-            coefficients: see ``structure``.
+            structure: a wider structure to measure sensitivities in, with its values ``theta`` (zeros for new terms).
+            theta: see ``structure``.
+            columns: numbers within units to differentiate by; default all fitted ones.
         """
-        if structure is None or coefficients is None:
-            free = free_exponents(judged.structure)
-            units = judged.structure.units
-            values = np.append(judged.coefficients, [units[h][v] for h, v in free])
-            return predict(judged.structure, values, judged.starts, self.problem, free=free, rtol=self.rtol)
-        return predict(structure, coefficients, judged.starts, self.problem, rtol=self.rtol)
+        if structure is None or theta is None:
+            structure, theta = judged.structure, judged.theta
+        return predict(structure, theta, judged.starts, self.problem, columns=columns, rtol=self.rtol)

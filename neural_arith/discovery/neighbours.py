@@ -1,118 +1,297 @@
 """Neighbours of a candidate, ranked by a quadratic model of the likelihood before any of them is integrated.
 
-One integration of the candidate with the sensitivities of every term of the dictionary gives gradient and Gauss-Newton
-matrix of the misfit in all of them at once. Dropping a term, adding one, exchanging one, or exchanging a unit wherever
-it stands then costs a small linear solve each; only the most promising ones are refined through the solver.
+One integration of the candidate with the sensitivities of every term of the dictionary, and of every number within its
+units, gives gradient and Gauss-Newton matrix of the misfit in all of them at once. Dropping a term, adding one,
+exchanging one, exchanging a unit wherever it stands, fixing a fitted number or freeing a fixed one then costs a small
+linear solve each; only the most promising ones are refined through the solver.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
+from neural_arith.discovery.dictionary import Dictionary, snap, unit_price
 from neural_arith.discovery.judge import Judge, Judged
-from neural_arith.integrate.structure import Structure, Unit
+from neural_arith.integrate.structure import Structure, Term, rewrite, tidy
+from neural_arith.integrate.units import FITTED, Number, Sum, Unit, is_simple, numbers_of, one_plus, power
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """A neighbour with a first guess of its coefficients and the score the quadratic model expects."""
+    """A neighbour with a first guess of its values and the score the quadratic model expects."""
 
     structure: Structure
-    coefficients: np.ndarray
+    theta: np.ndarray
     expected: float
 
 
-def propose(judge: Judge, judged: Judged, dictionary: Sequence[Sequence[Unit]]) -> list[Proposal]:
-    """Neighbours of a candidate, most promising first.
+@dataclass(frozen=True)
+class _Move:
+    """What changes: terms that go, terms that come, numbers that are fixed or freed; and the new values."""
+
+    expected: float
+    dropped: tuple[int, ...]
+    added: tuple[int, ...]
+    fixed: tuple[tuple[Number, float], ...]
+    freed: tuple[Number, ...]
+    shift: np.ndarray
+
+
+class _Model:
+    """The quadratic model around a candidate, in terms of the dictionary and numbers within units."""
+
+    def __init__(self, judge: Judge, judged: Judged, dictionary: Dictionary) -> None:
+        self.judge, self.judged = judge, judged
+        current = judged.structure
+        wide = Structure(tuple((*eq, *units) for eq, units in zip(current.equations, dictionary.units, strict=True)))
+        self.values: dict[Term | Number, float] = {**dictionary.values, **current.values(judged.theta)}
+        # Numbers that could become fitted have columns too.
+        self.numbers = [*current.numbers, *(n for n in _fixed_numbers(current) if judge.may_free(n))]
+        self.values.update(
+            {n: _fixed_value(n, judge.problem.scale) for n in self.numbers if n not in set(current.numbers)}
+        )
+        self.wide = wide
+        self.terms: list[Term] = wide.terms
+        self.place: dict[Term | Number, int] = {term: k for k, term in enumerate(self.terms)}
+        self.place.update({number: len(self.terms) + k for k, number in enumerate(self.numbers)})
+        theta = wide.theta(self.values)
+        model = judge.predict(judged, wide, theta, self.numbers)
+        self.good = bool(np.isfinite(model.misfit) and np.isfinite(model.normal).all())
+        if not self.good:
+            return
+        self.scale = np.sqrt(np.maximum(np.diag(model.normal), 1e-30))
+        self.normal = model.normal / self.scale[:, None] / self.scale
+        self.gradient = model.gradient / self.scale
+        n = len(self.terms) + len(self.numbers)
+        self.starts = list(range(n, len(model.normal)))
+        self.present = [self.place[term] for term in current.terms]
+        here = set(self.present)
+        self.absent = np.array([k for k in range(len(self.terms)) if k not in here], dtype=int)
+        self.inner = [self.place[number] for number in current.numbers]
+        per = judge.per_number
+        known = set(current.numbers)
+        prices = {u: unit_price(u) + per * (1 + sum(x not in known for x in numbers_of(u))) for u in wide.units}
+        self.price = np.array([prices[unit] for _, unit in self.terms])
+        spare = judge.price(current) / max(sum(self.price[self.present]), 1e-9)
+        self.price *= max(spare, 1.0) if np.isfinite(spare) else 1.0
+        self.owner = np.array([i for i, _ in self.terms])
+
+    def value(self, k: int) -> float:
+        """Value of a column, scaled as the model is."""
+        key = self.terms[k] if k < len(self.terms) else self.numbers[k - len(self.terms)]
+        return self.values.get(key, 0.0) * self.scale[k]
+
+    def solve(
+        self, kept: list[int], moved: dict[int, float], added: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Expected gain and shift of (kept, added) columns when others are moved by given amounts, row by row."""
+        who = list(moved)
+        delta = np.array([moved[k] for k in who])
+        slope = self.gradient + (self.normal[:, who] @ delta if who else 0.0)
+        gained = -(2 * self.gradient[who] @ delta + delta @ self.normal[np.ix_(who, who)] @ delta) if who else 0.0
+        base = self.normal[np.ix_(kept, kept)] + 1e-9 * np.eye(len(kept))
+        inverse = np.linalg.solve(base, slope[kept])
+        gained = gained + slope[kept] @ inverse
+        if added.shape[1] == 0:
+            return np.array([gained]), -inverse[None]
+        cross = np.linalg.solve(base, self.normal[np.ix_(kept, added.ravel())]).T.reshape(*added.shape, len(kept))
+        block = self.normal[added[:, :, None], added[:, None, :]] - np.einsum(
+            "rak,rkb->rab", cross, self.normal[np.array(kept)[None, :, None], added[:, None, :]]
+        )
+        block = block + 1e-7 * np.eye(added.shape[1])
+        rest = slope[added] - cross @ slope[kept]
+        step = np.linalg.solve(block, -rest[..., None])[..., 0]
+        gain = gained - (rest * step).sum(1)
+        moved_kept = -inverse[None] - np.einsum("rak,ra->rk", cross, step)
+        return gain, np.concatenate([moved_kept, step], axis=1)
+
+    def moves(
+        self, dropped: list[int], added: np.ndarray, most: int, fixed: tuple[tuple[Number, float, float], ...] = ()
+    ) -> Iterator[_Move]:
+        """The best of the moves that drop some columns and add, row by row, others."""
+        gone = {self.terms[k] for k in dropped}
+        left = {n for i, unit in self.judged.structure.terms if (i, unit) not in gone for n in numbers_of(unit)}
+        inner = [k for k in self.inner if self.numbers[k - len(self.terms)] in left]
+        held = {self.place[number]: (target - self.values[number]) * self.scale[self.place[number]]
+                for number, _, target in fixed}  # fmt: skip
+        kept = [k for k in (*self.present, *inner, *self.starts) if k not in dropped and k not in held]
+        moved = {**{k: -self.value(k) for k in dropped}, **held}
+        gain, shift = self.solve(kept, moved, added)
+        cost = self.judge.price(self.judged.structure) - sum(self.price[dropped]) if dropped else (
+            self.judge.price(self.judged.structure))  # fmt: skip
+        cost = cost - self.judge.per_number * len(fixed)
+        terms = added < len(self.terms)
+        bill = np.where(terms, self.price[np.minimum(added, len(self.terms) - 1)], self.judge.per_number).sum(1)
+        expected = self.judged.misfit - gain + cost + bill
+        for row in np.argsort(expected, kind="stable")[:most]:
+            if np.isfinite(expected[row]):
+                new = np.zeros(len(self.scale))
+                columns = [*kept, *(int(k) for k in added[row])]
+                new[columns] = shift[row] / self.scale[columns]
+                come = tuple(int(k) for k in added[row] if k < len(self.terms))
+                freed = tuple(self.numbers[k - len(self.terms)] for k in added[row] if k >= len(self.terms))
+                yield _Move(float(expected[row]), tuple(dropped), come, tuple(f[:2] for f in fixed), freed, new)
+
+    def build(self, move: _Move) -> tuple[Structure, np.ndarray]:
+        """The structure a move leads to, with its first guess."""
+        values = {key: self.values[key] + move.shift[k] for key, k in self.place.items() if key in self.values}
+        # A linear model of a number within a unit holds for small steps only.
+        for number in self.numbers:
+            old, far = self.values[number], 0.3 * abs(self.values[number]) + 0.1
+            values[number] = float(np.clip(values[number], old - far, old + far))
+        values = {**{k: v for k, v in self.values.items() if isinstance(k, Number)}, **values}
+        members = {*self.present, *move.added} - set(move.dropped)
+        equations: list[list[Unit]] = [[] for _ in self.judged.structure.equations]
+        for k in members:
+            i, unit = self.terms[k]
+            equations[i].append(unit)
+            values.setdefault((i, unit), move.shift[k])
+        structure = Structure(tuple(tuple(eq) for eq in equations))
+        if move.fixed or move.freed:
+            change = {**dict(move.fixed), **dict.fromkeys(move.freed, FITTED)}
+            structure, values = rewrite(structure, values, lambda number, value: change.get(number, value))
+        return tidy(structure, structure.theta(values))
+
+
+def _fixed_numbers(structure: Structure) -> list[Number]:
+    """Fixed numbers of the present units that could be fitted: powers that are there, phases, rates beside rates."""
+    found: dict[Number, None] = {}
+    for unit in structure.units:
+        for owner in (unit, *(part for total, _ in unit.sums for part, _ in total.parts)):
+            for kind, table in (("power", owner.powers), ("rate", owner.rates), ("frequency", owner.frequencies)):
+                wanted = [v for v, x in enumerate(table) if x != FITTED and (x or kind == "rate")]
+                found.update(dict.fromkeys(Number(kind, owner, v) for v in wanted))
+            if owner.frequencies and owner.phase != FITTED:
+                found[Number("phase", owner)] = None
+        for k, (_, q) in enumerate(unit.sums):
+            if q != FITTED and q != 1.0:
+                found[Number("sum power", unit, k)] = None
+    return list(found)
+
+
+def _fixed_value(number: Number, scale: np.ndarray) -> float:
+    """What a fixed number is in scaled numbers."""
+    owner, v = number.owner, number.index
+    if isinstance(owner, Sum):
+        raise TypeError("coefficients of sums are fitted from the start")
+    if number.kind == "power":
+        return owner.powers[v]
+    if number.kind == "sum power":
+        return owner.sums[v][1]
+    if number.kind == "phase":
+        return owner.phase
+    return float((owner.rates if number.kind == "rate" else owner.frequencies)[v] * scale[v])
+
+
+def fixed_choices(number: Number, value: float, scale: np.ndarray) -> list[tuple[float, float]]:
+    """Plain values a fitted number may stand for: what the unit then says, and the value in scaled numbers."""
+    if number.kind in ("power", "sum power"):
+        return [(e, e) for e in snap(value)[:2]]
+    if number.kind in ("rate", "frequency"):
+        size = scale[number.index]
+        nearest = round(value / size)
+        near = nearest and abs(nearest) <= 2 and abs(value / size - nearest) < 0.2 * abs(nearest)
+        return [(float(nearest), nearest * size)] if near else []
+    if number.kind == "phase":
+        turns = math.floor(value / math.pi + 0.75) * math.pi
+        inside = value - turns
+        return [(target, target + turns) for target in (0.0, -math.pi / 2) if abs(inside - target) < 0.5]
+    if isinstance(number.owner, Sum):
+        parts = number.owner.parts
+        sizes = [float(np.prod(scale ** np.array(part.powers))) if part.plain and FITTED not in part.powers else 0.0
+                 for part in (parts[0][0], parts[number.index][0])]  # fmt: skip
+        if not sizes[0] or not sizes[1]:
+            return []
+        one = sizes[1] / sizes[0]
+        return [(s, s * one) for s in (1.0, -1.0) if abs(value / one - s) < 0.3]
+    return []
+
+
+def propose(judge: Judge, judged: Judged, dictionary: Dictionary, most: int = 200) -> list[Proposal]:
+    """Neighbours of a candidate, most promising first, each structure once.
 
     Args:
         judge: knows the measurements.
         judged: the candidate.
         dictionary: units allowed in each equation.
+        most: how many promising moves are spelt out.
     """
-    current = judged.structure
-    wide = Structure(tuple((*eq, *units) for eq, units in zip(current.equations, dictionary, strict=True)))
-    terms = wide.terms
-    place = {term: k for k, term in enumerate(terms)}
-    theta = np.zeros(len(terms))
-    for term, value in zip(current.terms, judged.coefficients, strict=True):
-        theta[place[term]] = value
-    model = judge.predict(judged, wide, theta)
-    if not np.isfinite(model.misfit):
+    model = _Model(judge, judged, dictionary)
+    if not model.good:
         return []
-    n_theta = len(terms)
-    starts = list(range(n_theta, len(model.normal)))
-    present = [place[term] for term in current.terms]
-    absent = [k for k in range(n_theta) if k not in set(present)]
-    scale = np.sqrt(np.maximum(np.diag(model.normal), 1e-30))
-    normal = model.normal / scale[:, None] / scale
-    gradient = model.gradient / scale
-    value = theta * scale[:n_theta]
-    found: list[Proposal] = []
-
-    def offer(added: np.ndarray, gain: np.ndarray, solution: np.ndarray, kept: list[int]) -> None:
-        """Turn rows of (added terms, expected gain, coefficients) into proposals."""
-        for row in range(len(gain)):
-            if not np.isfinite(gain[row]):
-                continue
-            members = {k: theta[k] + solution[row, c] / scale[k] for c, k in enumerate(kept) if k < n_theta}
-            for c, k in enumerate(added[row]):
-                members[int(k)] = solution[row, len(kept) + c] / scale[k]
-            equations: list[list[Unit]] = [[] for _ in current.equations]
-            for k in members:
-                equations[terms[k][0]].append(terms[k][1])
-            structure = Structure(tuple(tuple(eq) for eq in equations))
-            guess = np.array([members[place[term]] for term in structure.terms])
-            price = judge.price(structure)
-            found.append(Proposal(structure, guess, judged.misfit - gain[row] + price))
-
-    def explore(dropped: list[int], added: np.ndarray) -> None:
-        """Expected misfit when some terms go and, row by row, others come."""
-        kept = [k for k in (*present, *starts) if k not in dropped]
-        shift = -normal[:, dropped] @ value[dropped] if dropped else np.zeros(len(normal))
-        slope = gradient + shift
-        fixed = 0.0
-        if dropped:
-            fixed = (
-                -2 * gradient[dropped] @ value[dropped] + value[dropped] @ normal[dropped][:, dropped] @ value[dropped]
-            )
-        base = normal[kept][:, kept] + 1e-9 * np.eye(len(kept))
-        inverse_slope = np.linalg.solve(base, slope[kept])
-        base_gain = slope[kept] @ inverse_slope - fixed
-        if added.shape[1] == 0:
-            offer(added, np.array([base_gain]), -inverse_slope[None], kept)
-            return
-        cross = np.linalg.solve(base, normal[kept][:, added.ravel()]).T.reshape(*added.shape, len(kept))
-        block = normal[added[:, :, None], added[:, None, :]] - np.einsum(
-            "rak,rkb->rab", cross, normal[np.array(kept)[None, :, None], added[:, None, :]]
-        )
-        block = block + 1e-7 * np.eye(added.shape[1])
-        rest = slope[added] - cross @ slope[kept]
-        step = np.linalg.solve(block, -rest[..., None])[..., 0]
-        gain = base_gain - (rest * step).sum(1)
-        moved = -inverse_slope[None] - np.einsum("rak,ra->rk", cross, step)
-        offer(added, gain, np.concatenate([moved, step], axis=1), kept)
-
     none = np.zeros((1, 0), dtype=int)
-    single = np.array(absent, dtype=int)[:, None]
-    if len(single):
-        explore([], single)
-    for k in present:
-        explore([k], none)
-        mine = np.array([j for j in absent if terms[j][0] == terms[k][0]], dtype=int)[:, None]
+    moves: list[_Move] = []
+    if len(model.absent):
+        moves.extend(model.moves([], model.absent[:, None], most))
+    freeable = np.array([model.place[n] for n in model.numbers if n not in set(judged.structure.numbers)], dtype=int)
+    if len(freeable):
+        moves.extend(model.moves([], freeable[:, None], most))
+    for number in judged.structure.numbers:
+        for said, target in fixed_choices(number, model.values[number], judge.problem.scale):
+            moves.extend(model.moves([], none, 1, ((number, said, target),)))
+    for k in model.present:
+        moves.extend(model.moves([k], none, 1))
+        mine = model.absent[model.owner[model.absent] == model.terms[k][0]]
         if len(mine):
-            explore([k], mine)
-    for unit in current.units:
-        dropped = [k for k in present if terms[k][1] == unit]
-        where = [terms[k][0] for k in dropped]
+            moves.extend(model.moves([k], mine[:, None], most))
+    for unit in judged.structure.units:
+        dropped = [k for k in model.present if model.terms[k][1] == unit]
+        where = [model.terms[k][0] for k in dropped]
         if len(where) < 2:
             continue
-        others = sorted({terms[j][1] for j in absent})
-        rows = [[place.get((i, u), -1) for i in where] for u in others]
-        rows = [row for row in rows if min(row) >= 0 and not set(row) & set(present)]
+        here = set(model.present)
+        others = dict.fromkeys(model.terms[j][1] for j in model.absent)
+        rows = [[model.place.get((i, u), -1) for i in where] for u in others]
+        rows = [row for row in rows if min(row) >= 0 and not set(row) & here]
         if rows:
-            explore(dropped, np.array(rows, dtype=int))
-    return sorted(found, key=lambda p: p.expected)
+            moves.extend(model.moves(dropped, np.array(rows, dtype=int), most))
+    moves.sort(key=lambda m: m.expected)
+    found: dict[Structure, list[Proposal]] = {}
+    for move in moves[:most]:
+        structure, theta = model.build(move)
+        alike = found.setdefault(structure, [])
+        if len(alike) < (2 if structure.numbers else 1):
+            alike.append(Proposal(structure, theta, move.expected))
+    return sorted((p for alike in found.values() for p in alike), key=lambda p: p.expected)
+
+
+def richer_sums(judged: Judged, n_variables: int) -> list[tuple[Structure, np.ndarray]]:
+    """Candidates with one more part in one of their sums, and units over the sums that are there already."""
+    found = []
+    axes = [power(*(float(v == w) for w in range(n_variables))) for v in range(n_variables)]
+    one = power(*[0.0] * n_variables)
+    values = judged.structure.values(judged.theta)
+    totals = dict.fromkeys(total for unit in judged.structure.units for total, q in unit.sums if q == -1.0)
+    for total in totals:
+        if len(total.parts) != 2 or not total.parts[1][0].plain:
+            continue
+        for part in (*axes, *(a.times(a) for a in axes)):
+            if total.parts[0][0] != one or any(part == old for old, _ in total.parts):
+                continue
+            wider = one_plus(*(p for p, _ in total.parts[1:]), part, copy=total.copy)
+            new = dict(values)
+            for m, (member, _) in enumerate(wider.parts):
+                if m:
+                    old = [k for k, (p, _) in enumerate(total.parts) if p == member]
+                    new[Number("coefficient", wider, m)] = values[Number("coefficient", total, old[0])] if old else 0.05
+            units = {u: Unit(u.powers, u.rates, u.frequencies, u.phase, u.logs,
+                             tuple(sorted((wider if t == total else t, q) for t, q in u.sums)), u.copy)
+                     for u in judged.structure.units}  # fmt: skip
+            if any(u.n_fitted for u in units.values() if u.sums):
+                continue  # its own numbers would need their places renamed
+            new.update({(i, units[u]): values[(i, u)] for i, u in judged.structure.terms})
+            structure = Structure(tuple(tuple(units[u] for u in eq) for eq in judged.structure.equations))
+            found.append((structure, structure.theta(new)))
+    return found
+
+
+def over_present_sums(judged: Judged, n_variables: int) -> list[Unit]:
+    """Low-degree products over the sums of a candidate, so that equations may share a denominator."""
+    axes = [power(*(float(v == w) for w in range(n_variables))) for v in range(n_variables)]
+    tops = [power(*[0.0] * n_variables), *axes, *(a.times(b) for a in axes for b in axes)]
+    totals = {(total, q) for unit in judged.structure.units for total, q in unit.sums if q != FITTED}
+    return list(dict.fromkeys(top.over(total, q) for total, q in sorted(totals) for top in tops))

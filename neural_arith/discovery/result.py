@@ -12,9 +12,9 @@ from neural_arith.discovery.engine import Options, Searched
 from neural_arith.discovery.judge import Judged
 from neural_arith.discovery.noise import Noise
 from neural_arith.equations import EquationSystem
-from neural_arith.equations.terms import from_terms
+from neural_arith.equations.structures import from_structure
 from neural_arith.errors import IntegrationError
-from neural_arith.integrate.structure import Structure, free_exponents
+from neural_arith.integrate.structure import Structure
 
 
 @dataclass(frozen=True)
@@ -81,61 +81,52 @@ class Discovery:
 
 
 def to_equations(
-    searched: Searched, data: Trajectories, judged: Judged, values: np.ndarray | None = None
+    searched: Searched, data: Trajectories, judged: Judged, theta: np.ndarray | None = None
 ) -> EquationSystem:
-    """A candidate in the user's names and numbers; ``values`` replaces its coefficients (original numbers)."""
+    """A candidate in the user's names and numbers; ``theta`` replaces its values (for the original numbers)."""
     structure: Structure = judged.structure
-    units = list(structure.units)
-    if values is None:
-        values = judged.coefficients * searched.scaling.factors(structure)
-    return from_terms(
-        data.names,
-        values,
-        np.array(units).reshape(len(units), len(data.names) + len(data.input_names)),
-        [i for i, _ in structure.terms],
-        [units.index(u) for _, u in structure.terms],
-        inputs=data.input_names,
-    )
+    if theta is None:
+        theta = searched.scaling.original(structure, judged.theta)
+    return from_structure(structure, structure.values(theta), data.names, data.input_names)
 
 
-def uncertainty(searched: Searched, judged: Judged) -> tuple[np.ndarray, np.ndarray]:
-    """Standard errors of a candidate's coefficients (original numbers) and of its free exponents; nan = not fixed."""
-    structure, n = judged.structure, judged.structure.n_terms
-    free = free_exponents(structure)
+def uncertainty(searched: Searched, judged: Judged) -> np.ndarray:
+    """Standard errors of a candidate's values, for the original numbers; nan = not fixed by the data."""
+    structure, n = judged.structure, len(judged.theta)
     normal = searched.judge.predict(judged).normal
     if not np.isfinite(normal).all():
-        return np.full(n, np.nan), np.full(len(free), np.nan)
+        return np.full(n, np.nan)
     scale = np.sqrt(np.maximum(np.diag(normal), 1e-300))
     values, vectors = np.linalg.eigh(normal / scale[:, None] / scale)
     # A direction the data do not fix at all has no finite error; 1e-12 is where rounding takes over.
     weak = values < 1e-12
     covariance = (vectors[:, ~weak] / values[~weak]) @ vectors[:, ~weak].T / scale[:, None] / scale
     lost = (vectors[:, weak] ** 2).sum(1) > 1e-6
-    # A coefficient in original numbers is the scaled one times sizes to the power of its exponents, fitted ones too.
-    factors = searched.scaling.factors(structure)
-    slopes = np.zeros((n + len(free), len(normal)))
-    slopes[np.arange(n), np.arange(n)] = factors
-    for q, (h, v) in enumerate(free):
-        slopes[n + q, n + q] = 1.0
-        for k, (_, unit) in enumerate(structure.terms):
-            if unit == structure.units[h]:
-                slopes[k, n + q] = -judged.coefficients[k] * factors[k] * np.log(searched.scaling.variable[v])
+    slopes = np.zeros((n, len(normal)))
+    for k in range(n):
+        step = 1e-6 * max(abs(judged.theta[k]), 1e-3)
+        there, back = judged.theta.copy(), judged.theta.copy()
+        there[k] += step
+        back[k] -= step
+        rise = searched.scaling.original(structure, there) - searched.scaling.original(structure, back)
+        slopes[:, k] = rise / (2 * step)
     errors = np.sqrt(np.maximum(np.einsum("ai,ij,aj->a", slopes, covariance, slopes), 0))
     errors[(slopes[:, lost] != 0).any(axis=1)] = np.nan
-    return errors[:n], errors[n:]
+    return errors
 
 
 def to_candidate(searched: Searched, data: Trajectories, judged: Judged, choice: Choice) -> Candidate:
     """The public form of a judged structure."""
-    equations = to_equations(searched, data, judged)
-    terms, exponents = uncertainty(searched, judged)
-    # Constants come out in canonical order: the same structure with numbered coefficients tells which is which.
-    numbers = np.arange(len(terms)) + 0.5 + 1e6
+    theta = searched.scaling.original(judged.structure, judged.theta)
+    equations = to_equations(searched, data, judged, theta)
+    by_value = uncertainty(searched, judged)
+    # Constants come out in canonical order: the same structure with numbered values tells which is which.
+    numbers = np.arange(len(theta)) + 0.5 + 1e6
     tagged = to_equations(searched, data, judged, numbers).constants
-    units = judged.structure.units
-    fitted = {float(units[h][v]): e for (h, v), e in zip(free_exponents(judged.structure), exponents, strict=True)}
-    place = {float(tag): error for tag, error in zip(numbers, terms, strict=True)}
-    errors = tuple(float(place.get(abs(tag), fitted.get(tag, 0.0))) for tag in tagged)
+    place = {float(tag): float(error) for tag, error in zip(numbers, by_value, strict=True)}
+    errors = tuple(place.get(abs(tag), np.nan) for tag in tagged)
+    if len(errors) != len(equations.constants) or np.isnan(errors).any():
+        errors = _errors_by_differences(searched, data, judged, theta, by_value, len(equations.constants))
     return Candidate(
         equations,
         tuple(equations.constants),
@@ -145,6 +136,25 @@ def to_candidate(searched: Searched, data: Trajectories, judged: Judged, choice:
         judged is choice.selected,
         any(judged is tie for tie in choice.near_ties),
     )
+
+
+def _errors_by_differences(
+    searched: Searched, data: Trajectories, judged: Judged, theta: np.ndarray, errors: np.ndarray, n: int
+) -> tuple[float, ...]:
+    """Errors of constants that are made of several values, as if those erred independently; nan where unknown."""
+    square = np.zeros(n)
+    for k, error in enumerate(errors):
+        step = 1e-4 * max(abs(theta[k]), 1e-12)
+        both = []
+        for sign in (1, -1):
+            moved = theta.copy()
+            moved[k] += sign * step
+            both.append(np.array(to_equations(searched, data, judged, moved).constants))
+        if any(len(b) != n for b in both):
+            return (float("nan"),) * n
+        slope = (both[0] - both[1]) / (2 * step)
+        square += np.where(slope != 0, (slope * error) ** 2, 0.0)
+    return tuple(float(e) for e in np.sqrt(square))
 
 
 def fitted_curves(

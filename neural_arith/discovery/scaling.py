@@ -1,6 +1,6 @@
 """Units of measurement taken out of a problem: every state of size one, the longest run of length one.
 
-Products of powers keep their form under such a change, so an equation found in scaled numbers goes back exactly.
+Units keep their form under such a change, so an equation found in scaled numbers goes back exactly.
 States of size 1e-12 and 1e12 then look alike to every tolerance behind this point.
 """
 
@@ -13,6 +13,7 @@ import numpy as np
 from neural_arith.data import Run, Trajectories
 from neural_arith.errors import DataError
 from neural_arith.integrate.structure import Structure
+from neural_arith.integrate.units import FITTED, Number, Sum, Unit
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,30 @@ class Scaling:
             Run((r.t - r.t[0]) / self.time, r.x / self.state, None if r.u is None else r.u / inputs) for r in data.runs
         ]
 
-    def factors(self, structure: Structure) -> np.ndarray:
-        """What a scaled coefficient of each term is multiplied by to belong to the original numbers."""
-        return np.array(
-            [self.state[i] / self.time / np.prod(self.variable ** np.array(unit)) for i, unit in structure.terms]
-        )
+    def original(self, structure: Structure, theta: np.ndarray) -> np.ndarray:
+        """The values of a candidate for the original numbers, given those for the scaled ones."""
+        values = structure.values(theta)
+        log_size = np.log(self.variable)
+
+        def size(unit: Unit) -> float:
+            """What the powers of a unit in scaled numbers are multiplied by to be those in original ones."""
+            exponents = [values[Number("power", unit, v)] if e == FITTED else e for v, e in enumerate(unit.powers)]
+            return float(np.exp(np.dot(exponents, log_size)))
+
+        new = dict(values)
+        for place, value in values.items():
+            if isinstance(place, Number):
+                if place.kind in ("rate", "frequency"):
+                    new[place] = value / self.variable[place.index]
+                elif place.kind == "coefficient" and isinstance(place.owner, Sum):
+                    parts = place.owner.parts
+                    new[place] = value * size(parts[0][0]) / size(parts[place.index][0])
+        for i, unit in structure.terms:
+            shrunk = size(unit)
+            for k, (total, q) in enumerate(unit.sums):
+                shrunk *= size(total.parts[0][0]) ** (values[Number("sum power", unit, k)] if q == FITTED else q)
+            new[(i, unit)] = values[(i, unit)] * self.state[i] / self.time / shrunk
+        return structure.theta(new)
 
 
 def fit_scaling(data: Trajectories) -> Scaling:

@@ -7,77 +7,127 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
-from neural_arith.discovery.dictionary import unit_price
+from neural_arith.discovery.dictionary import Dictionary, structure_price, unit_price
 from neural_arith.discovery.integral_form import IntegralForm
-from neural_arith.discovery.judge import FLOOR, Judge, Judged, spelling
-from neural_arith.discovery.neighbours import propose
-from neural_arith.discovery.subsets import Subset, best_subsets
-from neural_arith.integrate.structure import Structure, Unit
-from neural_arith.layers import functional
+from neural_arith.discovery.judge import FLOOR, Judge, Judged
+from neural_arith.discovery.neighbours import over_present_sums, propose, richer_sums
+from neural_arith.discovery.projection import project
+from neural_arith.discovery.subsets import best_subsets
+from neural_arith.integrate.batch import values_at
+from neural_arith.integrate.structure import Structure, Term, rewrite, tidy
+from neural_arith.integrate.units import Number, numbers_of
 
 
 @dataclass(frozen=True)
-class Shortlist:
-    """Promising right-hand sides of one equation, best first.
+class Pick:
+    """One right-hand side.
 
     Attributes:
-        units: what each right-hand side is made of.
-        coefficients: first guesses.
+        structure: the right-hand side as the only equation of a structure.
+        theta: first guess of its values.
+        score: of the integral form; lower is better.
     """
 
-    units: tuple[tuple[Unit, ...], ...]
-    coefficients: tuple[np.ndarray, ...]
+    structure: Structure
+    theta: np.ndarray
+    score: float
 
 
-def unit_values(nodes: np.ndarray, units: Sequence[Unit]) -> np.ndarray:
-    """Values of units at the quadrature points, ``(units, points)``."""
-    polar = functional.log_polar(torch.from_numpy(nodes))
-    return functional.power_unit(
-        polar[0], polar[1], torch.tensor(units, dtype=torch.float64), None, polar[2]
-    ).mT.numpy()
+def shortlist(
+    forms: Sequence[IntegralForm],
+    state: int,
+    dictionary: Dictionary,
+    scale: np.ndarray,
+    per_number: float,
+    *,
+    largest: int = 6,
+) -> list[Pick]:
+    """Best right-hand sides of one equation under each integral form, those of either form in turn.
 
-
-def shortlist(forms: Sequence[IntegralForm], state: int, units: Sequence[Unit], per_coefficient: float) -> Shortlist:
-    """Best subsets of the dictionary for one equation under each integral form, joined."""
-    ranked: dict[tuple[Unit, ...], tuple[float, np.ndarray]] = {}
-    prices = np.array([unit_price(u) for u in units])
+    Args:
+        forms: the integral form over whole runs, over windows.
+        state: whose equation.
+        dictionary: units allowed.
+        scale: sizes of the variables.
+        per_number: price of one fitted number.
+        largest: most terms.
+    """
+    units = dictionary.units[state]
+    prices = np.array([unit_price(u) + per_number * len(list(numbers_of(u))) for u in units])
+    ranked: dict[Structure, tuple[int, Pick]] = {}
     for form in forms:
-        columns = form.columns(unit_values(form.nodes, units), state)
+        values = values_at(units, dictionary.values, form.nodes, scale)
+        columns = form.columns(values, state)
         n = int((form.weight[state] > 0).sum())
-        found: list[Subset] = best_subsets(
-            columns, form.target[state], prices, per_coefficient=per_coefficient, floor=FLOOR, n_samples=n
-        )
-        for rank, subset in enumerate(found):
-            members = tuple(units[j] for j in subset.members)
-            order = sorted(range(len(members)), key=lambda k: members[k])
-            key = tuple(members[k] for k in order)
-            if key not in ranked or rank < ranked[key][0]:
-                ranked[key] = (rank, subset.coefficients[order])
-    rows = sorted(ranked.items(), key=lambda item: item[1][0])
-    return Shortlist(tuple(key for key, _ in rows), tuple(c for _, (_, c) in rows))
+        picks: dict[Structure, Pick] = {}
+        for subset in best_subsets(
+            columns,
+            form.target[state],
+            prices,
+            per_coefficient=per_number,
+            floor=FLOOR,
+            n_samples=n,
+            largest=largest,
+        ):
+            wide = Structure((tuple(units[j] for j in subset.members),))
+            guess = {(0, units[j]): c for j, c in zip(subset.members, subset.coefficients, strict=True)}
+            structure, theta = tidy(wide, wide.theta({**dictionary.values, **guess}))
+            misfit = subset.misfit
+            if structure.numbers:
+                theta, rss = project(form, state, structure, theta, scale)
+                misfit = n * np.log(rss / n + FLOOR**2)
+            score = misfit + structure_price(structure, per_number) * n / max(n - structure.n_fitted - 2, 1)
+            if np.isfinite(score) and (structure not in picks or score < picks[structure].score):
+                picks[structure] = Pick(structure, theta, float(score))
+        for rank, pick in enumerate(sorted(picks.values(), key=lambda p: p.score)):
+            if pick.structure not in ranked or rank < ranked[pick.structure][0]:
+                ranked[pick.structure] = (rank, pick)
+    return [pick for _, pick in sorted(ranked.values(), key=lambda item: (item[0], item[1].score))]
 
 
-def combinations(lists: Sequence[Shortlist], most: int) -> list[tuple[Structure, np.ndarray]]:
+def interleave(*lists: Sequence[Pick]) -> list[Pick]:
+    """Entries of several shortlists of one equation, the better of equal ranks first, each structure once."""
+    order = sorted(
+        [(rank, pick.score, k, pick) for k, picks in enumerate(lists) for rank, pick in enumerate(picks)],
+        key=lambda item: item[:3],
+    )
+    return list({pick.structure: pick for *_, pick in reversed(order)}.values())[::-1]
+
+
+def combinations(lists: Sequence[Sequence[Pick]], most: int) -> list[tuple[Structure, np.ndarray]]:
     """Systems from the first entries of each equation's shortlist, the most promising pairings first."""
     per_equation = max(1, int(most ** (1.0 / len(lists))))
-    ranges = [range(min(len(s.units), per_equation)) for s in lists]
-    picks = sorted(itertools.product(*ranges), key=lambda p: (sum(p), p))
-    for i, entry in enumerate(lists):
-        picks.extend(
-            tuple(k if j == i else 0 for j in range(len(lists))) for k in range(per_equation, len(entry.units))
+    ranges = [range(min(len(entries), per_equation)) for entries in lists]
+    choices = sorted(itertools.product(*ranges), key=lambda p: (sum(p), p))
+    for i, entries in enumerate(lists):
+        choices.extend(
+            tuple(k if j == i else 0 for j in range(len(lists))) for k in range(per_equation, len(entries))
         )
-    systems = []
-    for pick in picks:
-        structure = Structure(tuple(lists[i].units[k] for i, k in enumerate(pick)))
-        systems.append((structure, np.concatenate([lists[i].coefficients[k] for i, k in enumerate(pick)])))
-    return systems
+    return [join([lists[i][k] for i, k in enumerate(choice)]) for choice in choices]
+
+
+def join(picks: Sequence[Pick]) -> tuple[Structure, np.ndarray]:
+    """A system of right-hand sides that were found one by one; numbers fitted within units stay their own."""
+    values: dict[Term | Number, float] = {}
+    equations = []
+    for i, pick in enumerate(picks):
+        structure, mine = rewrite(
+            pick.structure,
+            pick.structure.values(pick.theta),
+            lambda _, value: value,
+            lambda owner, i=i: owner.copy + 100 * i if pick.structure.numbers else owner.copy,
+        )
+        values.update({key: value for key, value in mine.items() if isinstance(key, Number)})
+        values.update({(i, unit): mine[(0, unit)] for _, unit in structure.terms})
+        equations.append(structure.equations[0])
+    structure = Structure(tuple(equations))
+    return structure, structure.theta(values)
 
 
 def climb(
     judge: Judge,
-    dictionary: Sequence[Sequence[Unit]],
+    dictionary: Dictionary,
     *,
     width: int = 3,
     tried: int = 40,
@@ -97,15 +147,22 @@ def climb(
     Returns:
         All candidates, best first.
     """
-    expanded: set[tuple] = set()
+    expanded: set[Structure] = set()
+    n_variables = len(judge.problem.scale)
     for _ in range(rounds * width):
-        front = [j for j in judge.ranked[:width] if spelling(j.structure) not in expanded]
+        front = [j for j in judge.ranked[:width] if j.structure not in expanded]
         if not front:
             break
         best = front[0]
-        expanded.add(spelling(best.structure))
+        expanded.add(best.structure)
         report(f"{len(judge.seen)} candidates, best score {judge.ranked[0].score:.1f}")
-        wider = [sorted({*units, *eq}) for units, eq in zip(dictionary, best.structure.equations, strict=True)]
-        proposals = [p for p in propose(judge, best, wider) if judge.worth_trying(p.structure, p.expected)][:tried]
-        judge.judge([(p.structure, p.coefficients) for p in proposals], best.starts, iterations=15, again=True)
+        shared = over_present_sums(best, n_variables)
+        units = [
+            sorted({*allowed, *eq, *shared})
+            for allowed, eq in zip(dictionary.units, best.structure.equations, strict=True)
+        ]
+        proposals = propose(judge, best, Dictionary(units, dictionary.values))
+        worth = [p for p in proposals if judge.worth_trying(p.structure, p.expected)][:tried]
+        chosen = [*((p.structure, p.theta) for p in worth), *richer_sums(best, n_variables)]
+        judge.judge(chosen, best.starts, iterations=15, again=True)
     return judge.ranked

@@ -57,7 +57,7 @@ def _take_factor(factor: Any, power: float, powers: dict[str, float]) -> bool:
     return False
 
 
-def _exponent(value: float) -> sp.Expr:
+def exact_exponent(value: float) -> sp.Expr:
     """An exponent that is a simple fraction made exact; any other is a constant."""
     for denominator in (1, 2, 3, 4):
         if abs(value * denominator - round(value * denominator)) <= 1e-9:
@@ -109,6 +109,6 @@ def from_terms(
     rhs = [sp.S.Zero] * len(states)
     for value, row, index in zip(values, rows, units, strict=True):
         if value:
-            powers = (v ** _exponent(e) for v, e in zip(variables, table[index].tolist(), strict=True) if e)
+            powers = (v ** exact_exponent(e) for v, e in zip(variables, table[index].tolist(), strict=True) if e)
             rhs[row] += sp.Mul(sp.Float(float(value)), *powers)
     return EquationSystem(dict(zip(states, rhs, strict=True)), inputs=inputs)

@@ -12,14 +12,15 @@ is an answer (an infinite misfit), never an exception.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from joblib import Parallel, delayed
 
-from neural_arith.integrate.kernel import evaluate, profile_misfit, refine_range
-from neural_arith.integrate.structure import Packed, Structure, pack
+from neural_arith.integrate.kernel import evaluate, many_values, profile_misfit, refine_range
+from neural_arith.integrate.structure import Structure, Tables, pack
+from neural_arith.integrate.units import Number, Unit
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class Problem:
         floor: smallest noise level the likelihood distinguishes, ``(states,)``.
         log_residual: residuals are differences of logarithms (all states positive).
         bound: size of a state that counts as a blow-up, ``(states,)``.
+        scale: what a value of each variable here is multiplied by to be in the user's own units, ``(variables,)``;
+            fixed numbers within units are meant in those.
     """
 
     t: np.ndarray
@@ -52,10 +55,11 @@ class Problem:
     floor: np.ndarray
     log_residual: bool
     bound: np.ndarray
+    scale: np.ndarray
 
     def __post_init__(self) -> None:
         """Lay arrays out in one way, so that the kernel is compiled once."""
-        for name in ("t", "x", "weight", "inputs", "link_weight", "floor", "bound"):
+        for name in ("t", "x", "weight", "inputs", "link_weight", "floor", "bound", "scale"):
             object.__setattr__(self, name, np.ascontiguousarray(getattr(self, name), dtype=float))
         object.__setattr__(self, "start", np.ascontiguousarray(self.start, dtype=np.int64))
         object.__setattr__(self, "linked", np.ascontiguousarray(self.linked, dtype=bool))
@@ -71,14 +75,14 @@ class Refined:
     """What refining gave for each candidate, in the order asked.
 
     Attributes:
-        coefficients: list of arrays ``(terms + free exponents,)``.
+        thetas: for each candidate its refined values, in the order of its structure.
         starts: starting state of each piece, ``(candidates, pieces, states)``.
         misfit: twice the negative profile log likelihood up to a constant, ``(candidates,)``; inf = failed.
         rss: weighted residual sum of squares of each state, ``(candidates, states)``.
         iterations: Levenberg-Marquardt iterations spent.
     """
 
-    coefficients: list[np.ndarray]
+    thetas: list[np.ndarray]
     starts: np.ndarray
     misfit: np.ndarray
     rss: np.ndarray
@@ -87,25 +91,23 @@ class Refined:
 
 def refine(
     structures: Sequence[Structure],
-    coefficients: Sequence[np.ndarray],
+    thetas: Sequence[np.ndarray],
     starts: np.ndarray,
     problem: Problem,
     *,
-    free: Sequence[Sequence[tuple[int, int]]] | None = None,
     iterations: int = 25,
     tolerance: float = 0.05,
     rtol: float = 1e-6,
     max_steps: int | None = None,
     n_jobs: int = 1,
 ) -> Refined:
-    """Refit coefficients, free exponents and starting states of many candidates to the measurements.
+    """Refit all values of many candidates, and their starting states, to the measurements.
 
     Args:
         structures: the candidates.
-        coefficients: for each one its starting coefficients, ``(terms,)``; free exponents start from the structure.
+        thetas: for each one its starting values: coefficients, then the fitted numbers within units.
         starts: starting states, ``(pieces, states)`` for all or ``(candidates, pieces, states)``.
         problem: the measurements.
-        free: for each candidate the (unit, variable) pairs of exponents to refine as well.
         iterations: most Levenberg-Marquardt iterations for one candidate.
         tolerance: two gains in a row below this many units of 2 log likelihood end the refinement.
         rtol: relative tolerance of the integrator.
@@ -115,27 +117,24 @@ def refine(
     Returns:
         Refined values in the order of ``structures``.
     """
-    n_variables = problem.x.shape[1] + problem.inputs.shape[1]
-    packed = pack(structures, n_variables, free)
-    theta = np.zeros((len(structures), packed.equation.shape[1] + packed.free.shape[1]))
-    for c, values in enumerate(coefficients):
+    packed = pack(structures, thetas, problem.scale)
+    width = max((len(theta) for theta in thetas), default=1)
+    theta = np.zeros((len(structures), max(width, 1)))
+    for c, values in enumerate(thetas):
         theta[c, : len(values)] = values
-        for q in range(packed.n_free[c]):
-            h, v = packed.free[c, q]
-            theta[c, packed.n_terms[c] + q] = packed.exponents[c, h, v]
     states = np.array(np.broadcast_to(starts, (len(structures), problem.n_pieces, problem.x.shape[1])))
     misfit = np.full(len(structures), np.inf)
     rss = np.full((len(structures), problem.x.shape[1]), np.inf)
     spent = np.zeros(len(structures), dtype=np.int64)
     if max_steps is None:
         max_steps = 40 * len(problem.t) + 400
+    log_scale = np.log(problem.scale)
 
     def run(first: int, stop: int) -> None:
         refine_range(
-            first, stop, packed.exponents, packed.n_units, packed.equation, packed.unit, packed.n_terms, packed.free,
-            packed.n_free, theta, states, problem.t, problem.x, problem.weight, problem.inputs, problem.start,
-            problem.linked, problem.link_weight, problem.floor, problem.log_residual, rtol, problem.bound, max_steps,
-            iterations, tolerance, misfit, rss, spent,
+            first, stop, packed, log_scale, theta, states, problem.t, problem.x, problem.weight, problem.inputs,
+            problem.start, problem.linked, problem.link_weight, problem.floor, problem.log_residual, rtol,
+            problem.bound, max_steps, iterations, tolerance, misfit, rss, spent,
         )  # fmt: skip
 
     block = max(1, min(16, -(-len(structures) // max(1, 4 * n_jobs))))
@@ -145,8 +144,7 @@ def refine(
             run(first, stop)
     else:
         Parallel(n_jobs=n_jobs, backend="threading")(delayed(run)(*r) for r in ranges)
-    sizes = packed.n_terms + packed.n_free
-    return Refined([theta[c, : sizes[c]].copy() for c in range(len(structures))], states, misfit, rss, spent)
+    return Refined([theta[c, : len(values)].copy() for c, values in enumerate(thetas)], states, misfit, rss, spent)
 
 
 @dataclass(frozen=True)
@@ -156,7 +154,7 @@ class Prediction:
     Attributes:
         x: states at the samples, ``(samples, states)``; nan when the integration failed.
         normal: Gauss-Newton matrix of the misfit, ``(parameters, parameters)``; parameters are the coefficients, the
-            free exponents and the starting states of the pieces.
+            numbers within units and the starting states of the pieces.
         gradient: half the slope of the misfit, ``(parameters,)``.
         rss: weighted residual sum of squares of each state.
         misfit: twice the negative profile log likelihood up to a constant; inf when the integration failed.
@@ -171,11 +169,11 @@ class Prediction:
 
 def predict(
     structure: Structure,
-    coefficients: np.ndarray,
+    theta: np.ndarray,
     starts: np.ndarray,
     problem: Problem,
     *,
-    free: Sequence[tuple[int, int]] = (),
+    columns: Sequence[Number] | None = None,
     rtol: float = 1e-8,
     max_steps: int | None = None,
 ) -> Prediction:
@@ -183,34 +181,67 @@ def predict(
 
     Args:
         structure: the candidate.
-        coefficients: ``(terms + free exponents,)``, as :func:`refine` returns them.
+        theta: its values.
         starts: ``(pieces, states)``.
         problem: the measurements.
-        free: (unit, variable) pairs of the exponents in ``coefficients``.
+        columns: numbers within units to differentiate by, fixed ones allowed; default all fitted ones.
         rtol: relative tolerance of the integrator.
-        max_steps: as in :func:`refine`.
+        max_steps: integration steps it may take; default 400 for each sample and 4000 more.
     """
-    packed: Packed = pack([structure], problem.x.shape[1] + problem.inputs.shape[1], [list(free)])
+    many = pack([structure], [theta], problem.scale, None if columns is None else [columns])
+    tables = Tables(*(array[0] for array in many))
     n_states = problem.x.shape[1]
-    n_theta = int(packed.n_terms[0] + packed.n_free[0])
+    n_theta = int(tables.count[3] + tables.count[4])
     size = n_theta + problem.n_pieces * n_states
-    expo = packed.exponents[0].copy()
-    for q, (h, v) in enumerate(free):
-        expo[h, v] = coefficients[packed.n_terms[0] + q]
     normal = np.zeros((n_states + 1, size, size))
     gradient = np.zeros((n_states + 1, size))
     rss = np.empty(n_states)
     predicted = np.full(problem.x.shape, np.nan)
     counts = (problem.weight > 0).sum(0).astype(float)
     gaps = evaluate(
-        np.ascontiguousarray(coefficients, dtype=float), np.ascontiguousarray(starts), expo, packed.n_units[0],
-        packed.equation[0], packed.unit[0], packed.n_terms[0], packed.free[0], packed.n_free[0], problem.t, problem.x,
-        problem.weight, problem.inputs, problem.start, problem.linked, problem.link_weight, problem.log_residual, rtol,
-        problem.bound, max_steps or 400 * len(problem.t) + 4000, 1 + n_theta + n_states, normal, gradient, counts, rss,
-        predicted, True,
+        np.ascontiguousarray(theta, dtype=float), np.ascontiguousarray(starts), np.log(problem.scale), tables,
+        problem.t, problem.x, problem.weight, problem.inputs, problem.start, problem.linked, problem.link_weight,
+        problem.log_residual, rtol, problem.bound, max_steps or 400 * len(problem.t) + 4000, 1 + n_theta + n_states,
+        normal, gradient, rss, predicted, True,
     )  # fmt: skip
     level = np.where(counts > 0, rss / np.maximum(counts, 1) + problem.floor**2, np.inf)
     share = np.append(1.0 / level, 1.0)
     lower = np.tensordot(share, normal, 1)
     misfit = profile_misfit(rss, gaps, counts, problem.floor) if np.isfinite(gaps) else np.inf
     return Prediction(predicted, lower + np.tril(lower, -1).T, share @ gradient, rss, misfit)
+
+
+def values_at(units: Sequence[Unit], values: Mapping[Number, float], points: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Values of units at many points, ``(units, points)``.
+
+    Args:
+        units: the units, each once.
+        values: the fitted numbers within them.
+        points: states and inputs in scaled numbers, ``(points, variables)``.
+        scale: sizes of the variables, ``(variables,)``.
+    """
+    structure = Structure((tuple(units),))
+    theta = np.array([*np.zeros(structure.n_terms), *(values[number] for number in structure.numbers)])
+    found, _ = slopes_at(structure, theta, points, scale, slopes=False)
+    place = {unit: k for k, (_, unit) in enumerate(structure.terms)}
+    return found[[place[unit] for unit in units]]
+
+
+def slopes_at(
+    structure: Structure, theta: np.ndarray, points: np.ndarray, scale: np.ndarray, *, slopes: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
+    """Values of the terms' units at many points, and their derivatives in the fitted numbers.
+
+    Args:
+        structure: the structure.
+        theta: its values.
+        points: states and inputs in scaled numbers, ``(points, variables)``.
+        scale: sizes of the variables, ``(variables,)``.
+        slopes: whether derivatives are wanted.
+
+    Returns:
+        Values ``(terms, points)`` and derivatives ``(terms, numbers, points)``.
+    """
+    many = pack([structure], [theta], scale, None if slopes else [[]])
+    tables = Tables(*(array[0] for array in many))
+    return many_values(np.ascontiguousarray(points), np.log(scale), tables, slopes)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from neural_arith.integrate.structure import Tables
+
 _TINY = 1e-12
 
 # Dormand-Prince 5(4): nodes, stage weights, and the difference of the two solutions.
@@ -68,55 +70,215 @@ def power_product(x: np.ndarray, exponents: np.ndarray) -> float:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _rates(x, exponents, n_units, equation, unit, n_terms, theta, free, n_free, z, out, cols, n_states, phi, jac, row):
-    """Right-hand side in column 0 of ``out``; rates of the sensitivities ``z`` in the others."""
-    n_variables = exponents.shape[1]
-    out[:, :] = 0.0
+def _base(h, x, log_scale, tables, slopes, value, dx, dp):
+    """Value of unit ``h`` without its sums; with ``slopes`` its derivatives in variables and refined numbers."""
+    n_variables = len(x)
+    powers = tables.powers[h]
+    product = power_product(x, powers)
+    lifted = tables.lifted[h]
+    growth, wave, slant, logs = 1.0, 1.0, 0.0, 1.0
+    if lifted & 1:
+        argument = 0.0
+        for v in range(n_variables):
+            argument += tables.rates[h, v] * x[v]
+        growth = np.exp(min(argument, 300.0))
+    if lifted & 2:
+        argument = tables.phases[h]
+        for v in range(n_variables):
+            argument += tables.frequencies[h, v] * x[v]
+        wave, slant = np.cos(argument), -np.sin(argument)
+    if lifted & 4:
+        for v in range(n_variables):
+            if tables.logs[h, v] != 0.0:
+                logs *= np.log(abs(x[v])) + log_scale[v]
+    rest = growth * wave * logs
+    value[h] = product * rest
+    if not slopes:
+        return
+    tilt = product * growth * logs * slant
+    for v in range(n_variables):
+        e = powers[v]
+        d = 0.0
+        if e != 0.0:
+            if abs(x[v]) > _TINY:
+                d = e * value[h] / x[v]
+            elif e == 1.0:
+                part = rest
+                for w in range(n_variables):
+                    if w != v and powers[w] != 0.0:
+                        part *= _power(x[w], powers[w])
+                d = part
+        if lifted & 1:
+            d += value[h] * tables.rates[h, v]
+        if lifted & 2:
+            d += tilt * tables.frequencies[h, v]
+        if lifted & 4 and tables.logs[h, v] != 0.0:
+            part = product * growth * wave / x[v]
+            for w in range(n_variables):
+                if w != v and tables.logs[h, w] != 0.0:
+                    part *= np.log(abs(x[w])) + log_scale[w]
+            d += part
+        dx[h, v] = d
+    for q in range(tables.count[4]):
+        dp[h, q] = 0.0
+        if tables.kind[q] < 4 and tables.place[q, 0] == h:
+            v = tables.place[q, 1]
+            if tables.kind[q] == 0:
+                dp[h, q] = value[h] * np.log(max(abs(x[v]), 1e-300))
+            elif tables.kind[q] == 1:
+                dp[h, q] = value[h] * x[v]
+            elif tables.kind[q] == 2:
+                dp[h, q] = tilt * x[v]
+            else:
+                dp[h, q] = tilt
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def unit_values(x, log_scale, tables, slopes, value, dx, dp, total, total_dx, total_dp):
+    """Values of all units at one state, sums included; with ``slopes`` their derivatives.
+
+    Args:
+        x: states and inputs in scaled numbers, ``(variables,)``.
+        log_scale: logarithm of what they are multiplied by to be original ones.
+        tables: one candidate.
+        slopes: whether derivatives are wanted.
+        value: filled with the values, ``(units,)``.
+        dx: filled with derivatives in the variables, ``(units, variables)``.
+        dp: filled with derivatives in the refined numbers, ``(units, numbers)``.
+        total: room for the values of sums, ``(sums,)``.
+        total_dx: room for their derivatives.
+        total_dp: room for their derivatives.
+    """
+    n_variables = len(x)
+    n_inner, n_units, n_sums, n_numbers = tables.count[0], tables.count[1], tables.count[2], tables.count[4]
     for h in range(n_units):
-        phi[h] = power_product(x, exponents[h])
+        _base(h, x, log_scale, tables, slopes, value, dx, dp)
+    if n_sums == 0:
+        return
+    for g in range(n_sums):
+        total[g] = 0.0
+        if slopes:
+            total_dx[g, :] = 0.0
+            total_dp[g, :] = 0.0
+        for k in range(tables.part_first[g], tables.part_first[g + 1]):
+            h, b = tables.part_unit[k], tables.part_coefficient[k]
+            total[g] += b * value[h]
+            if slopes:
+                for v in range(n_variables):
+                    total_dx[g, v] += b * dx[h, v]
+                for q in range(n_numbers):
+                    total_dp[g, q] += b * dp[h, q]
+                    if tables.kind[q] == 4 and tables.place[q, 0] == k:
+                        total_dp[g, q] += value[h]
+    for h in range(n_inner, n_units):
+        for f in range(tables.factor_first[h], tables.factor_first[h + 1]):
+            g, e = tables.factor_sum[f], tables.factor_power[f]
+            s = total[g]
+            if s < 0.0 and e != np.rint(e):
+                value[h] = np.nan  # a real power of a sum is meant where the sum is positive
+                return
+            raised = _power(s, e)
+            old = value[h]
+            value[h] = old * raised
+            if not slopes:
+                continue
+            inner = e * raised / s if abs(s) > _TINY else (1.0 if e == 1.0 else 0.0)
+            for v in range(n_variables):
+                dx[h, v] = dx[h, v] * raised + old * inner * total_dx[g, v]
+            for q in range(n_numbers):
+                dp[h, q] = dp[h, q] * raised + old * inner * total_dp[g, q]
+                if tables.kind[q] == 5 and tables.place[q, 0] == f:
+                    dp[h, q] += value[h] * np.log(max(s, 1e-300))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def many_values(points, log_scale, tables, slopes):
+    """Values of the terms' units at many points and, with ``slopes``, their derivatives in the refined numbers.
+
+    Returns:
+        Values ``(terms, points)`` and derivatives ``(terms, numbers, points)`` (empty without ``slopes``).
+    """
+    n_variables = points.shape[1]
+    n_units, n_sums, n_numbers = max(tables.count[1], 1), max(tables.count[2], 1), max(tables.count[4], 1)
+    n_terms = tables.count[3]
+    value, total = np.empty(n_units), np.empty(n_sums)
+    dx, dp = np.empty((n_units, n_variables)), np.empty((n_units, n_numbers))
+    total_dx, total_dp = np.empty((n_sums, n_variables)), np.empty((n_sums, n_numbers))
+    out = np.empty((n_terms, len(points)))
+    out_dp = np.zeros((n_terms, tables.count[4] if slopes else 0, len(points)))
+    for k in range(len(points)):
+        unit_values(points[k], log_scale, tables, slopes, value, dx, dp, total, total_dx, total_dp)
+        for h in range(n_terms):
+            out[h, k] = value[tables.unit[h]]
+            for q in range(out_dp.shape[1]):
+                out_dp[h, q, k] = dp[tables.unit[h], q]
+    return out, out_dp
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _rates(x, log_scale, tables, theta, z, out, cols, n_states, room):
+    """Right-hand side in column 0 of ``out``; rates of the sensitivities ``z`` in the others."""
+    n_terms, n_numbers = tables.count[3], tables.count[4]
+    value, dx, dp, total, total_dx, total_dp, jac = room
+    unit_values(x, log_scale, tables, cols > 1, value, dx, dp, total, total_dx, total_dp)
+    out[:, :] = 0.0
     for k in range(n_terms):
-        out[equation[k], 0] += theta[k] * phi[unit[k]]
+        out[tables.equation[k], 0] += theta[k] * value[tables.unit[k]]
     if cols == 1:
         return
     jac[:, :] = 0.0
-    for h in range(n_units):
-        for v in range(n_variables):
-            e = exponents[h, v]
-            row[v] = 0.0
-            if e == 0.0:
-                continue
-            if abs(x[v]) > _TINY:
-                row[v] = e * phi[h] / x[v]
-            elif e == 1.0:
-                part = 1.0
-                for w in range(n_variables):
-                    if w != v and exponents[h, w] != 0.0:
-                        part *= _power(x[w], exponents[h, w])
-                row[v] = part
-        for k in range(n_terms):
-            if unit[k] == h:
-                for v in range(n_states):
-                    jac[equation[k], v] += theta[k] * row[v]
+    for k in range(n_terms):
+        c = theta[k]
+        if c != 0.0:
+            h, i = tables.unit[k], tables.equation[k]
+            for v in range(n_states):
+                jac[i, v] += c * dx[h, v]
+            for q in range(n_numbers):
+                out[i, 1 + n_terms + q] += c * dp[h, q]
+    for k in range(n_terms):
+        out[tables.equation[k], 1 + k] += value[tables.unit[k]]
     for i in range(n_states):
         for j in range(n_states):
             a = jac[i, j]
             if a != 0.0:
                 for c in range(1, cols):
                     out[i, c] += a * z[j, c]
-    for k in range(n_terms):
-        out[equation[k], 1 + k] += phi[unit[k]]
-    for q in range(n_free):
-        h, v = free[q, 0], free[q, 1]
-        slope = phi[h] * np.log(max(abs(x[v]), 1e-300))
-        for k in range(n_terms):
-            if unit[k] == h:
-                out[equation[k], 1 + n_terms + q] += theta[k] * slope
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def load_numbers(tables, values):
+    """Write refined numbers into the tables of one candidate."""
+    for q in range(tables.count[4]):
+        a, b = tables.place[q, 0], tables.place[q, 1]
+        kind = tables.kind[q]
+        if kind == 0:
+            tables.powers[a, b] = values[q]
+        elif kind == 1:
+            tables.rates[a, b] = values[q]
+        elif kind == 2:
+            tables.frequencies[a, b] = values[q]
+        elif kind == 3:
+            tables.phases[a] = values[q]
+        elif kind == 4:
+            tables.part_coefficient[a] = values[q]
+        else:
+            tables.factor_power[a] = values[q]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _longest(kind, value):
+    """How far one step may move a number: the model is far from linear in most of them."""
+    if kind == 1 or kind == 2:
+        return 0.3 * abs(value) + 0.3
+    if kind == 4:
+        return 0.7 * abs(value) + 0.1
+    return 0.5
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _advance(
-    z, t0, t1, step, u0, u1, exponents, n_units, equation, unit, n_terms, theta, free, n_free, cols, n_states,
-    rtol, absolute, bound, budget, stage, trial, rate, fresh, x, phi, jac, row,
+    z, t0, t1, step, u0, u1, log_scale, tables, theta, cols, n_states, rtol, absolute, bound, budget, stage, trial,
+    rate, fresh, x, room,
 ):  # fmt: skip
     """Carry ``z`` (state and sensitivities) from t0 to t1; returns (next step, steps left); -1 left is failure."""
     span = t1 - t0
@@ -144,10 +306,7 @@ def _advance(
             for m in range(n_inputs):
                 share = (t + _NODES[s] * step_now - t0) / span
                 x[n_states + m] = u0[m] + share * (u1[m] - u0[m])
-            _rates(
-                x, exponents, n_units, equation, unit, n_terms, theta, free, n_free, trial, rate, cols, n_states,
-                phi, jac, row,
-            )  # fmt: skip
+            _rates(x, log_scale, tables, theta, trial, rate, cols, n_states, room)
             stage[s, :, :cols] = rate[:, :cols]
         fresh[0] = False
         worst = 0.0
@@ -176,21 +335,24 @@ def _advance(
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def evaluate(
-    theta, starts, exponents, n_units, equation, unit, n_terms, free, n_free, t, xs, weight, inputs, start, linked,
-    link_weight, log_residual, rtol, bound, steps, cols, normal, gradient, counts, rss, predicted, keep,
+    theta, starts, log_scale, tables, t, xs, weight, inputs, start, linked, link_weight, log_residual, rtol, bound,
+    steps, cols, normal, gradient, rss, predicted, keep,
 ):  # fmt: skip
     """Integrate all pieces; fill residual sums and, with ``cols > 1``, the normal equations of each state."""
     n_states = xs.shape[1]
     n_pieces = len(start) - 1
-    n_theta = n_terms + n_free
+    n_theta = tables.count[3] + tables.count[4]
     stage = np.empty((7, n_states, cols))
     trial = np.empty((n_states, cols))
     rate = np.empty((n_states, cols))
     z = np.empty((n_states, cols))
-    x = np.empty(exponents.shape[1])
-    phi = np.empty(max(n_units, 1))
-    jac = np.empty((n_states, n_states))
-    row = np.empty(exponents.shape[1])
+    n_variables = len(log_scale)
+    x = np.empty(n_variables)
+    n_units, n_sums, n_numbers = max(tables.count[1], 1), max(tables.count[2], 1), max(tables.count[4], 1)
+    room = (
+        np.empty(n_units), np.empty((n_units, n_variables)), np.empty((n_units, n_numbers)), np.empty(n_sums),
+        np.empty((n_sums, n_variables)), np.empty((n_sums, n_numbers)), np.empty((n_states, n_states)),
+    )  # fmt: skip
     fresh = np.ones(1, dtype=np.bool_)
     line = np.empty(cols)
     rss[:] = 0.0
@@ -215,9 +377,8 @@ def evaluate(
             if k > first:
                 fresh[0] = True  # a new sample may bring a kink in the inputs
                 step, steps = _advance(
-                    z, t[k - 1], t[k], step, inputs[k - 1], inputs[k], exponents, n_units, equation, unit, n_terms,
-                    theta, free, n_free, cols, n_states, rtol, absolute, bound, steps, stage, trial, rate, fresh, x,
-                    phi, jac, row,
+                    z, t[k - 1], t[k], step, inputs[k - 1], inputs[k], log_scale, tables, theta, cols, n_states, rtol,
+                    absolute, bound, steps, stage, trial, rate, fresh, x, room,
                 )  # fmt: skip
                 if steps < 0:
                     return np.inf
@@ -308,8 +469,8 @@ def profile_misfit(rss, gaps, counts, floor):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def refine_range(
-    first, stop, exponents, n_units, equation, unit, n_terms, free, n_free, theta, starts, t, xs, weight, inputs,
-    start, linked, link_weight, floor, log_residual, rtol, bound, steps, iterations, tolerance, misfit, rss_out, spent,
+    first, stop, many, log_scale, theta, starts, t, xs, weight, inputs, start, linked, link_weight, floor, log_residual,
+    rtol, bound, steps, iterations, tolerance, misfit, rss_out, spent,
 ):  # fmt: skip
     """Levenberg-Marquardt for the candidates first..stop-1, in place."""
     n_states = xs.shape[1]
@@ -321,10 +482,15 @@ def refine_range(
                 counts[i] += 1.0
     nothing = np.empty((1, n_states))
     for c in range(first, stop):
-        n_theta = n_terms[c] + n_free[c]
+        tables = Tables(
+            many.powers[c], many.rates[c], many.frequencies[c], many.phases[c], many.logs[c], many.lifted[c],
+            many.factor_first[c], many.factor_sum[c], many.factor_power[c], many.part_first[c], many.part_unit[c],
+            many.part_coefficient[c], many.equation[c], many.unit[c], many.kind[c], many.place[c], many.count[c],
+        )  # fmt: skip
+        n_terms = tables.count[3]
+        n_theta = n_terms + tables.count[4]
         size = n_theta + n_pieces * n_states
         cols = 1 + n_theta + n_states
-        expo = exponents[c].copy()
         normal = np.zeros((n_states + 1, size, size))
         gradient = np.zeros((n_states + 1, size))
         normal_new = np.zeros_like(normal)
@@ -338,12 +504,10 @@ def refine_range(
         now_starts = starts[c].copy()
         trial = now.copy()
         trial_starts = now_starts.copy()
-        for q in range(n_free[c]):
-            expo[free[c, q, 0], free[c, q, 1]] = now[n_terms[c] + q]
+        load_numbers(tables, now[n_terms:])
         gaps = evaluate(
-            now, now_starts, expo, n_units[c], equation[c], unit[c], n_terms[c], free[c], n_free[c], t, xs, weight,
-            inputs, start, linked, link_weight, log_residual, rtol, bound, steps, cols, normal, gradient, counts, rss,
-            nothing, False,
+            now, now_starts, log_scale, tables, t, xs, weight, inputs, start, linked, link_weight, log_residual, rtol,
+            bound, steps, cols, normal, gradient, rss, nothing, False,
         )  # fmt: skip
         value = profile_misfit(rss, gaps, counts, floor)
         if not np.isfinite(value):
@@ -367,18 +531,17 @@ def refine_range(
             if good:
                 for a in range(n_theta):
                     change = delta[a]
-                    if a >= n_terms[c]:
-                        change = min(max(change, -0.5), 0.5)
+                    if a >= n_terms:
+                        longest = _longest(tables.kind[a - n_terms], now[a])
+                        change = min(max(change, -longest), longest)
                     trial[a] = now[a] + change
                 for p in range(n_pieces):
                     for i in range(n_states):
                         trial_starts[p, i] = now_starts[p, i] + delta[n_theta + p * n_states + i]
-                for q in range(n_free[c]):
-                    expo[free[c, q, 0], free[c, q, 1]] = trial[n_terms[c] + q]
+                load_numbers(tables, trial[n_terms:])
                 gaps = evaluate(
-                    trial, trial_starts, expo, n_units[c], equation[c], unit[c], n_terms[c], free[c], n_free[c], t, xs,
-                    weight, inputs, start, linked, link_weight, log_residual, rtol, bound, steps, cols, normal_new,
-                    gradient_new, counts, rss_new, nothing, False,
+                    trial, trial_starts, log_scale, tables, t, xs, weight, inputs, start, linked, link_weight,
+                    log_residual, rtol, bound, steps, cols, normal_new, gradient_new, rss_new, nothing, False,
                 )  # fmt: skip
                 value_new = profile_misfit(rss_new, gaps, counts, floor)
             if value_new < value:

@@ -1,0 +1,71 @@
+"""One right-hand side in the integral form, with the numbers within its units fitted by variable projection.
+
+For given numbers the coefficients are a least-squares solve, so only the numbers are searched, by Levenberg-Marquardt
+on the projected residual (Golub & Pereyra, 1973; Kaufman's approximate Jacobian).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from neural_arith.discovery.integral_form import IntegralForm
+from neural_arith.integrate.batch import slopes_at
+from neural_arith.integrate.structure import Structure
+
+
+def project(
+    form: IntegralForm,
+    state: int,
+    structure: Structure,
+    theta: np.ndarray,
+    scale: np.ndarray,
+    *,
+    iterations: int = 12,
+) -> tuple[np.ndarray, float]:
+    """Fit coefficients and numbers of one right-hand side to the integral form.
+
+    Args:
+        form: the regression problem.
+        state: whose equation.
+        structure: the right-hand side as the only equation of a structure.
+        theta: first guess; its coefficients do not matter.
+        scale: sizes of the variables.
+        iterations: most Levenberg-Marquardt iterations.
+
+    Returns:
+        The fitted values and the residual sum of squares; inf where the units are not finite.
+    """
+    target, n = form.target[state], structure.n_terms
+    best, cost, damping = theta.copy(), np.inf, 1e-2
+    inner = theta[n:].copy()
+    pending: tuple[np.ndarray, np.ndarray] | None = None
+    for _ in range(iterations + 1):
+        values, slopes = slopes_at(structure, np.concatenate([theta[:n], inner]), form.nodes, scale)
+        rss = np.inf
+        if np.isfinite(values).all():
+            columns = form.columns(values, state)
+            size = np.maximum(np.sqrt((columns**2).sum(1)), 1e-300)
+            q, r = np.linalg.qr((columns / size[:, None]).T)
+            if np.abs(np.diag(r)).min() > 1e-9:
+                c = np.linalg.solve(r, q.T @ target) / size
+                residual = target - c @ columns
+                rss = float(residual @ residual)
+        if rss < cost:
+            gain = cost - rss
+            best, cost = np.concatenate([c, inner]), rss  # pyright: ignore[reportPossiblyUnbound]
+            if len(inner) == 0 or gain < 1e-4 * rss:
+                break
+            damping = max(damping * 0.3, 1e-9)
+            moved = form.columns(np.einsum("t,tqp->qp", c, np.nan_to_num(slopes)), state)  # pyright: ignore
+            moved = moved - (moved @ q) @ q.T  # pyright: ignore[reportPossiblyUnbound]
+            pending = (moved @ moved.T, moved @ residual)  # pyright: ignore[reportPossiblyUnbound]
+        else:
+            damping *= 6.0
+        if pending is None or damping > 1e6:
+            break
+        normal, slope = pending
+        ridge = damping * np.diag(normal) + 1e-300
+        step = np.linalg.solve(normal + np.diag(ridge), slope)
+        longest = 0.5 * np.abs(best[n:]) + 0.2
+        inner = best[n:] + np.clip(step, -longest, longest)
+    return best, cost
