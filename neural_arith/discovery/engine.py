@@ -20,7 +20,7 @@ from neural_arith.discovery.lifted import Ranges, lifted_units
 from neural_arith.discovery.noise import Noise, NoiseKind, all_positive, estimate_noise
 from neural_arith.discovery.population import fit_population
 from neural_arith.discovery.scaling import Scaling, fit_scaling
-from neural_arith.discovery.search import climb, combinations, interleave, shortlist
+from neural_arith.discovery.search import around_each, climb, combinations, interleave, shortlist
 from neural_arith.discovery.smoothing import Curve, smooth
 from neural_arith.errors import OptionError
 from neural_arith.integrate.kernel import refine_range
@@ -207,12 +207,14 @@ def _fill(
         [list(dict.fromkeys(a + b)) for a, b in zip(dictionary.units, lifted.units, strict=True)],
         {**dictionary.values, **lifted.values},
     )
+    simple = monomials(len(scale), {1: 4, 2: 3}.get(len(scale), 2))
     lists = []
     for i in range(n_states):
         progress(f"regression for equation {i + 1}")
         plain_picks = shortlist(forms, i, dictionary, scale, judge.per_number)
         rich_picks = shortlist(forms, i, rich, scale, judge.per_number, largest=4)
-        lists.append(interleave(plain_picks, rich_picks))
+        around = [around_each(form, i, simple, lifted, scale, judge.per_number) for form in forms]
+        lists.append(interleave(plain_picks, rich_picks, *around))
     progress("judging the best pairings by trajectory")
     # As many pairings as a second or so affords: with few points the integral form is a poor guide.
     most = int(np.clip(40_000 / len(judge.problem.t), 300, 3000))

@@ -131,7 +131,7 @@ def fractions(ranges: Ranges, found: _Collector) -> None:
     """Units over 1 + b * part: Monod, Holling, Hill, logistic in the exponential; over x + b * y."""
     n, one = found.n, power(*[0.0] * found.n)
     axes = [power(*found.axis(v)) for v in range(n)]
-    guesses = (0.3, 2.0, 10.0) if n <= 3 else (1.0, 8.0)
+    guesses = {1: (0.1, 0.3, 1.0, 3.0, 10.0, 30.0), 2: (0.2, 1.0, 5.0, 25.0), 3: (0.3, 2.0, 10.0)}.get(n, (1.0, 8.0))
     middle = np.maximum((np.abs(ranges.low) + np.abs(ranges.high)) / 2, 1e-9)
     for v in range(n):
         if ranges.span[v] < 1e-9:
@@ -145,7 +145,7 @@ def fractions(ranges: Ranges, found: _Collector) -> None:
                 found.fraction(tops, axes[v], middle[v], b)
             found.fraction(tops, axes[v].times(axes[v]), middle[v] ** 2, b)
         if ranges.positive[v]:
-            for b in guesses[:2]:
+            for b in (0.3, 2.0):
                 hill = power(*found.axis(v, FITTED))
                 found.fraction([one, *axes], hill, middle[v] ** -2.5, b, power=-2.5)
         if n <= 4:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from neural_arith.discovery.projection import project
 from neural_arith.discovery.subsets import best_subsets
 from neural_arith.integrate.batch import values_at
 from neural_arith.integrate.structure import Structure, Term, rewrite, tidy
-from neural_arith.integrate.units import Number, numbers_of
+from neural_arith.integrate.units import Number, Unit, numbers_of
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ def shortlist(
     per_number: float,
     *,
     largest: int = 6,
+    keep: int = 60,
 ) -> list[Pick]:
     """Best right-hand sides of one equation under each integral form, those of either form in turn.
 
@@ -52,6 +54,7 @@ def shortlist(
         scale: sizes of the variables.
         per_number: price of one fitted number.
         largest: most terms.
+        keep: subsets whose numbers are fitted, under each form.
     """
     units = dictionary.units[state]
     prices = np.array([unit_price(u) + per_number * len(list(numbers_of(u))) for u in units])
@@ -61,6 +64,7 @@ def shortlist(
         columns = form.columns(values, state)
         n = int((form.weight[state] > 0).sum())
         picks: dict[Structure, Pick] = {}
+        tries: Counter[Structure] = Counter()
         for subset in best_subsets(
             columns,
             form.target[state],
@@ -69,12 +73,16 @@ def shortlist(
             floor=FLOOR,
             n_samples=n,
             largest=largest,
+            keep=keep,
         ):
             wide = Structure((tuple(units[j] for j in subset.members),))
             guess = {(0, units[j]): c for j, c in zip(subset.members, subset.coefficients, strict=True)}
             structure, theta = tidy(wide, wide.theta({**dictionary.values, **guess}))
             misfit = subset.misfit
             if structure.numbers:
+                tries[structure] += 1
+                if tries[structure] > 2:
+                    continue
                 theta, rss = project(form, state, structure, theta, scale)
                 misfit = n * np.log(rss / n + FLOOR**2)
             score = misfit + structure_price(structure, per_number) * n / max(n - structure.n_fitted - 2, 1)
@@ -84,6 +92,74 @@ def shortlist(
             if pick.structure not in ranked or rank < ranked[pick.structure][0]:
                 ranked[pick.structure] = (rank, pick)
     return [pick for _, pick in sorted(ranked.values(), key=lambda item: (item[0], item[1].score))]
+
+
+def around_each(
+    form: IntegralForm,
+    state: int,
+    simple: Sequence[Unit],
+    lifted: Dictionary,
+    scale: np.ndarray,
+    per_number: float,
+    *,
+    companions: int = 3,
+    keep: int = 40,
+) -> list[Pick]:
+    """Best right-hand sides made of one lifted unit and a few simple ones, best first.
+
+    The numbers within the lifted unit are fitted along, from several guesses; a grid of guesses alone would rank the
+    right unit with wrong numbers behind wrong units.
+
+    Args:
+        form: the integral form.
+        state: whose equation.
+        simple: plain units of low degree.
+        lifted: units with first guesses of their numbers.
+        scale: sizes of the variables.
+        per_number: price of one fitted number.
+        companions: most simple units beside the lifted one.
+        keep: how many to return.
+    """
+    n = int((form.weight[state] > 0).sum())
+    rich = lifted.units[state]
+    columns = form.columns(values_at(rich, lifted.values, form.nodes, scale), state)
+    plain_columns = form.columns(values_at(simple, {}, form.nodes, scale), state)
+    plain_prices = [unit_price(u) for u in simple]
+    rough: dict[Structure, list[tuple[float, np.ndarray]]] = defaultdict(list)
+    for column, unit in zip(columns, rich, strict=True):
+        price = unit_price(unit) + per_number * len(list(numbers_of(unit)))
+        for subset in best_subsets(
+            np.concatenate([plain_columns, column[None]]),
+            form.target[state],
+            np.array([*plain_prices, price]),
+            per_coefficient=per_number,
+            floor=FLOOR,
+            n_samples=n,
+            largest=companions + 1,
+            keep=3,
+            forced=len(simple),
+        ):
+            units = [simple[j] if j < len(simple) else unit for j in subset.members]
+            wide = Structure((tuple(units),))
+            guess = {(0, u): c for u, c in zip(units, subset.coefficients, strict=True)}
+            structure, theta = tidy(wide, wide.theta({**lifted.values, **guess}))
+            rough[structure].append((subset.score, theta))
+
+    def fitted(structure: Structure, theta: np.ndarray, iterations: int) -> Pick:
+        theta, rss = project(form, state, structure, theta, scale, iterations=iterations)
+        price = structure_price(structure, per_number) * n / max(n - structure.n_fitted - 2, 1)
+        return Pick(structure, theta, n * float(np.log(rss / n + FLOOR**2)) + price)
+
+    picks = []
+    for structure, starts in rough.items():
+        starts.sort(key=lambda item: item[0])
+        picks.extend(fitted(structure, theta, 4) for _, theta in starts[: 2 if structure.numbers else 1])
+    picks = sorted((p for p in picks if np.isfinite(p.score)), key=lambda p: p.score)[: 2 * keep]
+    picks = [fitted(p.structure, p.theta, 20) if p.structure.numbers else p for p in picks]
+    best: dict[Structure, Pick] = {}
+    for pick in sorted(picks, key=lambda p: p.score):
+        best.setdefault(pick.structure, pick)
+    return list(best.values())[:keep]
 
 
 def interleave(*lists: Sequence[Pick]) -> list[Pick]:

@@ -37,6 +37,7 @@ def best_subsets(
     keep: int = 60,
     beam: int = 150,
     exhaustive: int = 60_000,
+    forced: int | None = None,
 ) -> list[Subset]:
     """Score subsets of columns, best first.
 
@@ -51,6 +52,7 @@ def best_subsets(
         keep: how many subsets to return; the best few of every size are among them.
         beam: subsets of one size that are extended to the next when there are too many for all.
         exhaustive: most subsets of one size that are all tried.
+        forced: a column that every subset holds.
     """
     size = np.linalg.norm(columns, axis=1)
     usable = np.flatnonzero(np.isfinite(size) & (size > 1e-12))
@@ -76,12 +78,17 @@ def best_subsets(
         return misfit, misfit + cost[sets].sum(1) * n_samples / max(n_samples - k - 2, 1), c
 
     empty = n_samples * np.log(total / n_samples + floor**2)
-    found.append((empty, empty, np.zeros(0, dtype=int), np.zeros(0)))
+    if forced is None:
+        found.append((empty, empty, np.zeros(0, dtype=int), np.zeros(0)))
     count = 1.0
     for k in range(1, min(largest, m) + 1):
         count = count * (m - k + 1) / k
         if count <= exhaustive:
             sets = np.array(list(itertools.combinations(range(m), k)), dtype=int)
+            if forced is not None:
+                sets = sets[(usable[sets] == forced).any(1)]
+                if not len(sets):
+                    return []
         else:
             sets = np.concatenate([np.column_stack([previous, np.full(len(previous), j)]) for j in range(m)])
             sets = np.sort(sets, axis=1)
