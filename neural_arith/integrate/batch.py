@@ -1,8 +1,8 @@
 """The compiled solver for many candidates: integrate, differentiate and refit each of them, without compiling any.
 
 Each candidate is arrays (:mod:`neural_arith.integrate.structure`), so one kernel serves them all. It integrates with
-the embedded pair of Dormand and Prince (1980) together with the forward sensitivities in coefficients, free exponents
-and starting states, and refines them by Levenberg-Marquardt on the profile likelihood
+the embedded pair of Dormand and Prince (1980) together with the forward sensitivities in coefficients, numbers within
+units and starting states, and refines them by Levenberg-Marquardt on the profile likelihood
 
     2 * misfit = sum_i n_i * log(rss_i / n_i + floor_i^2)
 
@@ -18,7 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 from joblib import Parallel, delayed
 
-from neural_arith.integrate.kernel import evaluate, many_values, profile_misfit, refine_range
+from neural_arith.integrate.kernel import evaluate, profile_misfit, refine_range
+from neural_arith.integrate.kernel_units import many_values
 from neural_arith.integrate.structure import Structure, Tables, pack
 from neural_arith.integrate.units import Number, Unit
 
@@ -191,7 +192,7 @@ def predict(
     many = pack([structure], [theta], problem.scale, None if columns is None else [columns])
     tables = Tables(*(array[0] for array in many))
     n_states = problem.x.shape[1]
-    n_theta = int(tables.count[3] + tables.count[4])
+    n_theta = int(tables.live[3] + tables.live[4])
     size = n_theta + problem.n_pieces * n_states
     normal = np.zeros((n_states + 1, size, size))
     gradient = np.zeros((n_states + 1, size))
@@ -211,7 +212,9 @@ def predict(
     return Prediction(predicted, lower + np.tril(lower, -1).T, share @ gradient, rss, misfit)
 
 
-def values_at(units: Sequence[Unit], values: Mapping[Number, float], points: np.ndarray, scale: np.ndarray) -> np.ndarray:
+def values_at(
+    units: Sequence[Unit], values: Mapping[Number, float], points: np.ndarray, scale: np.ndarray
+) -> np.ndarray:
     """Values of units at many points, ``(units, points)``.
 
     Args:

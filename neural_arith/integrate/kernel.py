@@ -1,8 +1,8 @@
 """The compiled part of the solver for many candidates: plain loops over arrays, called through ``batch``.
 
 One kernel serves every candidate, because a candidate is arrays. The embedded pair of Dormand and Prince (1980) carries
-the state together with its forward sensitivities in coefficients, free exponents and starting states; only the state
-controls the step. Nothing here raises: a candidate that fails has an infinite misfit.
+the state together with its forward sensitivities in coefficients, numbers within units and starting states; only the
+state controls the step. Nothing here raises: a candidate that fails has an infinite misfit.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from neural_arith.integrate.kernel_units import load_numbers, unit_values
 from neural_arith.integrate.structure import Tables
-
-_TINY = 1e-12
 
 # Dormand-Prince 5(4): nodes, stage weights, and the difference of the two solutions.
 _NODES = np.array([0.0, 1 / 5, 3 / 10, 4 / 5, 8 / 9, 1.0, 1.0])
@@ -30,195 +29,10 @@ _STAGES = np.array(
 _ERROR = np.array([71 / 57600, 0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40])
 
 
-@njit(cache=True, nogil=True, error_model="numpy", inline="always")
-def _power(x: float, e: float) -> float:
-    """|x|^e with the sign of x for whole e; the usual exponents without a call to ``pow``."""
-    if e == 1.0:
-        return x
-    if e == 2.0:
-        return x * x
-    if e == 3.0:
-        return x * x * x
-    if e == -1.0:
-        return 1.0 / x
-    if e == 0.5:
-        return np.sqrt(abs(x))
-    if e == np.rint(e):
-        return x ** int(e) if e > 0.0 else 1.0 / x ** int(-e)  # a negative power of zero is infinite, not an error
-    return abs(x) ** e
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def power_product(x: np.ndarray, exponents: np.ndarray) -> float:
-    """Real part of prod_j x_j^e_j, the power unit of Heim et al. (2020) with real weights.
-
-    Args:
-        x: values, ``(variables,)``, of any sign.
-        exponents: ``(variables,)``.
-
-    Returns:
-        The product; a fractional power of a negative base contributes the real part of its principal value.
-    """
-    value, phase = 1.0, 0.0
-    for v in range(len(exponents)):
-        e = exponents[v]
-        if e != 0.0:
-            value *= _power(x[v], e)
-            if x[v] < 0.0 and e != np.rint(e):
-                phase += e
-    return value * np.cos(np.pi * phase) if phase != 0.0 else value
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _base(h, x, log_scale, tables, slopes, value, dx, dp):
-    """Value of unit ``h`` without its sums; with ``slopes`` its derivatives in variables and refined numbers."""
-    n_variables = len(x)
-    powers = tables.powers[h]
-    product = power_product(x, powers)
-    lifted = tables.lifted[h]
-    growth, wave, slant, logs = 1.0, 1.0, 0.0, 1.0
-    if lifted & 1:
-        argument = 0.0
-        for v in range(n_variables):
-            argument += tables.rates[h, v] * x[v]
-        growth = np.exp(min(argument, 300.0))
-    if lifted & 2:
-        argument = tables.phases[h]
-        for v in range(n_variables):
-            argument += tables.frequencies[h, v] * x[v]
-        wave, slant = np.cos(argument), -np.sin(argument)
-    if lifted & 4:
-        for v in range(n_variables):
-            if tables.logs[h, v] != 0.0:
-                logs *= np.log(abs(x[v])) + log_scale[v]
-    rest = growth * wave * logs
-    value[h] = product * rest
-    if not slopes:
-        return
-    tilt = product * growth * logs * slant
-    for v in range(n_variables):
-        e = powers[v]
-        d = 0.0
-        if e != 0.0:
-            if abs(x[v]) > _TINY:
-                d = e * value[h] / x[v]
-            elif e == 1.0:
-                part = rest
-                for w in range(n_variables):
-                    if w != v and powers[w] != 0.0:
-                        part *= _power(x[w], powers[w])
-                d = part
-        if lifted & 1:
-            d += value[h] * tables.rates[h, v]
-        if lifted & 2:
-            d += tilt * tables.frequencies[h, v]
-        if lifted & 4 and tables.logs[h, v] != 0.0:
-            part = product * growth * wave / x[v]
-            for w in range(n_variables):
-                if w != v and tables.logs[h, w] != 0.0:
-                    part *= np.log(abs(x[w])) + log_scale[w]
-            d += part
-        dx[h, v] = d
-    for q in range(tables.count[4]):
-        dp[h, q] = 0.0
-        if tables.kind[q] < 4 and tables.place[q, 0] == h:
-            v = tables.place[q, 1]
-            if tables.kind[q] == 0:
-                dp[h, q] = value[h] * np.log(max(abs(x[v]), 1e-300))
-            elif tables.kind[q] == 1:
-                dp[h, q] = value[h] * x[v]
-            elif tables.kind[q] == 2:
-                dp[h, q] = tilt * x[v]
-            else:
-                dp[h, q] = tilt
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def unit_values(x, log_scale, tables, slopes, value, dx, dp, total, total_dx, total_dp):
-    """Values of all units at one state, sums included; with ``slopes`` their derivatives.
-
-    Args:
-        x: states and inputs in scaled numbers, ``(variables,)``.
-        log_scale: logarithm of what they are multiplied by to be original ones.
-        tables: one candidate.
-        slopes: whether derivatives are wanted.
-        value: filled with the values, ``(units,)``.
-        dx: filled with derivatives in the variables, ``(units, variables)``.
-        dp: filled with derivatives in the refined numbers, ``(units, numbers)``.
-        total: room for the values of sums, ``(sums,)``.
-        total_dx: room for their derivatives.
-        total_dp: room for their derivatives.
-    """
-    n_variables = len(x)
-    n_inner, n_units, n_sums, n_numbers = tables.count[0], tables.count[1], tables.count[2], tables.count[4]
-    for h in range(n_units):
-        _base(h, x, log_scale, tables, slopes, value, dx, dp)
-    if n_sums == 0:
-        return
-    for g in range(n_sums):
-        total[g] = 0.0
-        if slopes:
-            total_dx[g, :] = 0.0
-            total_dp[g, :] = 0.0
-        for k in range(tables.part_first[g], tables.part_first[g + 1]):
-            h, b = tables.part_unit[k], tables.part_coefficient[k]
-            total[g] += b * value[h]
-            if slopes:
-                for v in range(n_variables):
-                    total_dx[g, v] += b * dx[h, v]
-                for q in range(n_numbers):
-                    total_dp[g, q] += b * dp[h, q]
-                    if tables.kind[q] == 4 and tables.place[q, 0] == k:
-                        total_dp[g, q] += value[h]
-    for h in range(n_inner, n_units):
-        for f in range(tables.factor_first[h], tables.factor_first[h + 1]):
-            g, e = tables.factor_sum[f], tables.factor_power[f]
-            s = total[g]
-            if s < 0.0 and e != np.rint(e):
-                value[h] = np.nan  # a real power of a sum is meant where the sum is positive
-                return
-            raised = _power(s, e)
-            old = value[h]
-            value[h] = old * raised
-            if not slopes:
-                continue
-            inner = e * raised / s if abs(s) > _TINY else (1.0 if e == 1.0 else 0.0)
-            for v in range(n_variables):
-                dx[h, v] = dx[h, v] * raised + old * inner * total_dx[g, v]
-            for q in range(n_numbers):
-                dp[h, q] = dp[h, q] * raised + old * inner * total_dp[g, q]
-                if tables.kind[q] == 5 and tables.place[q, 0] == f:
-                    dp[h, q] += value[h] * np.log(max(s, 1e-300))
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def many_values(points, log_scale, tables, slopes):
-    """Values of the terms' units at many points and, with ``slopes``, their derivatives in the refined numbers.
-
-    Returns:
-        Values ``(terms, points)`` and derivatives ``(terms, numbers, points)`` (empty without ``slopes``).
-    """
-    n_variables = points.shape[1]
-    n_units, n_sums, n_numbers = max(tables.count[1], 1), max(tables.count[2], 1), max(tables.count[4], 1)
-    n_terms = tables.count[3]
-    value, total = np.empty(n_units), np.empty(n_sums)
-    dx, dp = np.empty((n_units, n_variables)), np.empty((n_units, n_numbers))
-    total_dx, total_dp = np.empty((n_sums, n_variables)), np.empty((n_sums, n_numbers))
-    out = np.empty((n_terms, len(points)))
-    out_dp = np.zeros((n_terms, tables.count[4] if slopes else 0, len(points)))
-    for k in range(len(points)):
-        unit_values(points[k], log_scale, tables, slopes, value, dx, dp, total, total_dx, total_dp)
-        for h in range(n_terms):
-            out[h, k] = value[tables.unit[h]]
-            for q in range(out_dp.shape[1]):
-                out_dp[h, q, k] = dp[tables.unit[h], q]
-    return out, out_dp
-
-
 @njit(cache=True, nogil=True, error_model="numpy")
 def _rates(x, log_scale, tables, theta, z, out, cols, n_states, room):
     """Right-hand side in column 0 of ``out``; rates of the sensitivities ``z`` in the others."""
-    n_terms, n_numbers = tables.count[3], tables.count[4]
+    n_terms, n_numbers = tables.live[3], tables.live[4]
     value, dx, dp, total, total_dx, total_dp, jac = room
     unit_values(x, log_scale, tables, cols > 1, value, dx, dp, total, total_dx, total_dp)
     out[:, :] = 0.0
@@ -243,26 +57,6 @@ def _rates(x, log_scale, tables, theta, z, out, cols, n_states, room):
             if a != 0.0:
                 for c in range(1, cols):
                     out[i, c] += a * z[j, c]
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def load_numbers(tables, values):
-    """Write refined numbers into the tables of one candidate."""
-    for q in range(tables.count[4]):
-        a, b = tables.place[q, 0], tables.place[q, 1]
-        kind = tables.kind[q]
-        if kind == 0:
-            tables.powers[a, b] = values[q]
-        elif kind == 1:
-            tables.rates[a, b] = values[q]
-        elif kind == 2:
-            tables.frequencies[a, b] = values[q]
-        elif kind == 3:
-            tables.phases[a] = values[q]
-        elif kind == 4:
-            tables.part_coefficient[a] = values[q]
-        else:
-            tables.factor_power[a] = values[q]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -341,14 +135,14 @@ def evaluate(
     """Integrate all pieces; fill residual sums and, with ``cols > 1``, the normal equations of each state."""
     n_states = xs.shape[1]
     n_pieces = len(start) - 1
-    n_theta = tables.count[3] + tables.count[4]
+    n_theta = tables.live[3] + tables.live[4]
     stage = np.empty((7, n_states, cols))
     trial = np.empty((n_states, cols))
     rate = np.empty((n_states, cols))
     z = np.empty((n_states, cols))
     n_variables = len(log_scale)
     x = np.empty(n_variables)
-    n_units, n_sums, n_numbers = max(tables.count[1], 1), max(tables.count[2], 1), max(tables.count[4], 1)
+    n_units, n_sums, n_numbers = max(tables.live[1], 1), max(tables.live[2], 1), max(tables.live[4], 1)
     room = (
         np.empty(n_units), np.empty((n_units, n_variables)), np.empty((n_units, n_numbers)), np.empty(n_sums),
         np.empty((n_sums, n_variables)), np.empty((n_sums, n_numbers)), np.empty((n_states, n_states)),
@@ -485,10 +279,10 @@ def refine_range(
         tables = Tables(
             many.powers[c], many.rates[c], many.frequencies[c], many.phases[c], many.logs[c], many.lifted[c],
             many.factor_first[c], many.factor_sum[c], many.factor_power[c], many.part_first[c], many.part_unit[c],
-            many.part_coefficient[c], many.equation[c], many.unit[c], many.kind[c], many.place[c], many.count[c],
+            many.part_coefficient[c], many.equation[c], many.unit[c], many.kind[c], many.place[c], many.live[c],
         )  # fmt: skip
-        n_terms = tables.count[3]
-        n_theta = n_terms + tables.count[4]
+        n_terms = tables.live[3]
+        n_theta = n_terms + tables.live[4]
         size = n_theta + n_pieces * n_states
         cols = 1 + n_theta + n_states
         normal = np.zeros((n_states + 1, size, size))

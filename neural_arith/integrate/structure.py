@@ -95,7 +95,8 @@ class Structure:
 class Tables(NamedTuple):
     """One candidate, or with a leading axis many, as padded arrays: the form the compiled solver reads.
 
-    Units stand inner ones (parts of sums) first. ``count`` holds the live (inner units, units, sums, terms, numbers).
+    Units stand inner ones (parts of sums) first. ``live`` holds how many of the
+    rows are there: (inner units, units, sums, terms, numbers).
     """
 
     powers: np.ndarray  # (units, variables)
@@ -114,26 +115,27 @@ class Tables(NamedTuple):
     unit: np.ndarray
     kind: np.ndarray  # (numbers,) index in KINDS
     place: np.ndarray  # (numbers, 2): (unit, variable), (part, 0) or (factor, 0)
-    count: np.ndarray  # (5,)
+    live: np.ndarray  # (5,)
 
 
 KINDS = ("power", "rate", "frequency", "phase", "coefficient", "sum power")
 
 
-def size_of(unit: Unit, scale: np.ndarray) -> float:
-    """What a plain unit's value in scaled numbers is multiplied by to be its value in original ones."""
-    return float(np.prod([s**e for s, e in zip(scale, unit.powers, strict=True)]))
+def _size_of(unit: Unit, scale: np.ndarray, known: Mapping[Term | Number, float]) -> float:
+    """What the powers of a unit in scaled numbers are multiplied by to be those in original ones."""
+    exponents = [known[Number("power", unit, v)] if e == FITTED else e for v, e in enumerate(unit.powers)]
+    return float(np.prod(scale ** np.array(exponents)))
 
 
 def _lay_out(structure: Structure, theta: np.ndarray, columns: Sequence[Number] | None, scale: np.ndarray) -> Tables:
     """Arrays of one structure; ``columns`` are the numbers to refine, default all fitted ones."""
     known = structure.values(theta)
-    outer = structure.units
-    sums = list(dict.fromkeys(total for unit in outer for total, _ in unit.sums))
+    sums = list(dict.fromkeys(total for unit in structure.units for total, _ in unit.sums))
     inner = list(dict.fromkeys(part for total in sums for part, _ in total.parts))
-    units = [*inner, *outer]
-    spot: dict[Unit, int] = {unit: h for h, unit in enumerate(inner)}
-    outer_spot = {unit: len(inner) + h for h, unit in enumerate(outer)}
+    # A unit that is a part of a sum as well has one row, so that its fitted numbers have one place.
+    units = list(dict.fromkeys((*inner, *structure.units)))
+    outer = units[len(inner) :]
+    spot = {unit: h for h, unit in enumerate(units)}
     n_variables = len(scale)
 
     def read(kind: str, unit: Unit, values: tuple[float, ...], factor: np.ndarray | None = None) -> list[float]:
@@ -144,27 +146,27 @@ def _lay_out(structure: Structure, theta: np.ndarray, columns: Sequence[Number] 
             for v, value in enumerate(values)
         ]
 
-    factors = [(h, total, q) for unit, h in outer_spot.items() for total, q in unit.sums]
+    factors = [(unit, k, total, q) for unit in outer for k, (total, q) in enumerate(unit.sums)]
     parts = [(total, m, part, b) for total in sums for m, (part, b) in enumerate(total.parts)]
     where: dict[Number, tuple[int, int]] = {}
-    for unit, h in (*spot.items(), *outer_spot.items()):
+    for unit, h in spot.items():
         for kind in ("power", "rate", "frequency"):
             where.update({Number(kind, unit, v): (h, v) for v in range(n_variables)})
         where[Number("phase", unit)] = (h, 0)
     coefficients = []
     for f, (total, m, part, b) in enumerate(parts):
-        where[Number("coefficient", total, m)] = (f, 0)
-        anchor = size_of(total.parts[0][0], scale) if b != FITTED else 1.0
-        coefficients.append(
-            known[Number("coefficient", total, m)] if b == FITTED else b * size_of(part, scale) / anchor
+        place = Number("coefficient", total, m)
+        where[place] = (f, 0)
+        ratio = (
+            1.0 if m == 0 or b == FITTED else _size_of(part, scale, known) / _size_of(total.parts[0][0], scale, known)
         )
-    powers_of_sums, seen = [], dict.fromkeys(outer_spot.values(), 0)
-    for f, (h, _, q) in enumerate(factors):
-        key = Number("sum power", units[h], seen[h])
-        seen[h] += 1
-        where[key] = (f, 0)
-        powers_of_sums.append(known[key] if q == FITTED else q)
-    first = np.searchsorted([h for h, _, _ in factors], np.arange(len(units) + 1)) if factors else [0] * (len(units) + 1)
+        coefficients.append(known[place] if b == FITTED else b * ratio)
+    powers_of_sums = []
+    for f, (unit, k, _, q) in enumerate(factors):
+        place = Number("sum power", unit, k)
+        where[place] = (f, 0)
+        powers_of_sums.append(known[place] if q == FITTED else q)
+    rows = np.array([spot[unit] for unit, _, _, _ in factors], dtype=np.int64)
     refined = structure.numbers if columns is None else list(columns)
     return Tables(
         powers=np.array([read("power", u, u.powers) for u in units]).reshape(-1, n_variables),
@@ -173,17 +175,17 @@ def _lay_out(structure: Structure, theta: np.ndarray, columns: Sequence[Number] 
         phases=np.array([known[Number("phase", u)] if u.phase == FITTED else u.phase for u in units]),
         logs=np.array([u.logs or (0,) * n_variables for u in units], dtype=float).reshape(-1, n_variables),
         lifted=np.array([bool(u.rates) + 2 * bool(u.frequencies) + 4 * bool(u.logs) for u in units], dtype=np.int64),
-        factor_first=np.asarray(first, dtype=np.int64),
-        factor_sum=np.array([sums.index(total) for _, total, _ in factors], dtype=np.int64),
+        factor_first=np.searchsorted(rows, np.arange(len(units) + 1)).astype(np.int64),
+        factor_sum=np.array([sums.index(total) for _, _, total, _ in factors], dtype=np.int64),
         factor_power=np.array(powers_of_sums, dtype=float),
         part_first=np.cumsum([0, *(len(total.parts) for total in sums)]).astype(np.int64),
         part_unit=np.array([spot[part] for _, _, part, _ in parts], dtype=np.int64),
         part_coefficient=np.array(coefficients, dtype=float),
         equation=np.array([i for i, _ in structure.terms], dtype=np.int64),
-        unit=np.array([outer_spot[u] for _, u in structure.terms], dtype=np.int64),
+        unit=np.array([spot[u] for _, u in structure.terms], dtype=np.int64),
         kind=np.array([KINDS.index(number.kind) for number in refined], dtype=np.int64),
         place=np.array([where[number] for number in refined], dtype=np.int64).reshape(-1, 2),
-        count=np.array([len(inner), len(units), len(sums), structure.n_terms, len(refined)], dtype=np.int64),
+        live=np.array([len(inner), len(units), len(sums), structure.n_terms, len(refined)], dtype=np.int64),
     )
 
 
@@ -245,39 +247,47 @@ def rewrite(
 
 
 def tidy(structure: Structure, theta: np.ndarray) -> tuple[Structure, np.ndarray]:
-    """The same equations with the copies of units and sums numbered from zero, in order of their first number.
+    """The same equations with the copies of units and sums numbered from zero, in order of their own fitted numbers.
 
-    A structure that was put together from several sources has one spelling afterwards.
+    A structure that was put together from several sources has one spelling afterwards; units and sums without fitted
+    numbers of their own have no copies.
     """
     values = structure.values(theta)
-    if not structure.numbers:
-        return structure, np.asarray(theta, dtype=float)
-    numbering: dict[Unit | Sum, int] = {}
-    for step in (_parts_of, _sums_of, _units_of):
+    if not any(_has_copies(unit) for unit in structure.units):
+        return structure, structure.theta(values)
+    for step in (_simple_units, _sums, _compound_units):
         families: dict[object, list[tuple[tuple[float, ...], Unit | Sum]]] = {}
-        for owner, bare, numbers in step(structure):
-            families.setdefault(bare, []).append((tuple(values[n] for n in numbers), owner))
-        for family in families.values():
-            family.sort()
-            for k, (rank, owner) in enumerate(family):
-                numbering[owner] = k if rank else 0
-        structure, values = rewrite(structure, values, lambda _, v: v, lambda owner: numbering.get(owner, owner.copy))
-        numbering = {}
+        for owner in step(structure):
+            rank = tuple(values[number] for number in _own_numbers(owner))
+            families.setdefault(replace(owner, copy=0), []).append((rank, owner))
+        numbering = {o: k if rank else 0 for family in families.values() for k, (rank, o) in enumerate(sorted(family))}
+
+        def copy(owner: Unit | Sum, numbering: dict[Unit | Sum, int] = numbering) -> int:
+            return numbering.get(owner, owner.copy)
+
+        structure, values = rewrite(structure, values, lambda _, value: value, copy)
     return structure, structure.theta(values)
 
 
-def _parts_of(structure: Structure) -> list[tuple[Unit, object, list[Number]]]:
-    """Each part of a sum with its form and its fitted numbers."""
-    parts = dict.fromkeys(part for unit in structure.units for total, _ in unit.sums for part, _ in total.parts)
-    return [(part, replace(part, copy=0), list(numbers_of(part))) for part in parts]
+def _has_copies(unit: Unit) -> bool:
+    return bool(unit.copy or any(total.copy or any(p.copy for p, _ in total.parts) for total, _ in unit.sums))
 
 
-def _sums_of(structure: Structure) -> list[tuple[Sum, object, list[Number]]]:
-    """Each sum with its form and its fitted numbers."""
-    totals = dict.fromkeys(total for unit in structure.units for total, _ in unit.sums)
-    return [(total, total.parts, list(numbers_of(Unit((), sums=((total, 1.0),))))) for total in totals]
+def _own_numbers(owner: Unit | Sum) -> list[Number]:
+    """The fitted numbers of a unit or sum itself, without those of the sums or parts within it."""
+    whole = owner if isinstance(owner, Unit) else Unit((), sums=((owner, 1.0),))
+    return [number for number in numbers_of(whole) if number.owner == owner]
 
 
-def _units_of(structure: Structure) -> list[tuple[Unit, object, list[Number]]]:
-    """Each unit with its form and its fitted numbers."""
-    return [(unit, replace(unit, copy=0), list(numbers_of(unit))) for unit in structure.units]
+def _simple_units(structure: Structure) -> list[Unit | Sum]:
+    """Units without sums, those that are parts of sums among them: equal ones share their numbers."""
+    parts = (part for unit in structure.units for total, _ in unit.sums for part, _ in total.parts)
+    return list(dict.fromkeys((*parts, *(unit for unit in structure.units if not unit.sums))))
+
+
+def _sums(structure: Structure) -> list[Unit | Sum]:
+    return list(dict.fromkeys(total for unit in structure.units for total, _ in unit.sums))
+
+
+def _compound_units(structure: Structure) -> list[Unit | Sum]:
+    return [unit for unit in structure.units if unit.sums]
