@@ -213,8 +213,8 @@ def _fill(
         progress(f"regression for equation {i + 1}")
         plain_picks = shortlist(forms, i, dictionary, scale, judge.per_number)
         rich_picks = shortlist(forms, i, rich, scale, judge.per_number, largest=4)
-        around = [around_each(form, i, simple, lifted, scale, judge.per_number) for form in forms]
-        lists.append(interleave(plain_picks, rich_picks, *around))
+        around = around_each(forms[1], i, simple, lifted, scale, judge.per_number)
+        lists.append(interleave(plain_picks, rich_picks, around))
     progress("judging the best pairings by trajectory")
     # As many pairings as a second or so affords: with few points the integral form is a poor guide.
     most = int(np.clip(40_000 / len(judge.problem.t), 300, 3000))

@@ -13,7 +13,7 @@ from neural_arith.discovery.dictionary import Dictionary, structure_price, unit_
 from neural_arith.discovery.integral_form import IntegralForm
 from neural_arith.discovery.judge import FLOOR, Judge, Judged
 from neural_arith.discovery.neighbours import over_present_sums, propose, richer_sums
-from neural_arith.discovery.projection import project
+from neural_arith.discovery.regression import project
 from neural_arith.discovery.subsets import best_subsets
 from neural_arith.integrate.batch import values_at
 from neural_arith.integrate.structure import Structure, Term, rewrite, tidy
@@ -150,11 +150,15 @@ def around_each(
         price = structure_price(structure, per_number) * n / max(n - structure.n_fitted - 2, 1)
         return Pick(structure, theta, n * float(np.log(rss / n + FLOOR**2)) + price)
 
-    picks = []
-    for structure, starts in rough.items():
-        starts.sort(key=lambda item: item[0])
-        picks.extend(fitted(structure, theta, 4) for _, theta in starts[: 2 if structure.numbers else 1])
-    picks = sorted((p for p in picks if np.isfinite(p.score)), key=lambda p: p.score)[: 2 * keep]
+    # Each form of a lifted unit has its few best company tried, whatever the others look like.
+    picks, company = [], Counter()
+    for structure, starts in sorted(rough.items(), key=lambda item: min(score for score, _ in item[1])):
+        form_of_unit = tuple(u for u in structure.units if not u.plain or u.n_fitted)
+        company[form_of_unit] += 1
+        if company[form_of_unit] <= 3:
+            starts.sort(key=lambda item: item[0])
+            picks.extend(fitted(structure, theta, 3) for _, theta in starts[: 2 if structure.numbers else 1])
+    picks = sorted((p for p in picks if np.isfinite(p.score)), key=lambda p: p.score)[:keep]
     picks = [fitted(p.structure, p.theta, 20) if p.structure.numbers else p for p in picks]
     best: dict[Structure, Pick] = {}
     for pick in sorted(picks, key=lambda p: p.score):

@@ -12,14 +12,14 @@ is an answer (an infinite misfit), never an exception.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from joblib import Parallel, delayed
 
 from neural_arith.integrate.kernel import evaluate, profile_misfit, refine_range
-from neural_arith.integrate.kernel_units import many_values
+from neural_arith.integrate.kernel_units import load_numbers, many_values
 from neural_arith.integrate.structure import Structure, Tables, pack
 from neural_arith.integrate.units import Number, Unit
 
@@ -245,6 +245,20 @@ def slopes_at(
     Returns:
         Values ``(terms, points)`` and derivatives ``(terms, numbers, points)``.
     """
+    return evaluator(structure, theta, points, scale, slopes=slopes)(theta)
+
+
+def evaluator(
+    structure: Structure, theta: np.ndarray, points: np.ndarray, scale: np.ndarray, *, slopes: bool = True
+) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """What :func:`slopes_at` computes as a function of ``theta``, laid out once for many calls."""
     many = pack([structure], [theta], scale, None if slopes else [[]])
     tables = Tables(*(array[0] for array in many))
-    return many_values(np.ascontiguousarray(points), np.log(scale), tables, slopes)
+    log_scale, places = np.log(scale), np.ascontiguousarray(points)
+
+    def evaluate_at(theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if slopes:
+            load_numbers(tables, np.ascontiguousarray(theta[structure.n_terms :], dtype=float))
+        return many_values(places, log_scale, tables, slopes)
+
+    return evaluate_at

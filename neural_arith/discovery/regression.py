@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from neural_arith.discovery.integral_form import IntegralForm
-from neural_arith.integrate.batch import slopes_at
+from neural_arith.integrate.batch import evaluator
 from neural_arith.integrate.structure import Structure
 
 
@@ -39,8 +39,9 @@ def project(
     best, cost, damping = theta.copy(), np.inf, 1e-2
     inner = theta[n:].copy()
     pending: tuple[np.ndarray, np.ndarray] | None = None
+    at = evaluator(structure, theta, form.nodes, scale)
     for _ in range(iterations + 1):
-        values, slopes = slopes_at(structure, np.concatenate([theta[:n], inner]), form.nodes, scale)
+        values, slopes = at(np.concatenate([theta[:n], inner]))
         rss = np.inf
         if np.isfinite(values).all():
             columns = form.columns(values, state)
