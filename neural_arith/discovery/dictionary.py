@@ -84,10 +84,10 @@ def snap(exponent: float, widest: float = 0.3) -> list[float]:
 
 
 def units_of(fitted: Fitted, best: int = 4) -> list[Unit]:
-    """Units of the best optima of a population: snapped in each plausible way, and as found."""
+    """Plain units of the best optima of a population: snapped in each plausible way, and as found."""
     units: list[Unit] = []
-    for rows in fitted.exponents[:best]:
-        for row in rows:
+    for rows, lifted in zip(fitted.exponents[:best], fitted.lifted[:best], strict=True):
+        for row in rows[~lifted]:
             row = np.where(np.abs(row) < 0.08, 0.0, row)
             options = [[0.0] if e == 0 else snap(e)[:2] or [round(float(e), 3)] for e in row]
             units.extend(u for u in itertools.islice(itertools.product(*options), 8) if max(map(abs, u)) <= 5)
