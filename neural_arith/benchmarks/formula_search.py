@@ -23,11 +23,13 @@ from neural_arith import systems
 from neural_arith.benchmarks.record import write
 from neural_arith.benchmarks.recovery import starts_for
 from neural_arith.data import Run
+from neural_arith.discovery.grid import make_grid
 from neural_arith.discovery.integral_form import IntegralForm, integral_form
 from neural_arith.discovery.noise import Noise
-from neural_arith.discovery.population import climb_all, draw_plain, fit_population, make_grid
+from neural_arith.discovery.population import climb_all, fit_population
 from neural_arith.discovery.scaling import fit_scaling
 from neural_arith.discovery.smoothing import smooth
+from neural_arith.discovery.starts import draw_plain
 
 SIZES, RESTARTS, ITERATIONS = (1, 2, 3, 4), 64, 40
 

@@ -14,20 +14,17 @@ from dataclasses import dataclass
 import numpy as np
 from joblib import effective_n_jobs
 
+from neural_arith.discovery.grid import Grid, make_grid
 from neural_arith.discovery.integral_form import IntegralForm
 from neural_arith.discovery.projection import search_range
-from neural_arith.errors import DataError
+from neural_arith.discovery.starts import Starts, draw_lifted, draw_plain
 
-_STARTS = np.array([-2.0, -1.0, -0.5, 0.5, 1.0, 1.0, 1.0, 2.0, 2.0, 3.0])
-_WHOLE = np.array([0.0, 1.0, 1.0, 1.0, 2.0, 2.0, 3.0])
 _LARGEST = 6.0
 
 # What a lifted factor may do over the range of its variable. Below the least, an exponential or a sine imitates the
 # line or the parabola that a plain unit is; a restart that ends there has found nothing of its own.
 _RATES = (0.3, 30.0)
 _FREQUENCIES = (0.5, 80.0)
-_RATE_STARTS = (0.5, 6.0)
-_FREQUENCY_STARTS = (1.5, 25.0)
 
 LIFTED_SHARE = 4
 """Lifted restarts for each plain one: their landscape has more valleys."""
@@ -62,168 +59,6 @@ class Fitted:
     def lifted(self) -> np.ndarray:
         """Which units have an exponential or a cosine, ``(optima, units)``."""
         return (self.rates != 0).any(2) | (self.frequencies != 0).any(2)
-
-
-@dataclass(frozen=True)
-class Grid:
-    """One equation of the integral form as the compiled search reads it; nodes lie ``(points of interval, samples)``.
-
-    Attributes:
-        columns: ``[log|x|, x - middle, 1]``, ``(2 * variables + 1, nodes)``; no logarithms of variables that change
-            sign.
-        states: values of the variables, ``(variables, nodes)``.
-        positive: which variables never change sign, ``(variables,)``.
-        step: quadrature weights, 0 where no interval leads to a sample, ``(nodes,)``.
-        target: ``(samples,)``.
-        weight: of the samples, ``(samples,)``.
-        square: their squares, ``(samples,)``.
-        share: one over the sum of the squares of each window, ``(windows,)``.
-        opens: first sample of each window and, last, the number of samples.
-        range: largest less smallest value of each variable, 0 for one that moves by rounding only, ``(variables,)``.
-        middle: between the two, ``(variables,)``; phases there and frequencies are fitted independently.
-    """
-
-    columns: np.ndarray
-    states: np.ndarray
-    positive: np.ndarray
-    step: np.ndarray
-    target: np.ndarray
-    weight: np.ndarray
-    square: np.ndarray
-    share: np.ndarray
-    opens: np.ndarray
-    range: np.ndarray
-    middle: np.ndarray
-
-
-def make_grid(form: IntegralForm, state: int, positive: np.ndarray) -> Grid:
-    """Lay one equation out for the search.
-
-    Args:
-        form: the regression problem.
-        state: whose equation.
-        positive: which variables never change sign, ``(variables,)``.
-
-    Raises:
-        DataError: a variable said to be positive is negative at a node.
-    """
-    lowest, highest = form.nodes.min(axis=0), form.nodes.max(axis=0)
-    if (lowest[positive] < 0).any():
-        v = int(np.flatnonzero(positive & (lowest < 0))[0])
-        raise DataError(
-            f"variable {v} is said to be positive, but a node has {lowest[v]:.3g}: keep the nodes at or above zero, "
-            "or give it as one that changes sign"
-        )
-    inner = np.flatnonzero(~form.first)
-    n_points = len(form.nodes) // max(len(inner), 1)
-
-    def spread(at_nodes: np.ndarray, fill: float) -> np.ndarray:
-        out = np.full((at_nodes.shape[0], n_points, len(form.first)), fill)
-        out[:, :, inner] = at_nodes.reshape(len(at_nodes), len(inner), n_points).transpose(0, 2, 1)
-        return out.reshape(len(at_nodes), -1)
-
-    states = spread(form.nodes.T, 1.0)
-    logs = np.zeros_like(states)
-    # The logarithm of a zero: its powers underflow to the exact zero, or overflow, and x^0 is exactly one.
-    logs[positive] = np.log(np.maximum(states[positive], 1e-300))
-    extent, middle = highest - lowest, (highest + lowest) / 2
-    opens = np.append(np.searchsorted(form.window, np.arange(int(form.window[-1]) + 1)), len(form.window))
-    weight = np.ascontiguousarray(form.weight[state], dtype=float)
-    square = weight**2
-    return Grid(
-        columns=np.concatenate([logs, states - middle[:, None], np.ones((1, states.shape[1]))]),
-        states=states,
-        positive=np.ascontiguousarray(positive, dtype=bool),
-        step=spread(form.step[None], 0.0)[0],
-        target=np.ascontiguousarray(form.target[state], dtype=float),
-        weight=weight,
-        square=square,
-        share=1.0 / np.maximum(np.add.reduceat(square, opens[:-1]), 1e-300),
-        opens=opens.astype(np.int64),
-        range=np.where(extent > 1e-6 * np.abs(form.nodes).max(axis=0), extent, 0.0),
-        middle=middle,
-    )
-
-
-@dataclass(frozen=True)
-class Starts:
-    """Where restarts begin, over the columns ``[log|x|, x, 1]`` or those of a :class:`Grid`.
-
-    Attributes:
-        real: exponents and rates, ``(restarts, units, columns)``.
-        imaginary: frequencies and phases, the same shape.
-        free: which of them are searched, ``(restarts, units, 2, columns)``: real, then imaginary.
-    """
-
-    real: np.ndarray
-    imaginary: np.ndarray
-    free: np.ndarray
-
-
-def draw_plain(n: int, units: int, positive: np.ndarray, rng: np.random.Generator) -> Starts:
-    """Products of powers: one or two variables for each unit.
-
-    A variable that changes sign gets a whole exponent that stays: its real powers are not real.
-    """
-    n_variables = len(positive)
-    shape = (n, units, 2 * n_variables + 1)
-    real, free = np.zeros(shape), np.zeros((n, units, 2, shape[2]), dtype=bool)
-    for _ in range(2):
-        which = rng.integers(n_variables, size=(n, units, 1))
-        powers = rng.choice(_STARTS, which.shape) + 0.2 * rng.standard_normal(which.shape)
-        whole = rng.choice(_WHOLE, which.shape)
-        np.put_along_axis(real, which, np.where(positive[which], powers, whole), axis=2)
-        np.put_along_axis(free[:, :, 0], which, positive[which], axis=2)
-    return Starts(real, np.zeros(shape), free)
-
-
-def draw_lifted(n: int, units: int, positive: np.ndarray, extent: np.ndarray, rng: np.random.Generator) -> Starts:
-    """At least one unit with an exponential or a cosine, of one or two variables, sometimes times a power.
-
-    Args:
-        n: restarts.
-        units: number of units.
-        positive: which variables never change sign, ``(variables,)``.
-        extent: range of each variable, ``(variables,)``; one that never moves gets no lifted factor.
-        rng: source of randomness.
-    """
-    starts = draw_plain(n, units, positive, rng)
-    moving = np.flatnonzero(extent > 0)
-    lifts = rng.random((n, units)) < 1 / 3
-    lifts[:, 0] = True
-    turns = rng.random((n, units)) < 0.5
-    bare = rng.random((n, units)) < 2 / 3
-    bounds = np.where(turns[..., None], np.log(_FREQUENCY_STARTS), np.log(_RATE_STARTS))
-    size = np.exp(rng.uniform(bounds[..., 0], bounds[..., 1]))
-    # Beside such a factor stands, as a rule, a constant or a single state: units without a number to search.
-    n_variables = len(positive)
-    simple = ~lifts & (rng.random((n, units)) < 2 / 3)
-    starts.real[simple], starts.free[simple] = 0.0, False
-    which = rng.permuted(np.tile(np.arange(n_variables + 1), (n, -(-units // (n_variables + 1)))), axis=1)[:, :units]
-    starts.real[:, :, :n_variables][simple] = np.eye(n_variables + 1)[which[simple], :n_variables]
-    both = rng.random((n, units)) < 1 / 3
-    pick = rng.choice(moving, (n, units, 2))
-    signs = rng.choice([-1.0, 1.0], (n, units, 2))
-    quarter = rng.random((n, units)) < 0.5
-    for r, h in zip(*np.nonzero(lifts), strict=True):
-        real, free = starts.real[r, h], starts.free[r, h]
-        if bare[r, h]:
-            real[:], free[0] = 0.0, False
-        else:  # one power is enough beside the other factor
-            extra = np.flatnonzero(real)[1:]
-            real[extra], free[0, extra] = 0.0, False
-        kind = int(turns[r, h])
-        weights = starts.imaginary[r, h] if turns[r, h] else real
-        least = (_FREQUENCY_STARTS if turns[r, h] else _RATE_STARTS)[0]
-        used = 2 if both[r, h] else 1
-        wide = extent[pick[r, h, :used]].max()
-        for v, sign in zip(pick[r, h, :used], signs[r, h], strict=False):
-            # Two variables start with equal rates, as in sin(x - y), where their ranges allow it.
-            rate = max(size[r, h] / wide, least / extent[v])
-            weights[n_variables + v], free[kind, n_variables + v] = sign * rate, True
-        if turns[r, h]:
-            weights[-1], free[1, -1] = -np.pi / 2 if quarter[r, h] else 0.0, True
-    return starts
 
 
 def _bounds(extent: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -8,18 +8,12 @@ from simulated import lotka, scipy_solution
 
 from neural_arith import systems
 from neural_arith.data import Run
+from neural_arith.discovery.grid import make_grid
 from neural_arith.discovery.integral_form import IntegralForm, integral_form
 from neural_arith.discovery.noise import Noise
-from neural_arith.discovery.population import (
-    Fitted,
-    Starts,
-    climb_all,
-    draw_lifted,
-    draw_plain,
-    fit_population,
-    make_grid,
-)
+from neural_arith.discovery.population import Fitted, climb_all, fit_population
 from neural_arith.discovery.smoothing import smooth
+from neural_arith.discovery.starts import Starts, draw_lifted, draw_plain
 from neural_arith.errors import DataError
 
 

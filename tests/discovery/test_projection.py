@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neural_arith.data import Run
+from neural_arith.discovery.grid import Grid, make_grid
 from neural_arith.discovery.integral_form import IntegralForm, integral_form
 from neural_arith.discovery.noise import Noise
-from neural_arith.discovery.population import Grid, make_grid
 from neural_arith.discovery.projection import project, unit_values
 from neural_arith.discovery.smoothing import smooth
 from neural_arith.layers import functional
