@@ -129,7 +129,7 @@ def snap(exponent: float, widest: float = 0.3) -> list[float]:
 
 
 def units_of(fitted: Fitted, best: int = 4, first_copy: int = 0) -> tuple[list[Unit], dict[Number, float]]:
-    """Units of the best optima of a population: snapped in each plausible way, and as found.
+    """Plain units of the best optima of a population: snapped in each plausible way, and as found.
 
     Args:
         fitted: the population.
@@ -141,15 +141,15 @@ def units_of(fitted: Fitted, best: int = 4, first_copy: int = 0) -> tuple[list[U
     """
     units: list[Unit] = []
     values: dict[Number, float] = {}
-    for rows in fitted.exponents[:best]:
-        for row in rows:
+    for rows, lifted in zip(fitted.exponents[:best], fitted.lifted[:best], strict=True):
+        for row in rows[~lifted]:
             row = np.where(np.abs(row) < 0.08, 0.0, row)
             options = [[0.0] if e == 0 else snap(e)[:2] or [FITTED] for e in row]
-            as_found = [float(e) if is_simple(round(float(e), 3)) else FITTED for e in row]
+            as_found = [round(12 * e) / 12 if is_simple(round(float(e), 3)) else FITTED for e in row]
             for chosen in dict.fromkeys([*itertools.islice(itertools.product(*options), 8), tuple(as_found)]):
                 if max(abs(e) if f == FITTED else abs(f) for e, f in zip(row, chosen, strict=True)) > 5:
                     continue
-                unit = power(*(round(f, 6) for f in chosen))
+                unit = power(*chosen)
                 if unit.n_fitted:
                     unit = Unit(unit.powers, copy=first_copy + len(units))
                     values.update(

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import torch
 
 from neural_arith.data import Run, Trajectories
 from neural_arith.discovery.choice import choose
@@ -124,7 +123,6 @@ def build_dictionary(
     plain = monomials(n_variables, degree)
     if n_variables <= 4:
         plain = plain + roots_and_ratios(positive)
-    generator = torch.Generator().manual_seed(options.seed)
     dictionary = Dictionary([])
     count = 1
     for i in range(n_states):
@@ -134,7 +132,9 @@ def build_dictionary(
                 if not in_time():
                     break
                 report(f"units of equation {i + 1}: population of size {size}")
-                fitted = fit_population(forms[0], i, size, positive, restarts=options.restarts, generator=generator)
+                fitted = fit_population(
+                    forms[0], i, size, positive, restarts=options.restarts, seed=options.seed, n_jobs=options.n_jobs
+                )
                 more, values = units_of(fitted, first_copy=count)
                 units.extend(more)
                 dictionary.values.update(values)

@@ -1,103 +1,87 @@
-"""A population of power units fitted by variable projection: where units with unusual exponents come from.
+"""A population of power units fitted by variable projection: where units with unusual constants come from.
 
-One scalar equation is sum_h c_h * prod_j x_j^e_hj. For given exponents the coefficients are a least-squares solve, so
-only exponents are searched: Levenberg-Marquardt on the projected residual (Golub & Pereyra, 1973) with Kaufman's
-approximate Jacobian J = -P D c, in Gram form, for all restarts of all equations as one batch of tensors.
+One scalar equation is sum_h c_h * prod_j x_j^e_hj, or with lifted units, the same times exp(rates . x) and
+cos(frequencies . x + phase). For given units the coefficients are a least-squares solve, so only the numbers inside the
+units are searched: Levenberg-Marquardt on the projected residual (Golub & Pereyra, 1973) with Kaufman's approximate
+Jacobian J = -P D c, from many random starts, each a lane of :mod:`neural_arith.discovery.projection`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor
+from joblib import effective_n_jobs
 
+from neural_arith.discovery.grid import Grid, make_grid
 from neural_arith.discovery.integral_form import IntegralForm
-from neural_arith.layers import functional
+from neural_arith.discovery.projection import search_range
+from neural_arith.discovery.starts import Starts, draw_lifted, draw_plain
 
-_STARTS = torch.tensor([-2.0, -1.0, -0.5, 0.5, 1.0, 1.0, 1.0, 2.0, 2.0, 3.0], dtype=torch.float64)
-_WHOLE = torch.tensor([1.0, 1.0, 1.0, 2.0, 2.0, 3.0], dtype=torch.float64)
 _LARGEST = 6.0
+
+# What a lifted factor may do over the range of its variable. Below the least, an exponential or a sine imitates the
+# line or the parabola that a plain unit is; a restart that ends there has found nothing of its own.
+_RATES = (0.3, 30.0)
+_FREQUENCIES = (0.5, 80.0)
+
+LIFTED_SHARE = 4
+"""Lifted restarts for each plain one: their landscape has more valleys."""
+
+_PREFERENCE = 1.05
+"""Share by which each lifted factor must lower the cost to come before an optimum without it."""
+
+_FLOOR = 1e-12
+"""Share of the target's sum of squares below which costs count as equal."""
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """Local optima of one equation and one number of units, best first.
+    """Local optima of one equation and one number of units, best first; plain units first at equal cost.
 
     Attributes:
         exponents: ``(optima, units, variables)``.
+        rates: of the exponential factors, 0 where there is none, ``(optima, units, variables)``.
+        frequencies: of the cosines, 0 where there is none, ``(optima, units, variables)``; the first one of a unit is
+            positive.
+        phases: of the cosines, within [-3 pi/4, pi/4): 0 is a cosine, -pi/2 a sine; ``(optima, units)``.
         cost: share of the target's sum of squares that is left, ``(optima,)``.
     """
 
     exponents: np.ndarray
+    rates: np.ndarray
+    frequencies: np.ndarray
+    phases: np.ndarray
     cost: np.ndarray
 
-
-def _draw(n: int, units: int, positive: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Starting exponents and which of them are free: one or two active variables for each unit.
-
-    A variable that changes sign gets a whole exponent that stays: its real powers are not real.
-    """
-    n_variables = len(positive)
-    exponents = torch.zeros(n, units, n_variables, dtype=torch.float64)
-    free = torch.zeros(n, units, n_variables, dtype=torch.bool)
-    for _ in range(2):
-        shape = (n, units)
-        which = torch.randint(n_variables, shape, generator=generator)
-        real = _STARTS[torch.randint(len(_STARTS), shape, generator=generator)]
-        real = real + 0.2 * torch.randn(shape, generator=generator, dtype=torch.float64)
-        whole = _WHOLE[torch.randint(len(_WHOLE), shape, generator=generator)]
-        real_here = positive[which]
-        value = torch.where(real_here, real, whole)
-        exponents.scatter_(2, which[..., None], value[..., None])
-        free.scatter_(2, which[..., None], real_here[..., None])
-    return exponents, free
+    @property
+    def lifted(self) -> np.ndarray:
+        """Which units have an exponential or a cosine, ``(optima, units)``."""
+        return (self.rates != 0).any(2) | (self.frequencies != 0).any(2)
 
 
-def _gram(form: IntegralForm, polar: tuple, exponents: Tensor, state: int, target: Tensor) -> Tensor:
-    """Gram matrix of [unit columns, their log-derivatives, target]; all that the fit needs, ``(n, rows, rows)``."""
-    log_abs, phase, zero = polar
-    n, units, n_variables = exponents.shape
-    values = functional.power_unit(log_abs, phase, exponents, None, zero).mT  # (n, units, points)
-    slopes = values.unsqueeze(2) * log_abs.mT  # (n, units, variables, points)
-    rows = torch.cat([values, slopes.reshape(n, units * n_variables, -1)], dim=1)
-    columns = torch.from_numpy(form.columns(rows.numpy(), state))
-    stacked = torch.cat([columns, target.expand(n, 1, -1)], dim=1)
-    return stacked @ stacked.mT
+def _bounds(extent: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Least and largest size of each weight and what a change of one does over the data, each ``(2, columns)``."""
+    n = len(extent)
+    safe = np.where(extent > 0, extent, 1.0)
+    low, high, reach = np.zeros((2, 2 * n + 1)), np.full((2, 2 * n + 1), np.inf), np.ones((2, 2 * n + 1))
+    high[0, :n] = _LARGEST
+    for kind, (least, most) in enumerate((_RATES, _FREQUENCIES)):
+        low[kind, n:-1], high[kind, n:-1], reach[kind, n:-1] = least / safe, most / safe, safe
+    return low, high, reach
 
 
-def _project(gram: Tensor, units: int, exponents: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Coefficients, cost, gradient and Kaufman normal matrix in the exponents from a Gram matrix."""
-    _n, _, n_variables = exponents.shape
-    m = units * n_variables
-    size = gram.diagonal(dim1=1, dim2=2)[:, :units].clamp_min(1e-300).sqrt()
-    phi = gram[:, :units, :units] / (size[:, :, None] * size[:, None, :])
-    phi = phi + 1e-11 * torch.eye(units, dtype=phi.dtype)
-    right = gram[:, :units, units:] / size[:, :, None]
-    solved = torch.cholesky_solve(right, torch.linalg.cholesky_ex(phi).L)
-    coefficients = solved[:, :, -1] / size
-    cost = gram[:, -1, -1] - (right[:, :, -1] * solved[:, :, -1]).sum(1)
-    d_slope = gram[:, units : units + m, units : units + m] - right[:, :, :m].mT @ solved[:, :, :m]
-    d_left = gram[:, units : units + m, -1] - (right[:, :, :m].mT @ solved[:, :, -1:]).squeeze(-1)
-    c = coefficients.repeat_interleave(n_variables, dim=1)
-    return coefficients, cost, c * d_left, d_slope * (c[:, :, None] * c[:, None, :])
+def _slopes(free: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Free weights of each restart as ``(unit, column, imaginary)``, by unit, and how many there are."""
+    counts = free.sum(axis=(1, 2, 3))
+    restart, unit, kind, column = np.nonzero(free)
+    place = np.arange(len(restart)) - np.repeat(np.cumsum(counts) - counts, counts)
+    slopes = np.zeros((len(free), max(int(counts.max(initial=0)), 1), 3), dtype=np.int64)
+    slopes[restart, place] = np.stack([unit, column, kind], axis=1)
+    return slopes, counts
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Tensors this small lose more to waiting for threads than they gain."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@_one_thread()
 def fit_population(
     form: IntegralForm,
     state: int,
@@ -106,69 +90,113 @@ def fit_population(
     *,
     restarts: int = 64,
     iterations: int = 40,
-    generator: torch.Generator,
+    seed: int = 0,
+    lifted: bool = False,
+    n_jobs: int = 1,
 ) -> Fitted:
-    """Fit one equation with a given number of units from many random starts at once.
+    """Fit one equation with a given number of units from many random starts.
 
     Args:
         form: the regression problem.
         state: whose equation.
         units: number of units.
         positive: which variables never change sign, ``(variables,)``; only they get real exponents.
-        restarts: members of the population.
-        iterations: Levenberg-Marquardt iterations.
-        generator: source of the random starts.
+        restarts: members of the population; :data:`LIFTED_SHARE` times as many more with ``lifted``.
+        iterations: most Levenberg-Marquardt iterations of each.
+        seed: of the random starts, which also depend on ``state`` and ``units``.
+        lifted: whether units with exponentials and cosines are tried as well.
+        n_jobs: threads, -1 for all cores; the answer does not depend on it.
 
     Returns:
         Distinct optima, best first.
+
+    Raises:
+        DataError: a variable said to be positive is negative at a node of ``form``.
     """
-    nodes = torch.from_numpy(form.nodes)
-    log_abs, phase, zero = functional.log_polar(nodes)
-    polar = (log_abs, phase, zero)
-    target = torch.from_numpy(form.target[state])
-    total = float(target @ target)
-    exponents, free = _draw(restarts, units, torch.from_numpy(positive), generator)
-    flat_free = free.reshape(restarts, -1)
-    gram = _gram(form, polar, exponents, state, target)
-    _, cost, gradient, normal = _project(gram, units, exponents)
-    cost = torch.nan_to_num(cost, nan=torch.inf)
-    damping = torch.full((restarts,), 1e-2, dtype=torch.float64)
-    eye = torch.eye(flat_free.shape[1], dtype=torch.float64)
-    for _ in range(iterations if bool(free.any()) else 0):
-        keep = flat_free[:, :, None] & flat_free[:, None, :]
-        scaled = torch.where(keep, torch.nan_to_num(normal), 0.0)
-        diagonal = scaled.diagonal(dim1=1, dim2=2)
-        ridge = damping[:, None] * diagonal + 1e-12 * diagonal.amax(1, keepdim=True) + 1e-300
-        scaled = scaled + torch.diag_embed(torch.where(flat_free, ridge, 1.0)) * eye
-        move = torch.where(flat_free, torch.nan_to_num(gradient), 0.0)
-        change = torch.cholesky_solve(move[..., None], torch.linalg.cholesky_ex(scaled).L).squeeze(-1)
-        change = torch.nan_to_num(change, nan=0.0, posinf=0.0, neginf=0.0)
-        length = change.norm(dim=1, keepdim=True)
-        change = change / length.clamp_min(1.0)
-        trial = (exponents + change.view_as(exponents)).clamp(-_LARGEST, _LARGEST)
-        gram = _gram(form, polar, trial, state, target)
-        _, cost_new, gradient_new, normal_new = _project(gram, units, trial)
-        better = cost_new < cost  # false for nan
-        exponents = torch.where(better[:, None, None], trial, exponents)
-        cost = torch.where(better, cost_new, cost)
-        gradient = torch.where(better[:, None], gradient_new, gradient)
-        normal = torch.where(better[:, None, None], normal_new, normal)
-        damping = torch.where(better, damping * 0.3, damping * 4.0).clamp(1e-10, 1e10)
-    return _distinct(exponents.numpy(), (cost / max(total, 1e-300)).numpy())
+    grid = make_grid(form, state, positive)
+    starts = draw_plain(restarts, units, grid.positive, np.random.default_rng([seed, state, units]))
+    if lifted and (grid.range > 0).any():
+        rng = np.random.default_rng([seed, state, units, 1])
+        more = draw_lifted(LIFTED_SHARE * restarts, units, grid.positive, grid.range, rng)
+        more.imaginary[..., -1] += more.imaginary[..., len(positive) : -1] @ grid.middle
+        starts = Starts(
+            *(np.concatenate([getattr(s, k) for s in (starts, more)]) for k in ("real", "imaginary", "free"))
+        )
+    cost, _ = climb_all(grid, starts, iterations, n_jobs)
+    total = max(float(grid.target @ grid.target), 1e-300)
+    starts.imaginary[..., -1] -= starts.imaginary[..., len(positive) : -1] @ grid.middle
+    return _distinct(starts, cost / total, grid.range)
 
 
-def _distinct(exponents: np.ndarray, cost: np.ndarray, most: int = 6) -> Fitted:
+def climb_all(grid: Grid, starts: Starts, iterations: int, n_jobs: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Carry every restart to its optimum, in place.
+
+    Args:
+        grid: the equation.
+        starts: weights of its columns to start from; those found replace them.
+        iterations: most for each restart.
+        n_jobs: threads.
+
+    Returns:
+        Sum of squares left and evaluations spent, each ``(restarts,)``.
+    """
+    slopes, counts = _slopes(starts.free)
+    low, high, reach = _bounds(grid.range)
+    n = len(counts)
+    cost, spent = np.full(n, np.inf), np.zeros(n, dtype=np.int64)
+
+    def run(first: int, stop: int) -> None:
+        search_range(
+            first, stop, starts.real, starts.imaginary, slopes, counts, low, high, reach, iterations, grid.columns,
+            grid.states, grid.positive, grid.step, grid.target, grid.weight, grid.square, grid.share, grid.opens, cost,
+            spent,
+        )  # fmt: skip
+
+    n_jobs = effective_n_jobs(n_jobs)
+    block = n if n_jobs == 1 else -(-n // (4 * n_jobs))
+    ranges = [(k, min(k + block, n)) for k in range(0, n, max(block, 1))]
+    if len(ranges) == 1:
+        run(*ranges[0])
+    else:
+        # joblib's own pool of threads takes 10 ms to notice that the last one is done, as long as the search itself.
+        with ThreadPoolExecutor(n_jobs) as pool:
+            list(pool.map(run, *zip(*ranges, strict=True)))
+    return cost, spent
+
+
+def _distinct(starts: Starts, cost: np.ndarray, extent: np.ndarray, most: int = 6) -> Fitted:
     """The best optima that differ from each other in more than the order of their units."""
-    kept: list[tuple[np.ndarray, float]] = []
-    for member in np.argsort(cost, kind="stable"):
+    n = len(extent)
+    low, high, _ = _bounds(extent)
+    weights = np.stack([starts.real, starts.imaginary], axis=2)  # (restarts, units, 2, columns)
+    lifts = starts.free.copy()
+    lifts[..., :n] = lifts[..., -1] = False
+    held = lifts & ((np.abs(weights) <= low * (1 + 1e-9)) | (np.abs(weights) >= high * (1 - 1e-9)))
+    cost = np.where(held.any(axis=(1, 2, 3)), np.inf, cost)
+    exponents, rates = starts.real[..., :n], starts.real[..., n:-1]
+    frequencies, phases = _canonical(starts.imaginary[..., n:-1], starts.imaginary[..., -1])
+    rows = np.concatenate([exponents, rates * extent, frequencies * extent, phases[..., None]], axis=2)
+    order = np.argsort((np.maximum(cost, 0) + _FLOOR) * _PREFERENCE ** lifts.sum(axis=(1, 2, 3)), kind="stable")
+    kept: list[int] = []
+    sorting: list[np.ndarray] = []
+    for member in order:
         if not np.isfinite(cost[member]) or len(kept) == most:
             break
-        rows = exponents[member]
-        rows = rows[np.lexsort(np.round(rows, 2).T)]
-        if all(np.abs(rows - other).max() > 0.02 for other, _ in kept):
-            kept.append((rows, max(float(cost[member]), 0.0)))
-    shape = (0, *exponents.shape[1:])
-    return Fitted(
-        np.stack([rows for rows, _ in kept]) if kept else np.zeros(shape),
-        np.array([value for _, value in kept]),
+        by = np.lexsort(np.round(rows[member], 2).T)
+        if all(np.abs(rows[member][by] - rows[k][s]).max() > 0.02 for k, s in zip(kept, sorting, strict=True)):
+            kept.append(int(member))
+            sorting.append(by)
+    members = np.array(kept, dtype=np.int64)[:, None]
+    places = np.array(sorting, dtype=np.int64).reshape(len(kept), rows.shape[1])
+    exponents, rates, frequencies, phases = (
+        part[members, places] + 0.0 for part in (exponents, rates, frequencies, phases)
     )
+    return Fitted(exponents, rates, frequencies, phases, np.maximum(cost[members[:, 0]], 0.0))
+
+
+def _canonical(frequencies: np.ndarray, phases: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Frequencies with a positive first and phases within half a turn; a coefficient's sign makes up for it."""
+    first = np.take_along_axis(frequencies, (frequencies != 0).argmax(axis=2)[..., None], axis=2)
+    sign = np.where(first < 0, -1.0, 1.0)
+    turned = phases * sign[..., 0]
+    return frequencies * sign, (turned + 0.75 * np.pi) % np.pi - 0.75 * np.pi

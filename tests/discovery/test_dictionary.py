@@ -23,6 +23,13 @@ from neural_arith.discovery.dictionary import (
 from neural_arith.discovery.population import Fitted
 from neural_arith.integrate.structure import Structure, is_simple
 
+
+def fitted_of(exponents: np.ndarray) -> Fitted:
+    """Optima of plain units, the first the best."""
+    none = np.zeros_like(exponents)
+    return Fitted(exponents, none, none, none[..., 0], np.arange(float(len(exponents))))
+
+
 EXPONENT = st.sampled_from([-2.0, -1.0, 0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 1 / 3, 0.38, 0.75])
 UNIT = st.tuples(EXPONENT, EXPONENT)
 EQUATION = st.lists(UNIT, max_size=4).map(tuple)
@@ -112,7 +119,7 @@ def test_snap_offers_only_simple_fractions_near_by(exponent):
 
 
 def test_units_of_a_population_come_snapped_and_as_found():
-    found = units_of(Fitted(np.array([[[0.385, 0.01], [1.02, 0.97]]]), np.array([0.1])))
+    found = units_of(fitted_of(np.array([[[0.385, 0.01], [1.02, 0.97]]])))
     assert (0.385, 0.0) in found
     assert (0.5, 0.0) in found
     assert (1.0, 1.0) in found
@@ -121,5 +128,12 @@ def test_units_of_a_population_come_snapped_and_as_found():
 
 def test_only_the_best_optima_count():
     rows = np.array([[[float(k)]] for k in range(1, 6)])
-    assert set(units_of(Fitted(rows, np.arange(5.0)), best=2)) == {(1.0,), (2.0,)}
-    assert units_of(Fitted(np.zeros((0, 2, 1)), np.zeros(0))) == []
+    assert set(units_of(fitted_of(rows), best=2)) == {(1.0,), (2.0,)}
+    assert units_of(fitted_of(np.zeros((0, 2, 1)))) == []
+
+
+def test_units_with_an_exponential_or_a_cosine_are_no_plain_units():
+    exponents, none = np.array([[[1.0], [2.0], [3.0]]]), np.zeros((1, 3, 1))
+    rates, frequencies = none.copy(), none.copy()
+    rates[0, 0], frequencies[0, 1] = 0.5, 2.3
+    assert units_of(Fitted(exponents, rates, frequencies, none[..., 0], np.zeros(1))) == [(3.0,)]
