@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -163,6 +164,13 @@ class Judge:
         counts = np.maximum((self.problem.weight > 0).sum(0), 1)
         return self.best is not None and bool(np.all(self.best.rss / counts < (2 * self.problem.floor) ** 2))
 
+    @property
+    def slack(self) -> float:
+        """How much a candidate could gain over the best one at most, in units of 2 log likelihood."""
+        counts = (self.problem.weight > 0).sum(0)
+        lowest = float((counts * 2 * np.log(self.problem.floor)).sum())
+        return np.inf if self.best is None else self.best.misfit - lowest
+
     def judge(
         self,
         proposals: Iterable[tuple[Structure, np.ndarray]],
@@ -194,12 +202,16 @@ class Judge:
                 asked[neat].append(values)
         items = [(structure, theta) for structure, thetas in asked.items() for theta in thetas]
         results: list[Judged] = []
-        for k in range(0, len(items), 64):
+        batches = itertools.accumulate([0, 8, 16, 32] if until_floor else [0])
+        cuts = [*batches, *range(120 if until_floor else 64, len(items) + 64, 64)]
+        for k, stop in itertools.pairwise(cuts):
+            if k >= len(items):
+                break
             if self.best is not None and self.best.structure.n_terms:  # something must be there to return
                 self.deadline()
             if until_floor and self.at_floor:
                 break
-            structures, thetas = [list(column) for column in zip(*items[k : k + 64], strict=True)]
+            structures, thetas = [list(column) for column in zip(*items[k:stop], strict=True)]
             begin = self.starts if starts is None else starts
             if gently and self.pieces.n_pieces > len(begin):
                 rough = self._refine(structures, thetas, self.piece_starts, self.pieces, 15)

@@ -88,7 +88,7 @@ def waves(ranges: Ranges, found: _Collector) -> None:
     n, one = found.n, power(*[0.0] * found.n)
     turn = ranges.span * ranges.scale
     stride = ranges.step * ranges.scale
-    angles = [v for v in range(n) if 0.5 < turn[v] and stride[v] < 1.5 and turn[v] < 80]
+    angles = [v for v in range(n) if turn[v] > 0.5 and stride[v] < 1.5 and turn[v] < 80]
     for v in angles:
         for w, phase in itertools.product((1.0, 2.0), (0.0, SINE)):
             found.add(replace(one, frequencies=found.axis(v, w), phase=phase))

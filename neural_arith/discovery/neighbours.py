@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from neural_arith.discovery.dictionary import Dictionary, snap, unit_price
 from neural_arith.discovery.judge import Judge, Judged
 from neural_arith.integrate.structure import Structure, Term, rewrite, tidy
-from neural_arith.integrate.units import FITTED, Number, Sum, Unit, is_simple, numbers_of, one_plus, power
+from neural_arith.integrate.units import FITTED, Number, Sum, Unit, numbers_of, one_plus, power
 
 
 @dataclass(frozen=True)
@@ -85,9 +85,7 @@ class _Model:
         key = self.terms[k] if k < len(self.terms) else self.numbers[k - len(self.terms)]
         return self.values.get(key, 0.0) * self.scale[k]
 
-    def solve(
-        self, kept: list[int], moved: dict[int, float], added: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def solve(self, kept: list[int], moved: dict[int, float], added: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Expected gain and shift of (kept, added) columns when others are moved by given amounts, row by row."""
         who = list(moved)
         delta = np.array([moved[k] for k in who])
@@ -259,34 +257,59 @@ def propose(judge: Judge, judged: Judged, dictionary: Dictionary, most: int = 20
     return sorted((p for alike in found.values() for p in alike), key=lambda p: p.expected)
 
 
-def richer_sums(judged: Judged, n_variables: int) -> list[tuple[Structure, np.ndarray]]:
-    """Candidates with one more part in one of their sums, and units over the sums that are there already."""
-    found = []
+def other_sums(judged: Judged, n_variables: int) -> list[tuple[Structure, np.ndarray]]:
+    """Candidates with one part more or less in a sum, or with two sums of one form made one."""
     axes = [power(*(float(v == w) for w in range(n_variables))) for v in range(n_variables)]
     one = power(*[0.0] * n_variables)
     values = judged.structure.values(judged.theta)
-    totals = dict.fromkeys(total for unit in judged.structure.units for total, q in unit.sums if q == -1.0)
+    totals = list(dict.fromkeys(total for unit in judged.structure.units for total, _ in unit.sums))
+    changes: list[tuple[Sum, Sum]] = []
     for total in totals:
-        if len(total.parts) != 2 or not total.parts[1][0].plain:
-            continue
-        for part in (*axes, *(a.times(a) for a in axes)):
-            if total.parts[0][0] != one or any(part == old for old, _ in total.parts):
-                continue
-            wider = one_plus(*(p for p, _ in total.parts[1:]), part, copy=total.copy)
-            new = dict(values)
-            for m, (member, _) in enumerate(wider.parts):
-                if m:
-                    old = [k for k, (p, _) in enumerate(total.parts) if p == member]
-                    new[Number("coefficient", wider, m)] = values[Number("coefficient", total, old[0])] if old else 0.05
-            units = {u: Unit(u.powers, u.rates, u.frequencies, u.phase, u.logs,
-                             tuple(sorted((wider if t == total else t, q) for t, q in u.sums)), u.copy)
-                     for u in judged.structure.units}  # fmt: skip
-            if any(u.n_fitted for u in units.values() if u.sums):
-                continue  # its own numbers would need their places renamed
-            new.update({(i, units[u]): values[(i, u)] for i, u in judged.structure.terms})
-            structure = Structure(tuple(tuple(units[u] for u in eq) for eq in judged.structure.equations))
-            found.append((structure, structure.theta(new)))
+        plain = all(part.plain and not part.n_fitted for part, _ in total.parts)
+        if plain and total.parts[0][0] == one and len(total.parts) == 2:
+            here = [part for part, _ in total.parts]
+            changes.extend(
+                (total, one_plus(here[1], part, copy=total.copy))
+                for part in (*axes, *(a.times(a) for a in axes))
+                if part not in here
+            )
+        if len(total.parts) > 2:
+            changes.extend(
+                (total, Sum(tuple(p for k, p in enumerate(total.parts) if k != m), total.copy))
+                for m in range(1, len(total.parts))
+            )
+        changes.extend((total, twin) for twin in totals if twin.copy < total.copy and twin.parts == total.parts)
+    found = []
+    for old, new in changes:
+        structure, theta = _exchange(judged.structure, values, old, new)
+        if structure.n_fitted:
+            found.append((structure, theta))
     return found
+
+
+def _exchange(
+    structure: Structure, values: dict[Term | Number, float], old: Sum, new: Sum
+) -> tuple[Structure, np.ndarray]:
+    """The structure with one sum in the place of another; parts both have keep their coefficients."""
+    known = dict(values)
+    mine = {part: Number("coefficient", old, m) for m, (part, _) in enumerate(old.parts)}
+    for m, (part, b) in enumerate(new.parts):
+        place = Number("coefficient", new, m)
+        if b == FITTED and place not in known:
+            known[place] = values.get(mine[part], 0.05) if part in mine else 0.05
+    units: dict[Unit, Unit] = {}
+    for unit in structure.units:
+        swapped = [(new if total == old else total, q, k) for k, (total, q) in enumerate(unit.sums)]
+        swapped.sort()
+        units[unit] = replace(unit, sums=tuple((total, q) for total, q, _ in swapped))
+        for n in numbers_of(unit):
+            if n.owner == unit and n in values:
+                index = [k for _, _, k in swapped].index(n.index) if n.kind == "sum power" else n.index
+                known[Number(n.kind, units[unit], index)] = values[n]
+    for i, unit in structure.terms:
+        known[(i, units[unit])] = values[(i, unit)] + (known.get((i, units[unit]), 0.0) if units[unit] != unit else 0.0)
+    changed = Structure(tuple(tuple(units[u] for u in eq) for eq in structure.equations))
+    return changed, changed.theta(known)
 
 
 def over_present_sums(judged: Judged, n_variables: int) -> list[Unit]:

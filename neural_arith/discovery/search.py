@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from neural_arith.discovery.choice import STRONG
 from neural_arith.discovery.dictionary import Dictionary, structure_price, unit_price
 from neural_arith.discovery.integral_form import IntegralForm
 from neural_arith.discovery.judge import FLOOR, Judge, Judged
-from neural_arith.discovery.neighbours import over_present_sums, propose, richer_sums
+from neural_arith.discovery.neighbours import other_sums, over_present_sums, propose
 from neural_arith.discovery.regression import project
 from neural_arith.discovery.subsets import best_subsets
 from neural_arith.integrate.batch import values_at
@@ -181,9 +182,7 @@ def combinations(lists: Sequence[Sequence[Pick]], most: int) -> list[tuple[Struc
     ranges = [range(min(len(entries), per_equation)) for entries in lists]
     choices = sorted(itertools.product(*ranges), key=lambda p: (sum(p), p))
     for i, entries in enumerate(lists):
-        choices.extend(
-            tuple(k if j == i else 0 for j in range(len(lists))) for k in range(per_equation, len(entries))
-        )
+        choices.extend(tuple(k if j == i else 0 for j in range(len(lists))) for k in range(per_equation, len(entries)))
     return [join([lists[i][k] for i, k in enumerate(choice)]) for choice in choices]
 
 
@@ -242,7 +241,9 @@ def climb(
             for allowed, eq in zip(dictionary.units, best.structure.equations, strict=True)
         ]
         proposals = propose(judge, best, Dictionary(units, dictionary.values))
-        worth = [p for p in proposals if judge.worth_trying(p.structure, p.expected)][:tried]
-        chosen = [*((p.structure, p.theta) for p in worth), *richer_sums(best, n_variables)]
+        # Where the measurements are met as closely as can be told, only something simpler can still win.
+        most = 8 if judge.slack < STRONG else tried
+        worth = [p for p in proposals if judge.worth_trying(p.structure, p.expected)][:most]
+        chosen = [*((p.structure, p.theta) for p in worth), *other_sums(best, n_variables)]
         judge.judge(chosen, best.starts, iterations=15, again=True)
     return judge.ranked

@@ -59,7 +59,9 @@ def unit_expression(unit: Unit, values: Values, symbols: Sequence[sp.Symbol]) ->
     factors = []
     for v, e in enumerate(unit.powers):
         if e:
-            factors.append(symbols[v] ** (sp.Float(values[Number("power", unit, v)]) if e == FITTED else exact_exponent(e)))
+            factors.append(
+                symbols[v] ** (sp.Float(values[Number("power", unit, v)]) if e == FITTED else exact_exponent(e))
+            )
     if unit.rates:
         factors.append(sp.exp(sp.Add(*(number("rate", r, v) * symbols[v] for v, r in enumerate(unit.rates) if r))))
     if unit.frequencies:
