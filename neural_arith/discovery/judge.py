@@ -65,9 +65,9 @@ def make_problem(
     smooth = np.concatenate([c(r.t) for c, r in zip(curves, runs, strict=True)])
     weight = np.isfinite(x).astype(float)
     if noise.kind == "proportional":
-        scale = np.maximum(np.abs(smooth[:, :n_states]), 0.05)
+        size = np.maximum(np.abs(smooth[:, :n_states]), 0.05)
         # Weights of geometric mean one keep the likelihoods of different noise models comparable.
-        weight = weight * np.exp(np.mean(np.log(scale), axis=0)) / scale
+        weight = weight * np.exp(np.mean(np.log(size), axis=0)) / size
     start, linked, offset = [], [], 0
     for r in runs:
         n = 1 if piece_length is None else max(1, len(r.t) // piece_length)

@@ -195,7 +195,7 @@ def join(picks: Sequence[Pick]) -> tuple[Structure, np.ndarray]:
             pick.structure,
             pick.structure.values(pick.theta),
             lambda _, value: value,
-            lambda owner, i=i: owner.copy + 100 * i if pick.structure.numbers else owner.copy,
+            lambda owner, far=100 * i if pick.structure.numbers else 0: owner.copy + far,
         )
         values.update({key: value for key, value in mine.items() if isinstance(key, Number)})
         values.update({(i, unit): mine[(0, unit)] for _, unit in structure.terms})
