@@ -31,9 +31,13 @@ class Proposal:
 
 @dataclass(frozen=True)
 class _Move:
-    """What changes: terms that go, terms that come, numbers that are fixed or freed; and the new values."""
+    """What changes: terms that go, terms that come, numbers that are fixed or freed; and the new values.
+
+    ``expected`` is the score with an estimate of the price, ``misfit`` its part that the quadratic model gives.
+    """
 
     expected: float
+    misfit: float
     dropped: tuple[int, ...]
     added: tuple[int, ...]
     fixed: tuple[tuple[Number, float], ...]
@@ -85,14 +89,14 @@ class _Model:
         key = self.terms[k] if k < len(self.terms) else self.numbers[k - len(self.terms)]
         return self.values.get(key, 0.0) * self.scale[k]
 
-    def solve(
-        self, kept: list[int], moved: dict[int, float], added: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def solve(self, kept: list[int], moved: dict[int, float], added: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Expected gain and shift of (kept, added) columns when others are moved by given amounts, row by row."""
         who = list(moved)
         delta = np.array([moved[k] for k in who])
         slope = self.gradient + (self.normal[:, who] @ delta if who else 0.0)
-        gained = -(2 * self.gradient[who] @ delta + delta @ self.normal[np.ix_(who, who)] @ delta) if who else 0.0
+        gained = 0.0
+        if who:
+            gained = -(2 * self.gradient[who] @ delta + delta @ self.normal[who][:, who] @ delta)
         base = self.normal[np.ix_(kept, kept)] + 1e-9 * np.eye(len(kept))
         inverse = np.linalg.solve(base, slope[kept])
         gained = gained + slope[kept] @ inverse
@@ -126,7 +130,8 @@ class _Model:
         cost = cost - self.judge.per_number * len(fixed)
         terms = added < len(self.terms)
         bill = np.where(terms, self.price[np.minimum(added, len(self.terms) - 1)], self.judge.per_number).sum(1)
-        expected = self.judged.misfit - gain + cost + bill
+        misfit = self.judged.misfit - gain
+        expected = misfit + cost + bill
         for row in np.argsort(expected, kind="stable")[:most]:
             if np.isfinite(expected[row]):
                 new = np.zeros(len(self.scale))
@@ -134,7 +139,8 @@ class _Model:
                 new[columns] = shift[row] / self.scale[columns]
                 come = tuple(int(k) for k in added[row] if k < len(self.terms))
                 freed = tuple(self.numbers[k - len(self.terms)] for k in added[row] if k >= len(self.terms))
-                yield _Move(float(expected[row]), tuple(dropped), come, tuple(f[:2] for f in fixed), freed, new)
+                said = tuple(f[:2] for f in fixed)
+                yield _Move(float(expected[row]), float(misfit[row]), tuple(dropped), come, said, freed, new)
 
     def build(self, move: _Move) -> tuple[Structure, np.ndarray]:
         """The structure a move leads to, with its first guess."""
@@ -255,7 +261,7 @@ def propose(judge: Judge, judged: Judged, dictionary: Dictionary, most: int = 20
         structure, theta = model.build(move)
         alike = found.setdefault(structure, [])
         if len(alike) < (2 if structure.numbers else 1):
-            alike.append(Proposal(structure, theta, move.expected))
+            alike.append(Proposal(structure, theta, move.misfit + judge.price(structure)))
     return sorted((p for alike in found.values() for p in alike), key=lambda p: p.expected)
 
 
