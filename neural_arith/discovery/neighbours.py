@@ -17,7 +17,7 @@ import numpy as np
 from neural_arith.discovery.dictionary import Dictionary, snap, unit_price
 from neural_arith.discovery.judge import Judge, Judged
 from neural_arith.integrate.structure import Structure, Term, rewrite, tidy
-from neural_arith.integrate.units import FITTED, Number, Sum, Unit, is_simple, numbers_of, one_plus, power
+from neural_arith.integrate.units import FITTED, Number, Sum, Unit, numbers_of, one_plus, power
 
 
 @dataclass(frozen=True)
@@ -150,12 +150,19 @@ class _Model:
             old, far = self.values[number], 0.3 * abs(self.values[number]) + 0.1
             values[number] = float(np.clip(values[number], old - far, old + far))
         values = {**{k: v for k, v in self.values.items() if isinstance(k, Number)}, **values}
+        turned = set()
+        for number, said in move.fixed:
+            # cos(a + pi) = -cos(a): a phase half a turn from the plain one turns the sign of its coefficients.
+            if number.kind == "phase" and round((self.values[number] - said) / math.pi) % 2:
+                turned.add(number.owner)
         members = {*self.present, *move.added} - set(move.dropped)
         equations: list[list[Unit]] = [[] for _ in self.judged.structure.equations]
         for k in members:
             i, unit = self.terms[k]
             equations[i].append(unit)
             values.setdefault((i, unit), move.shift[k])
+            if unit in turned:
+                values[(i, unit)] *= -1.0
         structure = Structure(tuple(tuple(eq) for eq in equations))
         if move.fixed or move.freed:
             change = {**dict(move.fixed), **dict.fromkeys(move.freed, FITTED)}
@@ -167,8 +174,11 @@ def _fixed_numbers(structure: Structure) -> list[Number]:
     """Fixed numbers of the present units that could be fitted: powers that are there, phases, rates beside rates."""
     found: dict[Number, None] = {}
     for unit in structure.units:
-        for owner in (unit, *(part for total, _ in unit.sums for part, _ in total.parts)):
+        for owner, b in ((unit, FITTED), *(item for total, _ in unit.sums for item in total.parts)):
             for kind, table in (("power", owner.powers), ("rate", owner.rates), ("frequency", owner.frequencies)):
+                # A fixed coefficient is meant in the user's units, which only a fixed power tells.
+                if kind == "power" and b != FITTED:
+                    continue
                 wanted = [v for v, x in enumerate(table) if x != FITTED and (x or kind == "rate")]
                 found.update(dict.fromkeys(Number(kind, owner, v) for v in wanted))
             if owner.frequencies and owner.phase != FITTED:

@@ -16,7 +16,7 @@ from neural_arith.discovery.scaling import Scaling, fit_scaling
 from neural_arith.discovery.smoothing import smooth
 from neural_arith.equations import EquationSystem
 from neural_arith.integrate.structure import Structure, Term
-from neural_arith.integrate.units import FITTED, Number, one_plus, power
+from neural_arith.integrate.units import FITTED, power
 
 
 def factors(scaling: Scaling, structure: Structure, theta: np.ndarray) -> np.ndarray:
@@ -118,7 +118,10 @@ def test_a_constant_the_data_do_not_fix_has_no_finite_error():
     x = np.ones((40, 1)) + 1e-3 * np.random.default_rng(0).standard_normal((40, 1))
     data = Trajectories.from_arrays(T, x, names=("x",))
     result, judged = searched(
-        data, Noise("additive", np.array([1e-3])), Structure(((power(1), power(2), power(3)),)), np.array([1.0, -1.0, 0.0])
+        data,
+        Noise("additive", np.array([1e-3])),
+        Structure(((power(1), power(2), power(3)),)),
+        np.array([1.0, -1.0, 0.0]),
     )
     errors = uncertainty(result, judged)
     assert (np.isnan(errors) | (errors > 0.1 * np.abs(judged.theta))).all()
