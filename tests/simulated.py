@@ -113,7 +113,6 @@ def judge_of(
     curves = smooth(runs, noise)
     d = runs[0].x.shape[1]
     states = np.concatenate([c(r.t)[:, :d] for c, r in zip(curves, runs, strict=True)])
-    if scale is None:
-        scale = np.ones(d + (0 if runs[0].u is None else runs[0].u.shape[1]))
-    whole, pieces = (make_problem(runs, curves, noise, scale, length) for length in (None, piece))
+    size = np.ones(d + (0 if runs[0].u is None else runs[0].u.shape[1])) if scale is None else scale
+    whole, pieces = (make_problem(runs, curves, noise, size, length) for length in (None, piece))
     return Judge(whole, states[whole.start[:-1]], pieces, states[pieces.start[:-1]], rtol)

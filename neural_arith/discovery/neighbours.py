@@ -102,7 +102,7 @@ class _Model:
         gained = gained + slope[kept] @ inverse
         if added.shape[1] == 0:
             return np.array([gained]), -inverse[None]
-        cross = np.linalg.solve(base, self.normal[np.ix_(kept, added.ravel())]).T.reshape(*added.shape, len(kept))
+        cross = np.linalg.solve(base, self.normal[kept][:, added.ravel()]).T.reshape(*added.shape, len(kept))
         block = self.normal[added[:, :, None], added[:, None, :]] - np.einsum(
             "rak,rkb->rab", cross, self.normal[np.array(kept)[None, :, None], added[:, None, :]]
         )

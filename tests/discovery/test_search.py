@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import numpy as np
 import pytest
 from simulated import LOTKA_STRUCTURE, judge_of, lotka, noisy, scipy_solution
@@ -23,11 +26,13 @@ SCALED = lotka(T) / [20.0, 15.0]
 LOG = Noise("log", np.full(2, 0.02))
 
 
-def pick(coefficients: dict[Unit, float], numbers: dict[Number, float] | None = None, score: float = 0.0) -> Pick:
+def pick(
+    coefficients: dict[Unit, float], numbers: Mapping[Number, float] = MappingProxyType({}), score: float = 0.0
+) -> Pick:
     """A right-hand side with its values."""
     structure = Structure((tuple(coefficients),))
     values: dict[Term | Number, float] = {(0, unit): c for unit, c in coefficients.items()}
-    return Pick(structure, structure.theta({**values, **(numbers or {})}), score)
+    return Pick(structure, structure.theta({**values, **numbers}), score)
 
 
 def test_unit_values_in_plain_python():
