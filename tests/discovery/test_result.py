@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from simulated import LOGISTIC_STRUCTURE, LOTKA_STRUCTURE, judge_of, logistic, lotka, noisy
+from simulated import LOGISTIC_STRUCTURE, LOTKA_STRUCTURE, judge_of, logistic, lotka, noisy, scipy_solution
 
 from neural_arith.data import Trajectories
 from neural_arith.discovery.choice import choose
@@ -16,7 +16,7 @@ from neural_arith.discovery.scaling import Scaling, fit_scaling
 from neural_arith.discovery.smoothing import smooth
 from neural_arith.equations import EquationSystem
 from neural_arith.integrate.structure import Structure, Term
-from neural_arith.integrate.units import FITTED, power
+from neural_arith.integrate.units import FITTED, numbers_of, one_plus, power
 
 
 def factors(scaling: Scaling, structure: Structure, theta: np.ndarray) -> np.ndarray:
@@ -140,3 +140,38 @@ def test_fitted_curves_end_where_the_solution_ends():
     data = Trajectories.from_arrays(T, logistic(T), names=("y",))
     ((_, x),) = fitted_curves(data, EquationSystem({"y": "y**2"}), np.array([[1.0]]))
     assert np.isnan(x[-1, 0])
+
+
+def test_numbers_within_a_fraction_go_back_with_their_errors():
+    t = np.linspace(0, 6, 60)
+    x = scipy_solution(lambda _, s: [-4.0 * s[0] / (1 + 0.05 * s[0])], (400.0,), t)
+    monod = power(1).over(one_plus(power(1)))
+    (slope,) = numbers_of(monod)
+    s = Structure(((monod,),))
+    fits, errors = [], []
+    for seed in range(40):
+        data = Trajectories.from_arrays(t, noisy(x, 0.01, seed), names=("s",))
+        guess = s.theta({(0, monod): -4.0, slope: 0.05})
+        result, judged = searched(data, Noise("log", np.array([0.01])), s, guess)
+        assert to_equations(result, data, judged).same_as(EquationSystem({"s": "-4*s/(1 + 0.05*s)"}), rtol=0.2)
+        fits.append(result.scaling.original(s, judged.theta))
+        errors.append(uncertainty(result, judged))
+    np.testing.assert_allclose(np.mean(fits, axis=0), guess, rtol=0.02)
+    np.testing.assert_allclose(np.mean(errors, axis=0), np.std(fits, axis=0), rtol=0.35)
+
+
+def test_the_table_says_which_error_belongs_to_which_number_of_a_fraction():
+    t = np.linspace(0, 6, 60)
+    x = scipy_solution(lambda _, s: [30.0 - 0.4 * s[0] / (1 + 0.007 * s[0])], (400.0,), t)
+    monod = power(1).over(one_plus(power(1)))
+    (slope,) = numbers_of(monod)
+    s = Structure(((power(0), monod),))
+    data = Trajectories.from_arrays(t, noisy(x, 1e-3, 0), names=("s",))
+    guess = s.theta({(0, power(0)): 30.0, (0, monod): -0.4, slope: 0.007})
+    result, judged = searched(data, Noise("log", np.array([1e-3])), s, guess)
+    candidate = to_candidate(result, data, judged, choose([judged]))
+    assert len(candidate.constants) == len(candidate.standard_errors) == 3
+    values, errors = result.scaling.original(s, judged.theta), uncertainty(result, judged)
+    for constant, error in zip(candidate.constants, candidate.standard_errors, strict=True):
+        place = int(np.argmin(np.abs(np.abs(values) - abs(constant))))
+        assert error == pytest.approx(errors[place], rel=1e-2)
