@@ -16,11 +16,12 @@ from neural_arith.discovery.smoothing import smooth
 from neural_arith.equations import EquationSystem
 from neural_arith.integrate.batch import Problem
 from neural_arith.integrate.structure import Structure
+from neural_arith.integrate.units import power
 
 LOTKA = EquationSystem({"hare": "0.55*hare - 0.028*hare*lynx", "lynx": "-0.84*lynx + 0.026*hare*lynx"})
-LOTKA_STRUCTURE = Structure((((1.0, 0.0), (1.0, 1.0)), ((0.0, 1.0), (1.0, 1.0))))
+LOTKA_STRUCTURE = Structure(((power(1, 0), power(1, 1)), (power(0, 1), power(1, 1))))
 LOGISTIC = EquationSystem({"y": "0.8*y - 0.16*y**2"})
-LOGISTIC_STRUCTURE = Structure((((1.0,), (2.0,)),))
+LOGISTIC_STRUCTURE = Structure(((power(1), power(2)),))
 
 
 def logistic(t: np.ndarray, start: float = 0.5, rate: float = 0.8, capacity: float = 5.0) -> np.ndarray:
@@ -53,7 +54,7 @@ def right_hand_side(
         variables = np.append(x, drive(t))
         out = np.zeros(len(x))
         for value, (i, unit) in zip(values, structure.terms, strict=True):
-            out[i] += value * np.prod([v**e for v, e in zip(variables, unit, strict=True)])
+            out[i] += value * np.prod([v**e for v, e in zip(variables, unit.powers, strict=True)])
         return out
 
     return f
@@ -85,6 +86,7 @@ def make(
         floor=np.full(d, floor),
         log_residual=log,
         bound=np.full(d, bound),
+        scale=np.ones(d + (0 if inputs is None else inputs.shape[1])),
     )
 
 
@@ -104,10 +106,13 @@ def predator_prey(points: int = 30, share: float = 0.0, seed: int = 0) -> Trajec
     return Trajectories.from_arrays(t, noisy(lotka(t), share, seed), names=("hare", "lynx"))
 
 
-def judge_of(runs: list[Run], noise: Noise, *, piece: int = 7, rtol: float = 1e-7) -> Judge:
-    """A judge for scaled runs."""
+def judge_of(
+    runs: list[Run], noise: Noise, *, piece: int = 7, rtol: float = 1e-7, scale: np.ndarray | None = None
+) -> Judge:
+    """A judge for scaled runs; ``scale`` holds the sizes of the variables, default one."""
     curves = smooth(runs, noise)
     d = runs[0].x.shape[1]
     states = np.concatenate([c(r.t)[:, :d] for c, r in zip(curves, runs, strict=True)])
-    whole, pieces = make_problem(runs, curves, noise), make_problem(runs, curves, noise, piece)
+    size = np.ones(d + (0 if runs[0].u is None else runs[0].u.shape[1])) if scale is None else scale
+    whole, pieces = (make_problem(runs, curves, noise, size, length) for length in (None, piece))
     return Judge(whole, states[whole.start[:-1]], pieces, states[pieces.start[:-1]], rtol)

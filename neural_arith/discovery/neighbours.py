@@ -31,9 +31,13 @@ class Proposal:
 
 @dataclass(frozen=True)
 class _Move:
-    """What changes: terms that go, terms that come, numbers that are fixed or freed; and the new values."""
+    """What changes: terms that go, terms that come, numbers that are fixed or freed; and the new values.
+
+    ``expected`` is the score with an estimate of the price, ``misfit`` its part that the quadratic model gives.
+    """
 
     expected: float
+    misfit: float
     dropped: tuple[int, ...]
     added: tuple[int, ...]
     fixed: tuple[tuple[Number, float], ...]
@@ -90,13 +94,15 @@ class _Model:
         who = list(moved)
         delta = np.array([moved[k] for k in who])
         slope = self.gradient + (self.normal[:, who] @ delta if who else 0.0)
-        gained = -(2 * self.gradient[who] @ delta + delta @ self.normal[np.ix_(who, who)] @ delta) if who else 0.0
+        gained = 0.0
+        if who:
+            gained = -(2 * self.gradient[who] @ delta + delta @ self.normal[who][:, who] @ delta)
         base = self.normal[np.ix_(kept, kept)] + 1e-9 * np.eye(len(kept))
         inverse = np.linalg.solve(base, slope[kept])
         gained = gained + slope[kept] @ inverse
         if added.shape[1] == 0:
             return np.array([gained]), -inverse[None]
-        cross = np.linalg.solve(base, self.normal[np.ix_(kept, added.ravel())]).T.reshape(*added.shape, len(kept))
+        cross = np.linalg.solve(base, self.normal[kept][:, added.ravel()]).T.reshape(*added.shape, len(kept))
         block = self.normal[added[:, :, None], added[:, None, :]] - np.einsum(
             "rak,rkb->rab", cross, self.normal[np.array(kept)[None, :, None], added[:, None, :]]
         )
@@ -124,7 +130,8 @@ class _Model:
         cost = cost - self.judge.per_number * len(fixed)
         terms = added < len(self.terms)
         bill = np.where(terms, self.price[np.minimum(added, len(self.terms) - 1)], self.judge.per_number).sum(1)
-        expected = self.judged.misfit - gain + cost + bill
+        misfit = self.judged.misfit - gain
+        expected = misfit + cost + bill
         for row in np.argsort(expected, kind="stable")[:most]:
             if np.isfinite(expected[row]):
                 new = np.zeros(len(self.scale))
@@ -132,7 +139,8 @@ class _Model:
                 new[columns] = shift[row] / self.scale[columns]
                 come = tuple(int(k) for k in added[row] if k < len(self.terms))
                 freed = tuple(self.numbers[k - len(self.terms)] for k in added[row] if k >= len(self.terms))
-                yield _Move(float(expected[row]), tuple(dropped), come, tuple(f[:2] for f in fixed), freed, new)
+                said = tuple(f[:2] for f in fixed)
+                yield _Move(float(expected[row]), float(misfit[row]), tuple(dropped), come, said, freed, new)
 
     def build(self, move: _Move) -> tuple[Structure, np.ndarray]:
         """The structure a move leads to, with its first guess."""
@@ -142,12 +150,19 @@ class _Model:
             old, far = self.values[number], 0.3 * abs(self.values[number]) + 0.1
             values[number] = float(np.clip(values[number], old - far, old + far))
         values = {**{k: v for k, v in self.values.items() if isinstance(k, Number)}, **values}
+        turned = set()
+        for number, said in move.fixed:
+            # cos(a + pi) = -cos(a): a phase half a turn from the plain one turns the sign of its coefficients.
+            if number.kind == "phase" and round((self.values[number] - said) / math.pi) % 2:
+                turned.add(number.owner)
         members = {*self.present, *move.added} - set(move.dropped)
         equations: list[list[Unit]] = [[] for _ in self.judged.structure.equations]
         for k in members:
             i, unit = self.terms[k]
             equations[i].append(unit)
             values.setdefault((i, unit), move.shift[k])
+            if unit in turned:
+                values[(i, unit)] *= -1.0
         structure = Structure(tuple(tuple(eq) for eq in equations))
         if move.fixed or move.freed:
             change = {**dict(move.fixed), **dict.fromkeys(move.freed, FITTED)}
@@ -159,8 +174,11 @@ def _fixed_numbers(structure: Structure) -> list[Number]:
     """Fixed numbers of the present units that could be fitted: powers that are there, phases, rates beside rates."""
     found: dict[Number, None] = {}
     for unit in structure.units:
-        for owner in (unit, *(part for total, _ in unit.sums for part, _ in total.parts)):
+        for owner, b in ((unit, FITTED), *(item for total, _ in unit.sums for item in total.parts)):
             for kind, table in (("power", owner.powers), ("rate", owner.rates), ("frequency", owner.frequencies)):
+                # A fixed coefficient is meant in the user's units, which only a fixed power tells.
+                if kind == "power" and b != FITTED:
+                    continue
                 wanted = [v for v, x in enumerate(table) if x != FITTED and (x or kind == "rate")]
                 found.update(dict.fromkeys(Number(kind, owner, v) for v in wanted))
             if owner.frequencies and owner.phase != FITTED:
@@ -253,7 +271,7 @@ def propose(judge: Judge, judged: Judged, dictionary: Dictionary, most: int = 20
         structure, theta = model.build(move)
         alike = found.setdefault(structure, [])
         if len(alike) < (2 if structure.numbers else 1):
-            alike.append(Proposal(structure, theta, move.expected))
+            alike.append(Proposal(structure, theta, move.misfit + judge.price(structure)))
     return sorted((p for alike in found.values() for p in alike), key=lambda p: p.expected)
 
 

@@ -42,24 +42,18 @@ def project(
     at = evaluator(structure, theta, form.nodes, scale)
     for _ in range(iterations + 1):
         values, slopes = at(np.concatenate([theta[:n], inner]))
-        rss = np.inf
-        if np.isfinite(values).all():
-            columns = form.columns(values, state)
-            size = np.maximum(np.sqrt((columns**2).sum(1)), 1e-300)
-            q, r = np.linalg.qr((columns / size[:, None]).T)
-            if np.abs(np.diag(r)).min() > 1e-9:
-                c = np.linalg.solve(r, q.T @ target) / size
-                residual = target - c @ columns
-                rss = float(residual @ residual)
-        if rss < cost:
+        solved = _solve(form.columns(values, state), target) if np.isfinite(values).all() else None
+        if solved is not None and solved[2] @ solved[2] < cost:
+            c, q, residual = solved
+            rss = float(residual @ residual)
             gain = cost - rss
-            best, cost = np.concatenate([c, inner]), rss  # pyright: ignore[reportPossiblyUnbound]
+            best, cost = np.concatenate([c, inner]), rss
             if len(inner) == 0 or gain < 1e-4 * rss:
                 break
             damping = max(damping * 0.3, 1e-9)
-            moved = form.columns(np.einsum("t,tqp->qp", c, np.nan_to_num(slopes)), state)  # pyright: ignore
-            moved = moved - (moved @ q) @ q.T  # pyright: ignore[reportPossiblyUnbound]
-            pending = (moved @ moved.T, moved @ residual)  # pyright: ignore[reportPossiblyUnbound]
+            moved = form.columns(np.einsum("t,tqp->qp", c, np.nan_to_num(slopes)), state)
+            moved = moved - (moved @ q) @ q.T
+            pending = (moved @ moved.T, moved @ residual)
         else:
             damping *= 6.0
         if pending is None or damping > 1e6:
@@ -70,3 +64,13 @@ def project(
         longest = 0.5 * np.abs(best[n:]) + 0.2
         inner = best[n:] + np.clip(step, -longest, longest)
     return best, cost
+
+
+def _solve(columns: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """Coefficients, an orthonormal basis of the columns and the residual; None where columns depend on each other."""
+    size = np.maximum(np.sqrt((columns**2).sum(1)), 1e-300)
+    q, r = np.linalg.qr((columns / size[:, None]).T)
+    if np.abs(np.diag(r)).min(initial=np.inf) <= 1e-9:
+        return None
+    c = np.linalg.solve(r, q.T @ target) / size
+    return c, q, target - c @ columns

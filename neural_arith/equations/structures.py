@@ -36,7 +36,9 @@ def from_structure(
         inside = {unit: values[(i, unit)] for unit in units if values[(i, unit)]}
         for unit, c in list(inside.items()):
             bare = replace(unit, logs=())
-            if sum(unit.logs) == 1 and bare in inside and abs(inside[bare] / c) < 300:
+            # Each unit has numbers of its own, so only units without any are known to be the same but for the log.
+            same = sum(unit.logs) == 1 and not unit.n_fitted and bare in inside
+            if same and abs(inside[bare] / c) < 300:
                 total += sp.Float(c) * _logarithm(unit, math.exp(inside.pop(bare) / c), values, symbols)
                 del inside[unit]
         for unit, c in inside.items():
@@ -59,9 +61,7 @@ def unit_expression(unit: Unit, values: Values, symbols: Sequence[sp.Symbol]) ->
     factors = []
     for v, e in enumerate(unit.powers):
         if e:
-            factors.append(
-                symbols[v] ** (sp.Float(values[Number("power", unit, v)]) if e == FITTED else exact_exponent(e))
-            )
+            factors.append(symbols[v] ** number("power", e, v))
     if unit.rates:
         factors.append(sp.exp(sp.Add(*(number("rate", r, v) * symbols[v] for v, r in enumerate(unit.rates) if r))))
     if unit.frequencies:
@@ -83,6 +83,6 @@ def _sum_power(total: Sum, exponent: sp.Expr, values: Values, symbols: Sequence[
         coefficient = sp.Float(values[Number("coefficient", total, m)]) if b == FITTED else exact_exponent(b)
         parts.append(coefficient * unit_expression(part, values, symbols))
     base = sp.Add(*parts)
-    if len(parts) == 1 and base.is_Pow and base.exp == 2 and exponent == sp.Rational(1, 2):
+    if isinstance(base, sp.Pow) and base.exp == 2 and exponent == sp.Rational(1, 2):
         return sp.Abs(base.base)
     return base**exponent

@@ -7,11 +7,12 @@ import numpy as np
 from neural_arith.discovery.choice import STRONG, choose, extends, pareto_front
 from neural_arith.discovery.judge import Judged
 from neural_arith.integrate.structure import Structure
+from neural_arith.integrate.units import FITTED, Unit, power
 
-X, XX, XXX, ONE = (1.0,), (2.0,), (3.0,), (0.0,)
+X, XX, XXX, ONE = power(1), power(2), power(3), power(0)
 
 
-def judged(units: list[tuple[float, ...]], misfit: float, price: float) -> Judged:
+def judged(units: list[Unit], misfit: float, price: float) -> Judged:
     nothing = np.zeros(0)
     return Judged(Structure((tuple(units),)), nothing, nothing, misfit, price, nothing)
 
@@ -78,7 +79,7 @@ def test_the_front_has_nothing_on_it_that_a_simpler_one_explains_as_well():
 
 
 def test_a_free_exponent_is_a_fitted_number():
-    fixed, free = judged([X], 104, 10), judged([(0.38,)], 90, 20)
+    fixed, free = judged([X], 104, 10), judged([power(FITTED)], 90, 20)
     assert choose(ranked(fixed, free)).selected is fixed
 
 

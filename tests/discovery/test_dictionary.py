@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,11 +18,13 @@ from neural_arith.discovery.dictionary import (
     roots_and_ratios,
     snap,
     structure_price,
+    sum_price,
     unit_price,
     units_of,
 )
 from neural_arith.discovery.population import Fitted
-from neural_arith.integrate.structure import Structure, is_simple
+from neural_arith.integrate.structure import Structure
+from neural_arith.integrate.units import FITTED, Number, is_simple, numbers_of, one_plus, power
 
 
 def fitted_of(exponents: np.ndarray) -> Fitted:
@@ -30,8 +33,8 @@ def fitted_of(exponents: np.ndarray) -> Fitted:
     return Fitted(exponents, none, none, none[..., 0], np.arange(float(len(exponents))))
 
 
-EXPONENT = st.sampled_from([-2.0, -1.0, 0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 1 / 3, 0.38, 0.75])
-UNIT = st.tuples(EXPONENT, EXPONENT)
+EXPONENT = st.sampled_from([-2.0, -1.0, 0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 1 / 3, FITTED, 0.75])
+UNIT = st.builds(power, EXPONENT, EXPONENT)
 EQUATION = st.lists(UNIT, max_size=4).map(tuple)
 
 
@@ -41,15 +44,16 @@ def test_usual_exponents_are_cheaper_than_unusual_ones():
     assert prices == sorted(prices)
     assert prices[0] == 0 < prices[1] < prices[2]
     assert exponent_price(0.5) < exponent_price(1.5) < exponent_price(1 / 3)
-    assert exponent_price(0.38) >= exponent_price(1.5)
+    assert exponent_price(FITTED) >= exponent_price(1.5)
 
 
 @given(EXPONENT, EXPONENT)
 @settings(deadline=None)
 def test_every_further_factor_costs(a, b):
-    assert unit_price((a, b)) >= max(unit_price((a, 0.0)), unit_price((0.0, b))) - 1e-12
+    both, first, second = (unit_price(power(*e)) for e in ((a, b), (a, 0), (0, b)))
+    assert both >= max(first, second) - 1e-12
     if a and b:
-        assert unit_price((a, b)) > unit_price((a, 0.0))
+        assert both > first
 
 
 @given(EQUATION, EQUATION, UNIT, st.floats(1, 8))
@@ -65,8 +69,8 @@ def test_every_further_term_costs(first, second, unit, per_coefficient):
 
 
 def test_a_unit_used_again_costs_little():
-    xy, x, y = (1.0, 1.0), (1.0, 0.0), (0.0, 1.0)
-    shared, own = Structure(((x, xy), (y, xy))), Structure(((x, xy), (y, (2.0, 0.0))))
+    xy, x, y = power(1, 1), power(1, 0), power(0, 1)
+    shared, own = Structure(((x, xy), (y, xy))), Structure(((x, xy), (y, power(2, 0))))
     assert structure_price(shared, 4.0) < structure_price(own, 4.0)
     assert structure_price(shared, 4.0) == pytest.approx(
         4 * 4.0 + unit_price(x) + unit_price(y) + unit_price(xy) + SHARED_PRICE
@@ -74,7 +78,7 @@ def test_a_unit_used_again_costs_little():
 
 
 def test_a_free_exponent_is_one_more_fitted_number():
-    free, fixed = Structure((((0.38,),),)), Structure((((1 / 3,),),))
+    free, fixed = Structure(((power(FITTED),),)), Structure(((power(1 / 3),),))
     difference = structure_price(free, 5.0) - structure_price(fixed, 5.0)
     assert difference >= 5.0
 
@@ -83,7 +87,7 @@ def test_a_free_exponent_is_one_more_fitted_number():
 def test_monomials_are_all_there_once_lowest_first(n, degree):
     found = monomials(n, degree)
     assert len(found) == len(set(found)) == math.comb(n + degree, degree)
-    sums = [sum(u) for u in found]
+    sums = [sum(u.powers) for u in found]
     assert sums == sorted(sums)
     assert max(sums) == degree
 
@@ -93,14 +97,14 @@ def test_roots_and_ratios_only_of_what_stays_positive(positive):
     found = roots_and_ratios(np.array(positive))
     assert len(found) == len(set(found))
     for unit in found:
-        assert all(p or e in (0.0, 1.0) for p, e in zip(positive, unit, strict=True))
-        assert any(e not in (0.0, 1.0) for e in unit)
+        assert all(p or e in (0.0, 1.0) for p, e in zip(positive, unit.powers, strict=True))
+        assert any(e not in (0.0, 1.0) for e in unit.powers)
 
 
 def test_michaelis_and_holling_pieces_are_among_the_ratios():
     found = roots_and_ratios(np.array([True, True]))
-    for unit in [(0.5, 0.5), (1.0, -1.0), (-1.0, 1.0), (0.5, 0.0), (-1.0, 0.0), (0.5, 1.0)]:
-        assert unit in found
+    for powers in [(0.5, 0.5), (1.0, -1.0), (-1.0, 1.0), (0.5, 0.0), (-1.0, 0.0), (0.5, 1.0)]:
+        assert power(*powers) in found
 
 
 @pytest.mark.parametrize(
@@ -119,21 +123,62 @@ def test_snap_offers_only_simple_fractions_near_by(exponent):
 
 
 def test_units_of_a_population_come_snapped_and_as_found():
-    found = units_of(fitted_of(np.array([[[0.385, 0.01], [1.02, 0.97]]])))
-    assert (0.385, 0.0) in found
-    assert (0.5, 0.0) in found
-    assert (1.0, 1.0) in found
-    assert all(max(map(abs, u)) <= 6 for u in found)
+    found, values = units_of(fitted_of(np.array([[[0.385, 0.01], [1.02, 0.97]]])))
+    assert power(0.5, 0.0) in found
+    assert power(1.0, 1.0) in found
+    free = [unit for unit in found if unit.powers == (FITTED, 0.0)]
+    assert [values[Number("power", unit, 0)] for unit in free] == [0.385]
+    assert {n for unit in found for n in numbers_of(unit)} == set(values)
+    assert all(abs(e) <= 6 for u in found for e in u.powers if e != FITTED)
+
+
+def test_units_with_fitted_exponents_keep_them_apart():
+    rows = np.array([[[0.385, 1.0], [0.41, 1.0]]])
+    found, values = units_of(fitted_of(rows), first_copy=7)
+    free = [unit for unit in found if unit.n_fitted]
+    assert len(set(free)) == len(free)
+    assert min(unit.copy for unit in free) >= 7
+    assert {0.385, 0.41} <= set(values.values())
+    _, further = units_of(fitted_of(rows), first_copy=7 + len(found))
+    assert not set(values) & set(further)
+
+
+@pytest.mark.parametrize(
+    "wider",
+    [
+        replace(power(1, 0), rates=(0.0, FITTED)),
+        replace(power(1, 0), frequencies=(1.0, 0.0)),
+        replace(power(1, 0), logs=(1, 0)),
+        power(1, 0).over(one_plus(power(1, 0))),
+        power(1, 0).over(one_plus(power(0, 1)), FITTED),
+    ],
+)
+def test_every_further_kind_of_factor_costs(wider):
+    assert unit_price(wider) > unit_price(power(1, 0))
+
+
+def test_a_wave_of_two_variables_costs_more_than_of_one():
+    one, both, twice = (replace(power(0, 0), frequencies=w) for w in ((1.0, 0.0), (1.0, -1.0), (2.0, 0.0)))
+    assert unit_price(one) < min(unit_price(both), unit_price(twice))
+
+
+def test_a_sum_used_again_costs_little():
+    total, x, y = one_plus(power(1, 0)), power(1, 0), power(0, 1)
+    shared = Structure(((x.over(total),), (y.over(total),)))
+    own = Structure(((x.over(total),), (y.over(one_plus(power(1, 0), copy=1)),)))
+    assert structure_price(own, 4.0) - structure_price(shared, 4.0) == pytest.approx(
+        4.0 + sum_price(total) - SHARED_PRICE  # one more number to fit, and the sum named twice
+    )
 
 
 def test_only_the_best_optima_count():
     rows = np.array([[[float(k)]] for k in range(1, 6)])
-    assert set(units_of(fitted_of(rows), best=2)) == {(1.0,), (2.0,)}
-    assert units_of(fitted_of(np.zeros((0, 2, 1)))) == []
+    assert set(units_of(fitted_of(rows), best=2)[0]) == {power(1), power(2)}
+    assert units_of(fitted_of(np.zeros((0, 2, 1)))) == ([], {})
 
 
 def test_units_with_an_exponential_or_a_cosine_are_no_plain_units():
     exponents, none = np.array([[[1.0], [2.0], [3.0]]]), np.zeros((1, 3, 1))
     rates, frequencies = none.copy(), none.copy()
     rates[0, 0], frequencies[0, 1] = 0.5, 2.3
-    assert units_of(Fitted(exponents, rates, frequencies, none[..., 0], np.zeros(1))) == [(3.0,)]
+    assert units_of(Fitted(exponents, rates, frequencies, none[..., 0], np.zeros(1)))[0] == [power(3)]

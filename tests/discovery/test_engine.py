@@ -12,6 +12,7 @@ from neural_arith.discovery.integral_form import integral_form
 from neural_arith.discovery.noise import Noise
 from neural_arith.discovery.smoothing import smooth
 from neural_arith.errors import OptionError
+from neural_arith.integrate.units import numbers_of, power
 
 T = np.linspace(0, 10, 40)
 CLEAN = Noise("additive", np.zeros(2))
@@ -71,14 +72,18 @@ def test_the_dictionary_is_repeatable_and_holds_each_unit_once():
     one = build_dictionary(forms, np.array([True, True]), options, lines.append, lambda: True)
     two = build_dictionary(forms, np.array([True, True]), options, lines.append, lambda: True)
     assert one == two
-    for units in one:
+    plain = {power(1, 0), power(1, 1), power(2, 0), power(0.5, 0.5), power(1, -1)}
+    for units in one.units:
         assert len(units) == len(set(units))
-        assert {(1.0, 0.0), (1.0, 1.0), (2.0, 0.0), (0.5, 0.5), (1.0, -1.0)} <= set(units)
+        assert plain <= set(units)
+    assert {n for units in one.units for unit in units for n in numbers_of(unit)} == set(one.values)
     assert any("equation 2" in line for line in lines)
 
 
 def test_without_positive_variables_the_dictionary_is_plain():
     runs = [Run(T, np.column_stack([np.cos(T), np.sin(T)]))]
     forms = [integral_form(smooth(runs, CLEAN), CLEAN)]
-    for units in build_dictionary(forms, np.array([False, False]), Options(), lambda _: None, lambda: True):
-        assert all(e == int(e) >= 0 for u in units for e in u)
+    found = build_dictionary(forms, np.array([False, False]), Options(), lambda _: None, lambda: True)
+    assert found.values == {}
+    for units in found.units:
+        assert all(e == int(e) >= 0 for u in units for e in u.powers)

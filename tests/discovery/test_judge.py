@@ -4,34 +4,36 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from simulated import LOTKA_STRUCTURE, judge_of, lotka, noisy
+from simulated import LOTKA_STRUCTURE, judge_of, lotka, noisy, scipy_solution
 
 from neural_arith.data import Run
 from neural_arith.discovery.dictionary import structure_price
 from neural_arith.discovery.judge import FLOOR, make_problem
 from neural_arith.discovery.noise import Noise
 from neural_arith.discovery.smoothing import smooth
-from neural_arith.integrate.structure import Structure, Unit
+from neural_arith.integrate.structure import Structure, Term
+from neural_arith.integrate.units import FITTED, Number, Unit, numbers_of, one_plus, power
 
 T = np.linspace(0, 14, 40)
 SIZE = np.array([20.0, 15.0])
 # In units of SIZE the coefficients are 0.55, -0.028 * 15, -0.84, 0.026 * 20.
-TRUE: dict[tuple[int, Unit], float] = {
-    (0, (1.0, 0.0)): 0.55,
-    (0, (1.0, 1.0)): -0.42,
-    (1, (0.0, 1.0)): -0.84,
-    (1, (1.0, 1.0)): 0.52,
+TRUE: dict[Term, float] = {
+    (0, power(1, 0)): 0.55,
+    (0, power(1, 1)): -0.42,
+    (1, power(0, 1)): -0.84,
+    (1, power(1, 1)): 0.52,
 }
+ONES = np.ones(2)
 VALUES = np.array([TRUE[term] for term in LOTKA_STRUCTURE.terms])
 LOG = Noise("log", np.full(2, 0.03))
 RUNS = [Run(T, noisy(lotka(T) / SIZE, 0.03, 0))]
-BLOW_UP = Structure((((3.0, 0.0),), ((0.0, 1.0),)))
+BLOW_UP = Structure(((power(3, 0),), (power(0, 1),)))
 
 
 def test_the_truth_is_refined_and_remembered():
     judge = judge_of(RUNS, LOG)
     (found,) = judge.judge([(LOTKA_STRUCTURE, VALUES * 1.1)])
-    np.testing.assert_allclose(found.coefficients, VALUES, rtol=0.05)
+    np.testing.assert_allclose(found.theta, VALUES, rtol=0.05)
     assert found.misfit / (2 * 40) == pytest.approx(np.log(0.03**2), abs=0.4)
     assert found.score == found.misfit + found.price
     assert judge.ranked == [found]
@@ -71,7 +73,7 @@ def test_a_failing_neighbour_does_not_change_the_answer():
     alone, beside = judge_of(RUNS, LOG), judge_of(RUNS, LOG)
     (one,) = alone.judge([(LOTKA_STRUCTURE, VALUES * 0.95)])
     (other,) = beside.judge([(BLOW_UP, np.array([50.0, 1.0])), (LOTKA_STRUCTURE, VALUES * 0.95)])
-    assert np.array_equal(one.coefficients, other.coefficients)
+    assert np.array_equal(one.theta, other.theta)
     assert one.score == other.score
 
 
@@ -80,29 +82,67 @@ def test_going_gently_rescues_a_poor_guess():
     hasty, gentle = judge_of(RUNS, LOG), judge_of(RUNS, LOG)
     hasty.judge([(LOTKA_STRUCTURE, poor)], iterations=12)
     (found,) = gentle.judge([(LOTKA_STRUCTURE, poor)], iterations=12, gently=True)
-    np.testing.assert_allclose(found.coefficients, VALUES, rtol=0.05)
+    np.testing.assert_allclose(found.theta, VALUES, rtol=0.05)
     assert found.starts.shape == (1, 2)
     assert not hasty.ranked or found.misfit <= hasty.ranked[0].misfit + 1e-6
 
 
-def test_free_exponents_are_refined_and_both_names_remembered():
-    truth = 0.38
+def test_fitted_exponents_are_refined_and_the_structure_is_remembered():
     x = ((1 + 0.62 * 0.4 * T / 4) ** (1 / 0.62))[:, None]
     judge = judge_of([Run(T / 4, x)], Noise("additive", np.zeros(1)))
-    asked = Structure((((0.45,),),))
-    (found,) = judge.judge([(asked, np.array([0.4]))], iterations=50)
-    assert found.structure.equations[0][0][0] == pytest.approx(truth, abs=1e-4)
+    asked = Structure(((power(FITTED),),))
+    (found,) = judge.judge([(asked, np.array([0.4, 0.45]))], iterations=50)
+    assert found.structure == asked
+    np.testing.assert_allclose(found.theta, [0.4, 0.38], atol=1e-4)
     assert judge.seen[asked] is found
-    assert judge.seen[found.structure] is found
     assert judge.ranked == [found]
+    assert judge.judge([(asked, np.array([0.4, 0.3]))]) == []
+
+
+def test_copies_of_units_are_one_structure_however_they_are_numbered():
+    judge = judge_of([Run(T / 14, 1 + T[:, None] / 14)], Noise("additive", np.zeros(1)))
+    far = Structure(((Unit((FITTED,), copy=31),),))
+    (found,) = judge.judge([(far, np.array([1.0, 0.2]))])
+    assert found.structure == Structure(((power(FITTED),),))
+    assert judge.seen[found.structure] is found
+    assert far not in judge.seen
+
+
+def test_a_fraction_is_refined_from_several_starts_and_the_better_kept():
+    t = np.linspace(0, 6, 50)
+    x = scipy_solution(lambda _, s: [0.5 - 1.2 * s[0] / (1 + 0.7 * s[0])], (4.0,), t)
+    judge = judge_of([Run(t, x)], Noise("additive", np.zeros(1)))
+    monod = power(1).over(one_plus(power(1)))
+    asked = Structure(((power(0), monod),))
+    (number,) = numbers_of(monod)
+
+    def guess(b: float) -> np.ndarray:
+        return asked.theta({(0, power(0)): 0.4, (0, monod): -1.0, number: b})
+
+    judge.judge([(asked, guess(b)) for b in (0.1, 1.0, 4.0, 9.0)], iterations=40)
+    assert judge.attempts[asked] == 3
+    (found,) = judge.ranked
+    values = found.structure.values(found.theta)
+    assert values[number] == pytest.approx(0.7, rel=1e-4)
+    assert values[0, monod] == pytest.approx(-1.2, rel=1e-4)
+
+
+def test_powers_are_freed_only_for_variables_that_keep_their_sign():
+    judge = judge_of(RUNS, LOG)
+    first, second = (Number("power", power(1, 1), v) for v in range(2))
+    assert judge.may_free(first)
+    judge.positive = np.array([True, False])
+    assert judge.may_free(first)
+    assert not judge.may_free(second)
+    assert judge.may_free(Number("phase", power(1, 1)))
 
 
 def test_prediction_of_a_candidate_and_in_a_wider_structure_agree():
     judge = judge_of(RUNS, LOG)
     (found,) = judge.judge([(LOTKA_STRUCTURE, VALUES)])
     plain = judge.predict(found)
-    wide = Structure((((1.0, 0.0), (1.0, 1.0), (2.0, 0.0)), ((0.0, 1.0), (1.0, 1.0))))
-    values = np.array([dict(zip(found.structure.terms, found.coefficients, strict=True)).get(t, 0) for t in wide.terms])
+    wide = LOTKA_STRUCTURE.replace(0, [power(1, 0), power(1, 1), power(2, 0)])
+    values = np.array([dict(zip(found.structure.terms, found.theta, strict=True)).get(t, 0) for t in wide.terms])
     other = judge.predict(found, wide, values)
     np.testing.assert_allclose(plain.x, other.x, rtol=1e-5)
     assert plain.misfit == pytest.approx(found.misfit, abs=0.01)
@@ -116,8 +156,8 @@ def test_prediction_of_a_candidate_and_in_a_wider_structure_agree():
 
 def test_prices_grow_with_terms_and_when_values_are_few():
     judge = judge_of(RUNS, LOG)
-    wide = Structure((((1.0, 0.0), (1.0, 1.0), (2.0, 0.0)), ((0.0, 1.0), (1.0, 1.0))))
-    assert judge.per_coefficient == pytest.approx(np.log(40))
+    wide = LOTKA_STRUCTURE.replace(0, [power(1, 0), power(1, 1), power(2, 0)])
+    assert judge.per_number == pytest.approx(np.log(40))
     assert judge.price(wide) > judge.price(LOTKA_STRUCTURE)
     assert judge.price(LOTKA_STRUCTURE) == pytest.approx(
         structure_price(LOTKA_STRUCTURE, np.log(40)) * 80 / (80 - 6 - 1)
@@ -133,7 +173,7 @@ def test_the_deadline_is_heard():
         raise TimeoutError
 
     judge.deadline = over
-    growth = Structure((((1.0, 0.0),), ((0.0, 1.0),)))
+    growth = Structure(((power(1, 0),), (power(0, 1),)))
     judge.judge([(growth, np.array([0.1, 0.1]))])  # something with terms is always judged: there must be an answer
     with pytest.raises(TimeoutError):
         judge.judge([(LOTKA_STRUCTURE, VALUES)])
@@ -142,13 +182,13 @@ def test_the_deadline_is_heard():
 # ------------------------------------------------------------------------------------------- the problem it sets up
 def test_pieces_cover_the_runs_and_link_within_them():
     runs = [Run(T, RUNS[0].x), Run(T[:9], RUNS[0].x[:9]), Run(T[:4], RUNS[0].x[:4])]
-    problem = make_problem(runs, smooth(runs, LOG), LOG, 7)
+    problem = make_problem(runs, smooth(runs, LOG), LOG, ONES, 7)
     assert problem.start[0] == 0
     assert problem.start[-1] == 53
     assert {0, 40, 49} <= set(problem.start.tolist())
     assert problem.linked.tolist() == [False, True, True, True, True, False, False]
     assert np.diff(problem.start)[:5].min() >= 7
-    whole = make_problem(runs, smooth(runs, LOG), LOG)
+    whole = make_problem(runs, smooth(runs, LOG), LOG, ONES)
     assert whole.start.tolist() == [0, 40, 49, 53]
     assert not whole.linked.any()
 
@@ -159,7 +199,7 @@ def test_missing_values_have_no_weight(kind):
     x[[3, 7], 0] = np.nan
     runs = [Run(T, x)]
     noise = Noise(kind, np.full(2, 0.03))
-    problem = make_problem(runs, smooth(runs, noise), noise)
+    problem = make_problem(runs, smooth(runs, noise), noise, ONES)
     assert (problem.weight[[3, 7], 0] == 0).all()
     assert (problem.weight > 0).sum() == 78
     assert np.isfinite(problem.x).all()
@@ -169,7 +209,7 @@ def test_missing_values_have_no_weight(kind):
 
 def test_proportional_weights_have_geometric_mean_one():
     noise = Noise("proportional", np.full(2, 0.03))
-    problem = make_problem(RUNS, smooth(RUNS, noise), noise)
+    problem = make_problem(RUNS, smooth(RUNS, noise), noise, ONES)
     np.testing.assert_allclose(np.exp(np.log(problem.weight).mean(axis=0)), 1.0)
     big = smooth(RUNS, noise)[0](T)[:, 0].argmax()
     assert problem.weight[big, 0] == problem.weight[:, 0].min()

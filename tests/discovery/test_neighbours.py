@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from simulated import LOTKA_STRUCTURE, judge_of, noisy, right_hand_side, scipy_solution
 
 from neural_arith.data import Run
-from neural_arith.discovery.dictionary import monomials
-from neural_arith.discovery.neighbours import propose
+from neural_arith.discovery.dictionary import Dictionary, monomials
+from neural_arith.discovery.neighbours import fixed_choices, over_present_sums, propose, richer_sums
 from neural_arith.discovery.noise import Noise
-from neural_arith.integrate.structure import Structure, Unit
+from neural_arith.integrate.structure import Structure, Term
+from neural_arith.integrate.units import FITTED, Number, Sum, Unit, numbers_of, one_plus, power
 
 T = np.linspace(0, 14, 60)
-X, Y, XY, XX = (1.0, 0.0), (0.0, 1.0), (1.0, 1.0), (2.0, 0.0)
+X, Y, XY, XX = power(1, 0), power(0, 1), power(1, 1), power(2, 0)
 LOG = Noise("log", np.full(2, 0.03))
-DICTIONARY = [monomials(2, 2)] * 2
+DICTIONARY = Dictionary([monomials(2, 2)] * 2)
 
 
 def measured(structure: Structure, values: dict, seed: int = 0) -> list[Run]:
@@ -23,7 +26,7 @@ def measured(structure: Structure, values: dict, seed: int = 0) -> list[Run]:
     return [Run(T, noisy(scipy_solution(rhs, (1.5, 0.3), T), 0.03, seed))]
 
 
-TRUE: dict[tuple[int, Unit], float] = {(0, X): 0.55, (0, XY): -0.42, (1, Y): -0.84, (1, XY): 0.52}
+TRUE: dict[Term, float] = {(0, X): 0.55, (0, XY): -0.42, (1, Y): -0.84, (1, XY): 0.52}
 VALUES = np.array([TRUE[t] for t in LOTKA_STRUCTURE.terms])
 WIDE = LOTKA_STRUCTURE.replace(0, [X, XY, XX])
 
@@ -34,11 +37,11 @@ def test_adding_the_true_missing_term_scores_as_expected(strength, seed):
     judge = judge_of(measured(WIDE, {**TRUE, (0, XX): strength}, seed), LOG)
     (lacking,) = judge.judge([(LOTKA_STRUCTURE, VALUES)], iterations=60)
     proposal = next(p for p in propose(judge, lacking, DICTIONARY) if p.structure == WIDE)
-    (refined,) = judge.judge([(WIDE, proposal.coefficients)], lacking.starts, iterations=60)
+    (refined,) = judge.judge([(WIDE, proposal.theta)], lacking.starts, iterations=60)
     gain = lacking.misfit - refined.misfit
     assert proposal.expected == pytest.approx(refined.score, abs=max(1.0, 0.35 * gain))
-    named = dict(zip(WIDE.terms, proposal.coefficients, strict=True))
-    settled = dict(zip(refined.structure.terms, refined.coefficients, strict=True))
+    named = dict(zip(WIDE.terms, proposal.theta, strict=True))
+    settled = dict(zip(refined.structure.terms, refined.theta, strict=True))
     assert named[0, XX] == pytest.approx(settled[0, XX], abs=0.003)
 
 
@@ -47,7 +50,7 @@ def test_dropping_a_term_that_is_not_needed_scores_as_expected():
     values = np.array([TRUE.get(t, 0.0) for t in WIDE.terms])
     (wide,) = judge.judge([(WIDE, values)], iterations=60)
     proposal = next(p for p in propose(judge, wide, DICTIONARY) if p.structure == LOTKA_STRUCTURE)
-    (refined,) = judge.judge([(LOTKA_STRUCTURE, proposal.coefficients)], wide.starts, iterations=60)
+    (refined,) = judge.judge([(LOTKA_STRUCTURE, proposal.theta)], wide.starts, iterations=60)
     assert proposal.expected == pytest.approx(refined.score, abs=0.5)
     assert refined.score < wide.score
     assert propose(judge, wide, DICTIONARY)[0].structure.n_terms == 4
@@ -62,12 +65,12 @@ def test_every_kind_of_neighbour_is_offered_best_first():
     assert WIDE in offered  # a term more
     assert LOTKA_STRUCTURE.replace(0, [X]) in offered  # a term less
     assert LOTKA_STRUCTURE.replace(0, [X, XX]) in offered  # a term exchanged
-    assert LOTKA_STRUCTURE.substitute(XY, XX) in offered  # a unit exchanged wherever it stands
+    assert Structure(((X, XX), (Y, XX))) in offered  # a unit exchanged wherever it stands
     scores = [p.expected for p in proposals]
     assert scores == sorted(scores)
     for p in proposals:
-        assert len(p.coefficients) == p.structure.n_terms
-        assert np.isfinite(p.coefficients).all()
+        assert len(p.theta) == p.structure.n_fitted
+        assert np.isfinite(p.theta).all()
 
 
 def test_an_unneeded_neighbour_is_not_expected_to_score_better():
@@ -85,5 +88,110 @@ def test_the_empty_structure_has_neighbours():
 def test_a_dictionary_without_news_offers_only_less():
     judge = judge_of(measured(LOTKA_STRUCTURE, TRUE), LOG)
     (found,) = judge.judge([(LOTKA_STRUCTURE, VALUES)])
-    proposals = propose(judge, found, LOTKA_STRUCTURE.equations)
-    assert {p.structure.n_terms for p in proposals} == {3}
+    proposals = propose(judge, found, Dictionary([list(units) for units in LOTKA_STRUCTURE.equations]))
+    assert {p.structure.n_terms for p in proposals if not p.structure.numbers} == {3}
+    freed = [p.structure for p in proposals if p.structure.numbers]
+    assert freed
+    assert {(s.n_terms, len(s.numbers)) for s in freed} == {(4, 1)}
+
+
+# ------------------------------------------------------------------------------------------- numbers within units
+def close_measured(structure: Structure, values: dict, seed: int = 0) -> list[Run]:
+    """Measurements so exact that the likelihood is quadratic wherever a candidate is worth looking at."""
+    rhs = right_hand_side(structure, np.array([values[t] for t in structure.terms]))
+    return [Run(T, noisy(scipy_solution(rhs, (1.5, 0.3), T), 1e-4, seed))]
+
+
+EXACT = Noise("log", np.full(2, 1e-4))
+FREE = LOTKA_STRUCTURE.replace(0, [power(FITTED, 0), XY])
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        (LOTKA_STRUCTURE, WIDE),
+        (WIDE, LOTKA_STRUCTURE),
+        (LOTKA_STRUCTURE, FREE),
+        (LOTKA_STRUCTURE, Structure(((X, power(1, FITTED)), (Y, power(1, FITTED))))),
+        (FREE, LOTKA_STRUCTURE),
+    ],
+    ids=["adding", "dropping", "freeing one", "freeing one that two equations share", "fixing"],
+)
+@pytest.mark.parametrize("seed", range(2))
+def test_with_exact_data_the_expected_score_is_the_refined_one(start, end, seed):
+    judge = judge_of(close_measured(LOTKA_STRUCTURE, TRUE, seed), EXACT, rtol=1e-10)
+    guess: dict[Term | Number, float] = {**TRUE, (0, power(FITTED, 0)): 0.55}
+    (here,) = judge.judge([(start, start.theta({**guess, **dict.fromkeys(start.numbers, 1.0)}))], iterations=60)
+    proposal = next(p for p in propose(judge, here, DICTIONARY) if p.structure == end)
+    (there,) = judge.judge([(end, proposal.theta)], here.starts, iterations=60)
+    assert proposal.expected == pytest.approx(there.score, abs=0.3)
+    np.testing.assert_allclose(proposal.theta, there.theta, atol=2e-4)
+
+
+def test_a_phase_half_a_turn_away_is_fixed_with_the_sign_turned():
+    t = np.linspace(0, 8, 60)
+    x = scipy_solution(lambda _, s: [0.8 + 0.5 * np.sin(2.3 * s[0])], (0.1,), t)
+    judge = judge_of([Run(t, noisy(x, 1e-3, 0))], Noise("additive", np.array([1e-3])))
+    wave = Unit((0.0,), frequencies=(FITTED,), phase=FITTED)
+    sine = Unit((0.0,), frequencies=(FITTED,), phase=-math.pi / 2)
+    asked = Structure(((power(0), wave),))
+    frequency, phase = Number("frequency", wave, 0), Number("phase", wave)
+    for turn, sign in ((-math.pi / 2, 1.0), (math.pi / 2, -1.0)):
+        guess = {(0, power(0)): 0.8, (0, wave): sign * 0.5, frequency: 2.3, phase: turn}
+        (found,) = judge.judge([(asked, asked.theta(guess))], again=True)
+        proposals = propose(judge, found, Dictionary([[]]))
+        (fixed,) = [p for p in proposals if p.structure == Structure(((power(0), sine),))]
+        assert fixed.structure.values(fixed.theta)[0, sine] == pytest.approx(0.5, rel=0.05)
+
+
+def test_powers_within_sums_with_fixed_coefficients_are_not_freed():
+    x_squared = Sum(((power(2), 1.0),))
+    drag = power(1).over(x_squared, 0.5)
+    t = np.linspace(0, 4, 40)
+    x = scipy_solution(lambda _, s: [1.0 - 0.3 * s[0] * abs(s[0])], (-1.0,), t)
+    judge = judge_of([Run(t, x / 2)], Noise("additive", np.zeros(1)), scale=np.array([2.0]))
+    asked = Structure(((power(0), drag),))
+    (found,) = judge.judge([(asked, asked.theta({(0, power(0)): 0.5, (0, drag): -0.6}))])
+    proposals = propose(judge, found, Dictionary([[power(1)]]))
+    assert proposals
+    for proposal in proposals:
+        for unit in proposal.structure.units:
+            assert all(FITTED not in part.powers for total, _ in unit.sums for part, _ in total.parts)
+
+
+@pytest.mark.parametrize(
+    ("number", "value", "scale", "expected"),
+    [
+        (Number("power", power(FITTED)), 1.04, 3.0, [(1.0, 1.0)]),
+        (Number("sum power", power(1).over(one_plus(power(1)), FITTED)), -1.45, 3.0, [(-1.5, -1.5)]),
+        (Number("frequency", Unit((0.0,), frequencies=(FITTED,))), 2.9, 3.0, [(1.0, 3.0)]),
+        (Number("rate", Unit((0.0,), rates=(FITTED,))), -6.3, 3.0, [(-2.0, -6.0)]),
+        (Number("rate", Unit((0.0,), rates=(FITTED,))), 9.0, 3.0, []),
+        (Number("phase", Unit((0.0,), frequencies=(1.0,), phase=FITTED)), 0.2, 3.0, [(0.0, 0.0)]),
+        (Number("coefficient", one_plus(power(2)), 1), 9.5, 3.0, [(1.0, 9.0)]),
+        (Number("coefficient", one_plus(power(2)), 1), 2.0, 3.0, []),
+    ],
+)
+def test_plain_values_are_those_in_the_users_units(number, value, scale, expected):
+    found = fixed_choices(number, value, np.array([scale]))
+    assert found[: len(expected)] == [pytest.approx(pair) for pair in expected]
+    assert bool(found) == bool(expected)
+
+
+def test_richer_sums_keep_what_is_there():
+    t = np.linspace(0, 6, 50)
+    x = scipy_solution(lambda _, s: [0.5 - 1.2 * s[0] / (1 + 0.7 * s[0])], (4.0,), t)
+    judge = judge_of([Run(t, x)], Noise("additive", np.zeros(1)))
+    monod = power(1).over(one_plus(power(1)))
+    (number,) = numbers_of(monod)
+    asked = Structure(((power(0), monod),))
+    (found,) = judge.judge([(asked, asked.theta({(0, power(0)): 0.5, (0, monod): -1.2, number: 0.7}))])
+    ((wider, theta),) = richer_sums(found, 1)
+    values = wider.values(theta)
+    ((total, q),) = next(unit.sums for unit in wider.units if unit.sums)
+    assert [part for part, _ in total.parts] == [power(0), power(1), power(2)]
+    assert q == -1.0
+    assert values[Number("coefficient", total, 1)] == found.structure.values(found.theta)[number]
+    shared = over_present_sums(found, 1)
+    assert {unit.powers for unit in shared} == {(0.0,), (1.0,), (2.0,)}
+    assert all(unit.sums == monod.sums for unit in shared)

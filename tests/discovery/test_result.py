@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from simulated import LOGISTIC_STRUCTURE, LOTKA_STRUCTURE, judge_of, logistic, lotka, noisy
+from simulated import LOGISTIC_STRUCTURE, LOTKA_STRUCTURE, judge_of, logistic, lotka, noisy, scipy_solution
 
 from neural_arith.data import Trajectories
 from neural_arith.discovery.choice import choose
@@ -12,28 +12,35 @@ from neural_arith.discovery.engine import Searched
 from neural_arith.discovery.judge import Judged
 from neural_arith.discovery.noise import Noise
 from neural_arith.discovery.result import fitted_curves, to_candidate, to_equations, uncertainty
-from neural_arith.discovery.scaling import fit_scaling
+from neural_arith.discovery.scaling import Scaling, fit_scaling
 from neural_arith.discovery.smoothing import smooth
 from neural_arith.equations import EquationSystem
-from neural_arith.integrate.structure import Structure, Unit
+from neural_arith.integrate.structure import Structure, Term
+from neural_arith.integrate.units import FITTED, numbers_of, one_plus, power
+
+
+def factors(scaling: Scaling, structure: Structure, theta: np.ndarray) -> np.ndarray:
+    """What values in scaled numbers are multiplied by, with the exponents of ``theta``."""
+    trial = np.append(np.ones(structure.n_terms), theta[structure.n_terms :])
+    return scaling.original(structure, trial) / trial
 
 
 def searched(data: Trajectories, noise: Noise, structure: Structure, guess: np.ndarray) -> tuple[Searched, Judged]:
     """What a search for one structure alone would leave."""
     scaling = fit_scaling(data)
     runs = scaling.runs(data)
-    judge = judge_of(runs, noise)
-    (judged,) = judge.judge([(structure, guess / scaling.factors(structure))], iterations=60)
+    judge = judge_of(runs, noise, scale=scaling.variable)
+    (judged,) = judge.judge([(structure, guess / factors(scaling, structure, guess))], iterations=60)
     positive = np.ones(len(scaling.variable), dtype=bool)
     return Searched(judge, scaling, smooth(runs, noise), noise, positive, "done"), judged
 
 
 T = np.linspace(0, 10, 40)
-LOTKA_VALUES: dict[tuple[int, Unit], float] = {
-    (0, (1.0, 0.0)): 0.55,
-    (0, (1.0, 1.0)): -0.028,
-    (1, (0.0, 1.0)): -0.84,
-    (1, (1.0, 1.0)): 0.026,
+LOTKA_VALUES: dict[Term, float] = {
+    (0, power(1, 0)): 0.55,
+    (0, power(1, 1)): -0.028,
+    (1, power(0, 1)): -0.84,
+    (1, power(1, 1)): 0.026,
 }
 GUESS = np.array([LOTKA_VALUES[t] for t in LOTKA_STRUCTURE.terms])
 LOG = Noise("log", np.full(2, 0.05))
@@ -44,7 +51,7 @@ def test_equations_are_in_the_users_names_and_numbers():
     true = EquationSystem(
         {"prey": "0.55*prey - 0.028e-12*prey*hunter", "hunter": "-0.84*hunter + 0.026e12*prey*hunter"}
     )
-    sizes = np.array([1e-12 ** (u[0]) * 1e12 ** (u[1]) for _, u in LOTKA_STRUCTURE.terms])
+    sizes = np.array([1e-12 ** u.powers[0] * 1e12 ** u.powers[1] for _, u in LOTKA_STRUCTURE.terms])
     own = np.array([(1e-12, 1e12)[i] for i, _ in LOTKA_STRUCTURE.terms])
     result, judged = searched(data, LOG, LOTKA_STRUCTURE, GUESS / sizes * own)
     assert to_equations(result, data, judged).same_as(true, rtol=1e-4)
@@ -60,8 +67,8 @@ def test_candidates_say_which_error_belongs_to_which_constant():
     assert not candidate.near_tie
     assert candidate.score == pytest.approx(judged.score)
     assert candidate.complexity == candidate.equations.complexity
-    errors, _ = uncertainty(result, judged)
-    fitted = judged.coefficients * result.scaling.factors(judged.structure)
+    errors = uncertainty(result, judged)
+    fitted = result.scaling.original(judged.structure, judged.theta)
     expected = dict(zip(np.round(np.abs(fitted), 12), errors, strict=True))
     for constant, error in zip(candidate.constants, candidate.standard_errors, strict=True):
         assert error == pytest.approx(expected[np.round(abs(constant), 12)])
@@ -73,8 +80,8 @@ def test_standard_errors_are_the_spread_over_seeds():
         data = Trajectories.from_arrays(T, noisy(logistic(T), 0.05, seed), names=("y",))
         noise = Noise("log", np.array([0.05]))
         result, judged = searched(data, noise, LOGISTIC_STRUCTURE, np.array([0.8, -0.16]))
-        fits.append(judged.coefficients * result.scaling.factors(judged.structure))
-        errors.append(uncertainty(result, judged)[0])
+        fits.append(result.scaling.original(judged.structure, judged.theta))
+        errors.append(uncertainty(result, judged))
     fits, errors = np.array(fits), np.array(errors)
     np.testing.assert_allclose(np.mean(fits, axis=0), [0.8, -0.16], rtol=0.02)
     np.testing.assert_allclose(np.mean(errors, axis=0), np.std(fits, axis=0), rtol=0.3)
@@ -87,10 +94,10 @@ def test_the_error_of_a_free_exponent_is_its_spread_over_seeds():
     fits, errors = [], []
     for seed in range(40):
         data = Trajectories.from_arrays(T, noisy(x, 0.01, seed), names=("x",))
-        s = Structure((((0.41,),),))
-        result, judged = searched(data, Noise("log", np.array([0.01])), s, np.array([0.4]))
-        fits.append(judged.structure.units[0][0])
-        errors.append(uncertainty(result, judged)[1][0])
+        s = Structure(((power(FITTED),),))
+        result, judged = searched(data, Noise("log", np.array([0.01])), s, np.array([0.4, 0.41]))
+        fits.append(judged.theta[1])
+        errors.append(uncertainty(result, judged)[1])
     assert np.mean(fits) == pytest.approx(0.38, abs=0.01)
     assert np.mean(errors) == pytest.approx(np.std(fits), rel=0.3)
 
@@ -98,8 +105,8 @@ def test_the_error_of_a_free_exponent_is_its_spread_over_seeds():
 def test_a_free_exponent_has_an_error_and_a_simple_one_none():
     x = ((1 + 0.62 * 0.4 * T) ** (1 / 0.62))[:, None]
     data = Trajectories.from_arrays(T, np.column_stack([noisy(x, 0.01, 0), noisy(x, 0.01, 1)]), names=("x", "y"))
-    s = Structure((((0.41, 0.0),), ((0.0, 1 / 3),)))
-    result, judged = searched(data, Noise("log", np.full(2, 0.01)), s, np.array([0.4, 0.4]))
+    s = Structure(((power(FITTED, 0),), (power(0, 1 / 3),)))
+    result, judged = searched(data, Noise("log", np.full(2, 0.01)), s, np.array([0.4, 0.4, 0.41]))
     candidate = to_candidate(result, data, judged, choose([judged]))
     for constant, error in zip(candidate.constants, candidate.standard_errors, strict=True):
         assert (error == 0.0) == (constant == 1 / 3)
@@ -111,10 +118,13 @@ def test_a_constant_the_data_do_not_fix_has_no_finite_error():
     x = np.ones((40, 1)) + 1e-3 * np.random.default_rng(0).standard_normal((40, 1))
     data = Trajectories.from_arrays(T, x, names=("x",))
     result, judged = searched(
-        data, Noise("additive", np.array([1e-3])), Structure((((1.0,), (2.0,), (3.0,)),)), np.array([1.0, -1.0, 0.0])
+        data,
+        Noise("additive", np.array([1e-3])),
+        Structure(((power(1), power(2), power(3)),)),
+        np.array([1.0, -1.0, 0.0]),
     )
-    errors, _ = uncertainty(result, judged)
-    assert (np.isnan(errors) | (errors > 0.1 * np.abs(judged.coefficients))).all()
+    errors = uncertainty(result, judged)
+    assert (np.isnan(errors) | (errors > 0.1 * np.abs(judged.theta))).all()
 
 
 def test_fitted_curves_run_over_every_run():
@@ -130,3 +140,38 @@ def test_fitted_curves_end_where_the_solution_ends():
     data = Trajectories.from_arrays(T, logistic(T), names=("y",))
     ((_, x),) = fitted_curves(data, EquationSystem({"y": "y**2"}), np.array([[1.0]]))
     assert np.isnan(x[-1, 0])
+
+
+def test_numbers_within_a_fraction_go_back_with_their_errors():
+    t = np.linspace(0, 6, 60)
+    x = scipy_solution(lambda _, s: [-4.0 * s[0] / (1 + 0.05 * s[0])], (400.0,), t)
+    monod = power(1).over(one_plus(power(1)))
+    (slope,) = numbers_of(monod)
+    s = Structure(((monod,),))
+    fits, errors = [], []
+    for seed in range(40):
+        data = Trajectories.from_arrays(t, noisy(x, 0.01, seed), names=("s",))
+        guess = s.theta({(0, monod): -4.0, slope: 0.05})
+        result, judged = searched(data, Noise("log", np.array([0.01])), s, guess)
+        assert to_equations(result, data, judged).same_as(EquationSystem({"s": "-4*s/(1 + 0.05*s)"}), rtol=0.2)
+        fits.append(result.scaling.original(s, judged.theta))
+        errors.append(uncertainty(result, judged))
+    np.testing.assert_allclose(np.mean(fits, axis=0), guess, rtol=0.02)
+    np.testing.assert_allclose(np.mean(errors, axis=0), np.std(fits, axis=0), rtol=0.35)
+
+
+def test_the_table_says_which_error_belongs_to_which_number_of_a_fraction():
+    t = np.linspace(0, 6, 60)
+    x = scipy_solution(lambda _, s: [30.0 - 0.4 * s[0] / (1 + 0.007 * s[0])], (400.0,), t)
+    monod = power(1).over(one_plus(power(1)))
+    (slope,) = numbers_of(monod)
+    s = Structure(((power(0), monod),))
+    data = Trajectories.from_arrays(t, noisy(x, 1e-3, 0), names=("s",))
+    guess = s.theta({(0, power(0)): 30.0, (0, monod): -0.4, slope: 0.007})
+    result, judged = searched(data, Noise("log", np.array([1e-3])), s, guess)
+    candidate = to_candidate(result, data, judged, choose([judged]))
+    assert len(candidate.constants) == len(candidate.standard_errors) == 3
+    values, errors = result.scaling.original(s, judged.theta), uncertainty(result, judged)
+    for constant, error in zip(candidate.constants, candidate.standard_errors, strict=True):
+        place = int(np.argmin(np.abs(np.abs(values) - abs(constant))))
+        assert error == pytest.approx(errors[place], rel=1e-2)

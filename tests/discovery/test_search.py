@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import numpy as np
 import pytest
-from simulated import LOTKA_STRUCTURE, judge_of, lotka, noisy
+from simulated import LOTKA_STRUCTURE, judge_of, lotka, noisy, scipy_solution
 
 from neural_arith.data import Run
-from neural_arith.discovery.dictionary import monomials
+from neural_arith.discovery.dictionary import Dictionary, monomials
 from neural_arith.discovery.integral_form import integral_form
 from neural_arith.discovery.noise import Noise
-from neural_arith.discovery.search import Shortlist, climb, combinations, shortlist, unit_values
+from neural_arith.discovery.search import Pick, climb, combinations, interleave, join, shortlist
 from neural_arith.discovery.smoothing import smooth
-from neural_arith.integrate.structure import Structure
+from neural_arith.integrate.batch import values_at
+from neural_arith.integrate.structure import Structure, Term
+from neural_arith.integrate.units import FITTED, Number, Unit, numbers_of, one_plus, power
 
 T = np.linspace(0, 14, 40)
-X, Y, XY, XX, ONE = (1.0, 0.0), (0.0, 1.0), (1.0, 1.0), (2.0, 0.0), (0.0, 0.0)
+X, Y, XY, XX, ONE = power(1, 0), power(0, 1), power(1, 1), power(2, 0), power(0, 0)
+ONES = np.ones(2)
 SCALED = lotka(T) / [20.0, 15.0]
 LOG = Noise("log", np.full(2, 0.02))
 
 
+def pick(
+    coefficients: dict[Unit, float], numbers: Mapping[Number, float] = MappingProxyType({}), score: float = 0.0
+) -> Pick:
+    """A right-hand side with its values."""
+    structure = Structure((tuple(coefficients),))
+    values: dict[Term | Number, float] = {(0, unit): c for unit, c in coefficients.items()}
+    return Pick(structure, structure.theta({**values, **numbers}), score)
+
+
 def test_unit_values_in_plain_python():
     nodes = np.array([[2.0, -3.0], [0.5, 4.0], [1.0, 0.0]])
-    values = unit_values(nodes, [(1.0, 2.0), (-1.0, 1.0), (0.5, 0.0), (0.0, 0.0)])
+    values = values_at([power(1, 2), power(-1, 1), power(0.5, 0), ONE], {}, nodes, ONES)
     expected = [[a * b * b for a, b in nodes], [b / a for a, b in nodes], [a**0.5 for a, _ in nodes], [1.0] * 3]
     np.testing.assert_allclose(values, expected, rtol=1e-13)
 
@@ -35,17 +50,18 @@ def test_the_right_equation_heads_the_shortlist_of_dense_data(share):
     curves = smooth(runs, noise)
     forms = [integral_form(curves, noise, length) for length in (None, 6)]
     for i, (units, values) in enumerate([((X, XY), (0.55, -0.42)), ((Y, XY), (-0.84, 0.52))]):
-        found = shortlist(forms, i, monomials(2, 3), np.log(150))
-        place = found.units.index(tuple(sorted(units)))
+        found = shortlist(forms, i, Dictionary([monomials(2, 3)] * 2), ONES, float(np.log(150)))
+        structures = [pick.structure for pick in found]
+        place = structures.index(Structure((units,)))
         assert place < 5
-        named = dict(zip(found.units[place], found.coefficients[place], strict=True))
-        np.testing.assert_allclose([named[u] for u in units], values, rtol=0.05)
-        assert len(found.units) == len(set(found.units))
+        named = found[place].structure.values(found[place].theta)
+        np.testing.assert_allclose([named[0, u] for u in units], values, rtol=0.05)
+        assert len(structures) == len(set(structures))
 
 
 def test_pairings_start_with_the_best_and_keep_their_coefficients():
-    one = Shortlist(((X,), (XY, XX), (Y,)), (np.array([1.0]), np.array([2.0, 3.0]), np.array([4.0])))
-    two = Shortlist(((Y,), (XY,)), (np.array([5.0]), np.array([6.0])))
+    one = [pick({X: 1.0}), pick({XY: 2.0, XX: 3.0}), pick({Y: 4.0})]
+    two = [pick({Y: 5.0}), pick({XY: 6.0})]
     pairs = combinations([one, two], 4)
     assert pairs[0][0] == Structure(((X,), (Y,)))
     structures = [s for s, _ in pairs]
@@ -58,8 +74,7 @@ def test_pairings_start_with_the_best_and_keep_their_coefficients():
 
 
 def test_coefficients_follow_the_canonical_order_of_terms():
-    ordered = Shortlist((tuple(sorted((XY, X))),), (np.array([0.55, -0.42]),))
-    ((s, c),) = combinations([ordered, Shortlist(((Y,),), (np.array([-0.84]),))], 1)
+    ((s, c),) = combinations([[pick({XY: -0.42, X: 0.55})], [pick({Y: -0.84})]], 1)
     assert dict(zip(s.terms, c, strict=True)) == {(0, X): 0.55, (0, XY): -0.42, (1, Y): -0.84}
 
 
@@ -77,7 +92,7 @@ def test_the_climb_reaches_the_truth(begin):
     judge.judge([(start, np.array([begin[t] for t in start.terms]))])
     assert judge.ranked
     lines: list[str] = []
-    found = climb(judge, [monomials(2, 2)] * 2, report=lines.append)
+    found = climb(judge, Dictionary([monomials(2, 2)] * 2), report=lines.append)
     best = min(found, key=lambda j: j.score)
     assert set(LOTKA_STRUCTURE.terms) <= set(best.structure.terms)
     assert judge.seen[LOTKA_STRUCTURE] is not None
@@ -87,4 +102,56 @@ def test_the_climb_reaches_the_truth(begin):
 
 def test_nothing_to_climb_from_is_no_error():
     judge = judge_of([Run(T, SCALED)], LOG)
-    assert climb(judge, [monomials(2, 2)] * 2) == []
+    assert climb(judge, Dictionary([monomials(2, 2)] * 2)) == []
+
+
+# ------------------------------------------------------------------------------ numbers within units, several lists
+def test_a_shortlist_fits_the_numbers_within_units():
+    t = np.linspace(0, 6, 120)
+    x = scipy_solution(lambda _, s: [0.5 - 1.2 * s[0] / (1 + 0.7 * s[0])], (4.0,), t)
+    noise = Noise("additive", np.zeros(1))
+    curves = smooth([Run(t, x)], noise)
+    forms = [integral_form(curves, noise, length) for length in (None, 6)]
+    monod = power(1).over(one_plus(power(1), copy=1004))
+    (number,) = numbers_of(monod)
+    dictionary = Dictionary([[power(0), power(1), power(2), monod]], {number: 2.5})
+    best = shortlist(forms, 0, dictionary, np.ones(1), float(np.log(120)))[0]
+    neat = power(1).over(one_plus(power(1)))
+    assert best.structure == Structure(((power(0), neat),))  # copies are numbered from zero
+    values = best.structure.values(best.theta)
+    assert values[next(numbers_of(neat))] == pytest.approx(0.7, rel=0.01)
+    assert values[0, neat] == pytest.approx(-1.2, rel=0.01)
+
+
+def test_joining_keeps_numbers_of_equations_apart():
+    free = power(FITTED, 0)
+    fraction = X.over(one_plus(X))
+    exponent, (slope,) = Number("power", free, 0), numbers_of(fraction)
+    one = pick({free: 1.0, fraction: 2.0, Y: 3.0}, {exponent: 0.38, slope: 0.7})
+    two = pick({free: 4.0, fraction: 5.0, Y: 6.0}, {exponent: 1.6, slope: 9.0})
+    structure, theta = join([one, two])
+    values = structure.values(theta)
+    assert len(structure.numbers) == 4
+    told = []
+    for i in range(2):
+        units = {unit.powers: unit for unit in structure.equations[i] if not unit.sums}
+        (over,) = (unit for unit in structure.equations[i] if unit.sums)
+        (within,) = numbers_of(over)
+        power_ = Number("power", units[(FITTED, 0.0)], 0)
+        mine = [values[i, units[(FITTED, 0.0)]], values[i, over], values[i, units[(0.0, 1.0)]]]
+        told.append([*mine, values[power_], values[within]])
+    assert told == [[1.0, 2.0, 3.0, 0.38, 0.7], [4.0, 5.0, 6.0, 1.6, 9.0]]
+
+
+def test_joining_shares_units_without_numbers():
+    structure, _ = join([pick({X: 1.0, XY: 2.0}), pick({Y: 3.0, XY: 4.0})])
+    assert structure.units == tuple(sorted((X, Y, XY)))
+
+
+def test_lists_are_interleaved_by_rank_then_score_each_structure_once():
+    a, b, c = pick({X: 1.0}, score=5.0), pick({Y: 1.0}, score=7.0), pick({XX: 1.0}, score=9.0)
+    d, e = pick({XY: 1.0}, score=4.0), pick({Y: 2.0}, score=6.0)
+    found = interleave([a, b, c], [d, e])
+    assert [id(p) for p in found] == [id(p) for p in (d, a, e, c)]
+    assert interleave([a, b]) == [a, b]
+    assert interleave([], []) == []
