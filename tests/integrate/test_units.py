@@ -40,8 +40,9 @@ def guesses(units: list[Unit], seed: int = 0) -> dict[Number, float]:
 @pytest.mark.parametrize("unit", UNITS)
 def test_values_are_those_of_the_formula(unit):
     values = guesses([unit])
+    known: dict[Term | Number, float] = {**values}
     points = np.random.default_rng(1).uniform(0.2, 2.0, (20, 2))
-    expected = [unit_value(unit, dict[Term | Number, float](values), x, SCALE) for x in points]
+    expected = [unit_value(unit, known, x, SCALE) for x in points]
     np.testing.assert_allclose(values_at([unit], values, points, SCALE)[0], expected, rtol=1e-12)
 
 
