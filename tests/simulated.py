@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,8 @@ from neural_arith.discovery.noise import Noise
 from neural_arith.discovery.smoothing import smooth
 from neural_arith.equations import EquationSystem
 from neural_arith.integrate.batch import Problem
-from neural_arith.integrate.structure import Structure
-from neural_arith.integrate.units import power
+from neural_arith.integrate.structure import Structure, Term
+from neural_arith.integrate.units import FITTED, Number, Unit, power
 
 LOTKA = EquationSystem({"hare": "0.55*hare - 0.028*hare*lynx", "lynx": "-0.84*lynx + 0.026*hare*lynx"})
 LOTKA_STRUCTURE = Structure(((power(1, 0), power(1, 1)), (power(0, 1), power(1, 1))))
@@ -45,16 +46,47 @@ def scipy_solution(f: Callable[[float, np.ndarray], Any], start: Any, t: np.ndar
     return np.array(states)
 
 
+def unit_value(unit: Unit, values: Mapping[Term | Number, float], x: np.ndarray, scale: np.ndarray) -> float:
+    """A unit at one point in plain Python, as independent of the kernel as can be; ``x`` in scaled numbers."""
+
+    def read(kind: str, owner: Unit, v: int, entry: float, factor: float = 1.0) -> float:
+        return values[Number(kind, owner, v)] if entry == FITTED else entry * factor
+
+    def size(owner: Unit) -> float:
+        return math.prod(scale[v] ** read("power", owner, v, e) for v, e in enumerate(owner.powers))
+
+    found = math.prod(x[v] ** read("power", unit, v, e) for v, e in enumerate(unit.powers) if e)
+    found *= math.prod(math.log(abs(x[v]) * scale[v]) for v, used in enumerate(unit.logs) if used)
+    found *= math.exp(sum(read("rate", unit, v, r, scale[v]) * x[v] for v, r in enumerate(unit.rates)))
+    if unit.frequencies:
+        turn = sum(read("frequency", unit, v, w, scale[v]) * x[v] for v, w in enumerate(unit.frequencies))
+        found *= math.cos(turn + read("phase", unit, 0, unit.phase))
+    for k, (total, q) in enumerate(unit.sums):
+        value = 0.0
+        for m, (part, b) in enumerate(total.parts):
+            fixed = b * size(part) / size(total.parts[0][0])
+            coefficient = values[Number("coefficient", total, m)] if b == FITTED else fixed
+            value += coefficient * unit_value(part, values, x, scale)
+        exponent = read("sum power", unit, k, q)
+        found *= math.nan if value < 0 and exponent != round(exponent) else value**exponent
+    return found
+
+
 def right_hand_side(
-    structure: Structure, values: np.ndarray, drive: Callable[[float], np.ndarray] = lambda _: np.zeros(0)
+    structure: Structure,
+    theta: np.ndarray,
+    drive: Callable[[float], np.ndarray] = lambda _: np.zeros(0),
+    scale: np.ndarray | None = None,
 ) -> Callable[[float, np.ndarray], np.ndarray]:
-    """A structure in plain Python, as independent of the kernel as can be."""
+    """A structure in plain Python; ``scale`` defaults to ones."""
+    values = structure.values(theta)
 
     def f(t: float, x: np.ndarray) -> np.ndarray:
         variables = np.append(x, drive(t))
+        sizes = np.ones(len(variables)) if scale is None else scale
         out = np.zeros(len(x))
-        for value, (i, unit) in zip(values, structure.terms, strict=True):
-            out[i] += value * np.prod([v**e for v, e in zip(variables, unit.powers, strict=True)])
+        for i, unit in structure.terms:
+            out[i] += values[(i, unit)] * unit_value(unit, values, variables, sizes)
         return out
 
     return f
@@ -72,21 +104,23 @@ def make(
     floor: float = 1e-9,
     log: bool = False,
     bound: float = 1e6,
+    scale: np.ndarray | None = None,
 ) -> Problem:
-    """A problem; ``start`` lists the pieces after the first."""
+    """A problem; ``start`` lists the pieces after the first; ``scale`` defaults to ones."""
     d = x.shape[1]
+    inputs = np.zeros((len(t), 0)) if inputs is None else inputs
     return Problem(
         t=t,
         x=x,
         weight=np.ones_like(x) if weight is None else weight,
-        inputs=np.zeros((len(t), 0)) if inputs is None else inputs,
+        inputs=inputs,
         start=np.array([0, *start, len(t)]),
         linked=np.array(linked),
         link_weight=np.full(d, link_weight),
         floor=np.full(d, floor),
         log_residual=log,
         bound=np.full(d, bound),
-        scale=np.ones(d + (0 if inputs is None else inputs.shape[1])),
+        scale=np.ones(d + inputs.shape[1]) if scale is None else scale,
     )
 
 
@@ -109,10 +143,11 @@ def predator_prey(points: int = 30, share: float = 0.0, seed: int = 0) -> Trajec
 def judge_of(
     runs: list[Run], noise: Noise, *, piece: int = 7, rtol: float = 1e-7, scale: np.ndarray | None = None
 ) -> Judge:
-    """A judge for scaled runs; ``scale`` holds the sizes of the variables, default one."""
+    """A judge for scaled runs; ``scale`` (sizes of states, then inputs) defaults to ones."""
     curves = smooth(runs, noise)
     d = runs[0].x.shape[1]
+    n_inputs = 0 if runs[0].u is None else runs[0].u.shape[1]
+    sizes = np.ones(d + n_inputs) if scale is None else scale
     states = np.concatenate([c(r.t)[:, :d] for c, r in zip(curves, runs, strict=True)])
-    size = np.ones(d + (0 if runs[0].u is None else runs[0].u.shape[1])) if scale is None else scale
-    whole, pieces = (make_problem(runs, curves, noise, size, length) for length in (None, piece))
+    whole, pieces = make_problem(runs, curves, noise, sizes), make_problem(runs, curves, noise, sizes, piece)
     return Judge(whole, states[whole.start[:-1]], pieces, states[pieces.start[:-1]], rtol)

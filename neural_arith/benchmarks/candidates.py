@@ -35,10 +35,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=None, help="folder for the result file")
     options = parser.parse_args(argv)
     data = systems.get("lynx_hare").data()
-    runs = fit_scaling(data).runs(data)
+    scaling = fit_scaling(data)
+    runs = scaling.runs(data)
     noise = estimate_noise(runs, "log")
     curves = smooth(runs, noise)
-    problem = make_problem(runs, curves, noise)
+    problem = make_problem(runs, curves, noise, scaling.variable)
     units = monomials(2, 3)
     sides = [side for k in (1, 2) for side in itertools.combinations(units, k)]
     structures = [Structure(pair) for pair in itertools.product(sides, sides)]

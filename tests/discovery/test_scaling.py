@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from simulated import right_hand_side
 
 from neural_arith.data import Trajectories
 from neural_arith.discovery.scaling import fit_scaling
 from neural_arith.errors import DataError
 from neural_arith.integrate.structure import Structure
+from neural_arith.integrate.units import FITTED, Sum, Unit, one_plus, power
 
 
 def made(sizes: tuple[float, float, float], seed: int = 0) -> Trajectories:
@@ -39,19 +41,36 @@ def test_missing_values_do_not_count():
     assert np.isnan(scaling.runs(data)[0].x[1, 0])
 
 
-def test_factors_take_a_scaled_right_hand_side_back():
-    data = made((3.0, 700.0, 0.02))
+WAVE = Unit((1.0, 0.0, 0.0), rates=(0.0, FITTED, 0.0), frequencies=(FITTED, 0.0, 0.5), phase=FITTED)
+LOG = Unit((0.0, FITTED, 0.0), logs=(1, 0, 0))
+CIRCLE = Sum(((power(2, 0, 0), 1.0), (power(0, 2, 0), 1.0)))
+STRUCTURES = [
+    Structure(((power(1, 0, 0), power(0.5, -1, 2)), (power(FITTED, 1, 0), power(0, 0, 0)))),
+    Structure(((WAVE, power(0, 1, 0)), (LOG, Unit((0.0, 1.0, 0.0), rates=(0.5, 0.0, FITTED))))),
+    Structure(
+        ((power(1, 1, 0).over(one_plus(power(2, 0, 0), power(0, 0, 1))),), (power(0, 1, 0).over(CIRCLE, FITTED),))
+    ),
+    Structure(
+        (
+            (power(1, 0, 0).over(one_plus(Unit((0.0, 0.0, 0.0), rates=(0.0, FITTED, 0.0)))),),
+            (power(0, 0, 0).over(one_plus(power(FITTED, 0, 0)), -2.0).over(CIRCLE, -1.5), WAVE),
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize("s", STRUCTURES)
+def test_original_values_give_the_same_right_hand_side(s):
+    data = made((3.0, 7.0, 0.2))
     scaling = fit_scaling(data)
-    s = Structure((((1.0, 0.0, 0.0), (0.5, -1.0, 2.0)), ((0.38, 1.0, 0.0), (0.0, 0.0, 0.0))))
-    scaled = np.array([0.3, -1.2, 2.0, 0.7])
-    real = scaled * scaling.factors(s)
-    x = np.concatenate([data.runs[0].x, data.runs[0].u], axis=1)  # pyright: ignore[reportCallIssue, reportArgumentType]
-    z = x / scaling.variable
-    for i in range(2):
-        mine = [(c, r, np.array(u)) for c, r, (j, u) in zip(scaled, real, s.terms, strict=True) if j == i]
-        slope = sum(r * np.prod(x**u, axis=1) for _, r, u in mine)
-        slope_scaled = sum(c * np.prod(z**u, axis=1) for c, _, u in mine)
-        np.testing.assert_allclose(slope, slope_scaled * scaling.state[i] / scaling.time, rtol=1e-12)
+    theta = np.random.default_rng(1).uniform(0.2, 1.2, s.n_fitted)
+    run = data.runs[0]
+    assert run.u is not None
+    for x, u in zip(run.x, run.u, strict=True):
+        scaled = np.concatenate([x, u]) / scaling.variable
+        f = right_hand_side(s, theta, lambda _, z=scaled: z[2:], scaling.variable)
+        g = right_hand_side(s, scaling.original(s, theta), lambda _, u=u: u)
+        np.testing.assert_allclose(g(0.0, x), f(0.0, scaled[:2]) * scaling.state / scaling.time, rtol=1e-11)
 
 
 def test_sizes_whose_powers_overflow_are_refused():

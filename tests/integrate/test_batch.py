@@ -21,8 +21,9 @@ from simulated import (
 )
 
 from neural_arith.integrate.batch import Problem, predict, refine
-from neural_arith.integrate.kernel import power_product
-from neural_arith.integrate.structure import Structure, free_exponents
+from neural_arith.integrate.kernel_units import power_product
+from neural_arith.integrate.structure import Structure
+from neural_arith.integrate.units import FITTED, Number, Unit, one_plus, power
 from neural_arith.layers import functional
 
 LOTKA_TRUE = dict(zip(LOTKA_STRUCTURE.terms, (0.55, -0.028, -0.84, 0.026), strict=True))
@@ -69,14 +70,14 @@ def test_lotka_volterra_as_scipy_integrates_it(rtol):
 
 
 def test_roots_ratios_and_unusual_exponents_as_scipy_integrates_them():
-    s = Structure((((0.5, 1.0), (1.0, 0.0)), ((-1.0, 0.38), (0.0, 1.75), (0.0, 0.0))))
+    s = Structure(((power(0.5, 1.0), power(1.0, 0.0)), (power(-1.0, 0.38), power(0.0, 1.75), power(0.0, 0.0))))
     values = np.array([0.7, -0.6, 0.3, -0.2, 0.1])
     x = scipy_solution(right_hand_side(s, values), (0.8, 1.3), T / 3)
     np.testing.assert_allclose(predict(s, values, x[:1], make(T / 3, x), rtol=1e-10).x, x, rtol=1e-8)
 
 
 def test_states_that_change_sign():
-    s = Structure((((0.0, 1.0),), ((0.0, 1.0), (1.0, 0.0), (2.0, 1.0))))
+    s = Structure(((power(0.0, 1.0),), (power(0.0, 1.0), power(1.0, 0.0), power(2.0, 1.0))))
     values = np.array([1.0, 0.9, -1.0, -0.9])
     x = scipy_solution(right_hand_side(s, values), (1.0, 0.3), T)
     assert x.min() < 0
@@ -86,7 +87,7 @@ def test_states_that_change_sign():
 def test_inputs_are_straight_lines_between_samples():
     t = np.array([0.0, 0.3, 1.0, 1.2, 2.5, 3.0, 4.0])
     u = np.column_stack([[0.0, 2.0, -1.0, 3.0, 3.0, 0.5, 1.0], [1.0, 1.5, 0.2, 0.7, 2.0, 1.0, 0.4]])
-    s = Structure((((0.0, 1.0, 0.0), (1.0, 0.0, 0.5)),))  # u1 and x * sqrt(u2)
+    s = Structure(((power(0.0, 1.0, 0.0), power(1.0, 0.0, 0.5)),))  # u1 and x * sqrt(u2)
     values = np.array([1.3, -0.7])
 
     def drive(s: float) -> np.ndarray:
@@ -131,8 +132,8 @@ def hard_problem(log: bool) -> tuple[Structure, np.ndarray, np.ndarray, Problem]
     u = 1.5 + np.sin(2 * t)[:, None]
     x = np.column_stack([1 + 0.3 * np.sin(t), 1.2 + 0.4 * np.cos(t)]) * np.exp(0.1 * rng.standard_normal((20, 2)))
     weight = rng.uniform(0.5, 2.0, x.shape) * (rng.uniform(size=x.shape) > 0.2)
-    s = Structure((((0.38, 1.0, 0.0), (1.0, 0.0, 0.0)), ((0.0, 1.0, 0.5), (1.0, 0.0, 0.0))))
-    values = np.array([0.4, -0.5, -0.3, 0.45, 0.38])
+    s = Structure(((power(FITTED, 1.0, 0.0), power(1.0, 0.0, 0.0)), (power(0.0, 1.0, 0.5), power(1.0, 0.0, 0.0))))
+    values = np.array([-0.5, 0.4, -0.3, 0.45, 0.38])
     starts = np.array([[1.0, 1.5], [1.3, 0.9], [1.1, 1.4], [0.9, 1.6]])
     problem = make(
         t, x, weight=weight, inputs=u, start=(4, 9, 13), linked=(False, True, True, False), link_weight=7.0,
@@ -143,27 +144,20 @@ def hard_problem(log: bool) -> tuple[Structure, np.ndarray, np.ndarray, Problem]
 
 def plain_residuals(s: Structure, p: np.ndarray, problem: Problem) -> list[np.ndarray]:
     """Weighted residuals of each state, then those of the gaps; by SciPy and NumPy alone."""
-    d, n = problem.x.shape[1], s.n_terms
-    (h, v), exponent = free_exponents(s)[0], p[n]
-    moved = tuple(exponent if k == v else e for k, e in enumerate(s.units[h]))
-    terms = [(i, moved if u == s.units[h] else u) for i, u in s.terms]
-    starts = p[n + 1 :].reshape(-1, d)
+    d, n = problem.x.shape[1], s.n_fitted
+    theta, starts = p[:n], p[n:].reshape(-1, d)
     states: list[list[float]] = [[] for _ in range(d)]
     gaps: list[float] = []
     for piece in range(problem.n_pieces):
         a, b = problem.start[piece], problem.start[piece + 1]
         goes_on = piece + 1 < problem.n_pieces and problem.linked[piece + 1]
         t = problem.t[a : b + goes_on]
-        u = problem.inputs[a : b + goes_on, 0]
+        u = problem.inputs[a : b + goes_on]
 
-        def f(s: float, x: np.ndarray, t: np.ndarray = t, u: np.ndarray = u) -> np.ndarray:
-            variables = np.append(x, np.interp(s, t, u))
-            out = np.zeros(d)
-            for c, (i, unit) in zip(p, terms, strict=False):
-                out[i] += c * np.prod(variables ** np.array(unit))
-            return out
+        def drive(s: float, t: np.ndarray = t, u: np.ndarray = u) -> np.ndarray:
+            return np.array([np.interp(s, t, u[:, m]) for m in range(u.shape[1])])
 
-        z = scipy_solution(f, starts[piece], t)
+        z = scipy_solution(right_hand_side(s, theta, drive, problem.scale), starts[piece], t)
         for k, i in itertools.product(range(b - a), range(d)):
             w, x = problem.weight[a + k, i], problem.x[a + k, i]
             if w > 0:
@@ -183,7 +177,7 @@ def test_misfit_gradient_and_matrix_against_differences(log):
         floors = zip(states, problem.floor, strict=True)
         return sum(len(r) * np.log((r**2).mean() + f**2) for r, f in floors) + (gaps**2).sum()
 
-    found = predict(s, values, starts, problem, free=free_exponents(s), rtol=1e-11)
+    found = predict(s, values, starts, problem, rtol=1e-11)
     assert found.misfit == pytest.approx(misfit(p), rel=1e-8)
     h = 1e-5
     steps = h * np.eye(len(p))
@@ -200,7 +194,7 @@ def test_misfit_gradient_and_matrix_against_differences(log):
 
 
 def test_sensitivities_where_a_state_passes_through_zero():
-    s = Structure((((0.0, 1.0),), ((1.0, 0.0), (2.0, 1.0))))
+    s = Structure(((power(0.0, 1.0),), (power(1.0, 0.0), power(2.0, 1.0))))
     values, start = np.array([1.0, -1.0, -0.5]), np.array([[0.0, 1.0]])  # starts exactly at zero
     problem = make(T / 2, scipy_solution(right_hand_side(s, values), (0.1, 0.9), T / 2), floor=0.01)
     found = predict(s, values, start, problem, rtol=1e-11)
@@ -215,7 +209,7 @@ def test_sensitivities_where_a_state_passes_through_zero():
 
 # ----------------------------------------------------------------------------------------- refinement
 def close(found, values, starts, rel=1e-6):
-    np.testing.assert_allclose(found.coefficients[0], values, rtol=rel)
+    np.testing.assert_allclose(found.thetas[0], values, rtol=rel)
     np.testing.assert_allclose(found.starts[0], starts, rtol=rel)
 
 
@@ -238,19 +232,19 @@ def test_logistic_is_refined_to_the_truth():
 def test_an_unusual_exponent_is_refined_to_the_truth(true):
     # dx/dt = 0.5 x^a has the solution (x0^(1 - a) + 0.5 (1 - a) t)^(1 / (1 - a))
     x = ((2.0 ** (1 - true) + 0.5 * (1 - true) * T) ** (1 / (1 - true)))[:, None]
-    near = true + 0.11
-    s = Structure((((near,),),))
-    found = refine([s], [np.array([0.4])], x[:1] * 1.05, make(T, x), free=[free_exponents(s)], **FINE)
+    s = Structure(((power(FITTED),),))
+    found = refine([s], [np.array([0.4, true + 0.11])], x[:1] * 1.05, make(T, x), **FINE)
     close(found, [0.5, true], x[:1])
 
 
 def test_one_exponent_shared_by_two_equations():
-    s = Structure((((0.42, 1.0),), ((0.0, 1.0), (0.42, 1.0))))
-    truth = Structure((((0.38, 1.0),), ((0.0, 1.0), (0.38, 1.0))))
-    values = np.array([-0.2, -0.4, 0.2])
-    x = scipy_solution(right_hand_side(truth, values), (3.0, 0.5), T)
-    found = refine([s], [values * 1.1], x[:1], make(T, x), free=[free_exponents(s)], **FINE)
-    close(found, [*values, 0.38], x[:1], 1e-5)
+    shared = power(FITTED, 1.0)
+    s = Structure(((shared,), (power(0.0, 1.0), shared)))
+    assert s.numbers == [Number("power", shared, 0)]
+    values = np.array([-0.2, -0.4, 0.2, 0.38])
+    x = scipy_solution(right_hand_side(s, values), (3.0, 0.5), T)
+    found = refine([s], [np.array([*values[:3] * 1.1, 0.42])], x[:1], make(T, x), **FINE)
+    close(found, values, x[:1], 1e-5)
 
 
 def test_linked_pieces_find_the_truth_from_a_poor_guess():
@@ -272,7 +266,7 @@ def test_refinement_never_makes_it_worse():
     assert (found.misfit <= np.array(before) + 1e-9).all()
     after = [
         predict(LOTKA_STRUCTURE, c, s, problem, rtol=1e-6).misfit
-        for c, s in zip(found.coefficients, found.starts, strict=True)
+        for c, s in zip(found.thetas, found.starts, strict=True)
     ]
     np.testing.assert_allclose(found.misfit, after, rtol=1e-6, atol=1e-4)
 
@@ -286,7 +280,7 @@ def test_missing_values_have_no_influence():
         problem = make(T, np.where(lost, filler, x * 1.01), weight=weight)
         results.append(refine([LOTKA_STRUCTURE], [LOTKA_VALUES * 1.05], x[:1], problem))
     for other in results[1:]:
-        assert np.array_equal(results[0].coefficients[0], other.coefficients[0])
+        assert np.array_equal(results[0].thetas[0], other.thetas[0])
         assert np.array_equal(results[0].misfit, other.misfit)
 
 
@@ -295,34 +289,34 @@ def fails(s: Structure, values: list[float], start: list[float], t: np.ndarray =
     x = np.ones((len(t), len(start)))
     found = refine([s], [np.array(values)], np.array([start]), make(t, x, log=log, bound=1e3))
     single = predict(s, np.array(values), np.array([start]), make(t, x, log=log, bound=1e3), rtol=1e-6)
-    assert found.coefficients[0].tolist() == values
+    assert found.thetas[0].tolist() == values
     assert not np.isnan(found.misfit).any()
     return bool(found.misfit[0] == np.inf and single.misfit == np.inf)
 
 
 def test_blow_up_is_an_infinite_misfit():
-    assert fails(Structure((((2.0,),),)), [1.0], [1.0])
+    assert fails(Structure(((power(2.0),),)), [1.0], [1.0])
 
 
 def test_exponential_growth_past_the_bound_is_an_infinite_misfit():
-    assert fails(Structure((((1.0,),),)), [1.0], [1.0])
+    assert fails(Structure(((power(1.0),),)), [1.0], [1.0])
 
 
 def test_stiffness_is_an_infinite_misfit():
-    assert fails(Structure((((0.0,), (1.0,)),)), [1e9, -1e9], [0.5])
+    assert fails(Structure(((power(0.0), power(1.0)),)), [1e9, -1e9], [0.5])
 
 
 def test_a_singularity_is_an_infinite_misfit():
     for start in np.linspace(0.5, 3.0, 26):  # x = sqrt(x0^2 - 2 t) ends at t = x0^2 / 2
-        assert fails(Structure((((-1.0,),),)), [-1.0], [float(start)])
+        assert fails(Structure(((power(-1.0),),)), [-1.0], [float(start)])
 
 
 def test_an_inverse_of_zero_is_an_infinite_misfit():
-    assert fails(Structure((((-1.0,),),)), [1.0], [0.0])
+    assert fails(Structure(((power(-1.0),),)), [1.0], [0.0])
 
 
 def test_leaving_the_domain_of_the_logarithm_is_an_infinite_misfit():
-    assert fails(Structure((((0.0,),),)), [-1.0], [1.0], log=True)
+    assert fails(Structure(((power(0.0),),)), [-1.0], [1.0], log=True)
 
 
 def test_numbers_that_are_not_finite_are_an_infinite_misfit():
@@ -347,7 +341,7 @@ def test_no_terms_at_all_is_a_constant_state():
 
 def test_no_candidates_give_no_answers():
     found = refine([], [], np.ones((1, 1)), make(T, logistic(T)))
-    assert found.coefficients == []
+    assert found.thetas == []
     assert found.misfit.shape == (0,)
 
 
@@ -355,13 +349,15 @@ def test_no_candidates_give_no_answers():
 def many() -> tuple[list[Structure], list[np.ndarray]]:
     """Good, poor and failing candidates of several sizes."""
     rng = np.random.default_rng(1)
-    units = [(1.0, 0.0), (0.0, 1.0), (1.0, 1.0), (2.0, 0.0), (0.37, 1.0), (0.0, 2.0), (0.0, 0.0), (-1.0, 1.0)]
+    x, y = power(1, 0), power(0, 1)
+    units = [x, y, power(1, 1), power(2, 0), power(FITTED, 1), power(0, 2), power(0, 0), power(-1, 1)]
+    units += [Unit((1.0, 0.0), (0.0, FITTED)), Unit((0.0, 0.0), (), (FITTED, 1.0), FITTED), y.over(one_plus(x), -1.0)]
     structures = [LOTKA_STRUCTURE]
     for _ in range(40):
         pick = [rng.choice(len(units), rng.integers(0, 4), replace=False) for _ in range(2)]
         structures.append(Structure(tuple(tuple(units[k] for k in p) for p in pick)))
-    values = [rng.normal(0, 0.2, s.n_terms) for s in structures]
-    structures.append(Structure((((3.0, 0.0),), ())))  # blows up
+    values = [np.append(rng.normal(0, 0.2, s.n_terms), rng.uniform(0.1, 0.5, len(s.numbers))) for s in structures]
+    structures.append(Structure(((power(3.0, 0.0),), ())))  # blows up
     values.append(np.array([10.0]))
     return structures, values
 
@@ -370,17 +366,16 @@ def test_threads_and_company_change_nothing():
     structures, values = many()
     x = lotka(T) / 20
     problem = make(T, x * np.exp(0.05 * np.random.default_rng(3).standard_normal(x.shape)), bound=1e3)
-    free = [free_exponents(s) for s in structures]
-    one = refine(structures, values, x[:1], problem, free=free, n_jobs=1)
-    two = refine(structures, values, x[:1], problem, free=free, n_jobs=2)
+    one = refine(structures, values, x[:1], problem, n_jobs=1)
+    two = refine(structures, values, x[:1], problem, n_jobs=2)
     assert np.isinf(one.misfit[-1])
     assert np.isfinite(one.misfit).sum() > 10
     for c, s in enumerate(structures):
-        alone = refine([s], [values[c]], x[:1], problem, free=[free[c]])
+        alone = refine([s], [values[c]], x[:1], problem)
         for other in (two.misfit[c], alone.misfit[0]):
             assert other == one.misfit[c]
-        for other in (two.coefficients[c], alone.coefficients[0]):
-            assert np.array_equal(other, one.coefficients[c])
+        for other in (two.thetas[c], alone.thetas[0]):
+            assert np.array_equal(other, one.thetas[c])
         for other in (two.starts[c], alone.starts[0]):
             assert np.array_equal(other, one.starts[c])
         for other in (two.rss[c], alone.rss[0]):
