@@ -21,6 +21,7 @@ SHARED_PRICE = 2.0
 
 _USUAL = {0.0: 0.0, 1.0: 2.0, 2.0: 4.0, 3.0: 6.0, 0.5: 6.0, -1.0: 6.0, FITTED: 10.0}
 _LIFTED = 6.0
+_UNKNOWN_PACE = 8.0  # a wave or an exponential of any pace bends like a parabola somewhere
 _SUM = 4.0
 
 
@@ -55,7 +56,7 @@ def _own_price(unit: Unit) -> float:
     for table in (unit.rates, unit.frequencies, unit.logs):
         if table:
             cost += _LIFTED + 2.0 * sum(bool(v) for v in table)
-            cost += sum(2.0 * (abs(v) - 1.0) for v in table if v not in (0, FITTED))
+            cost += sum(_UNKNOWN_PACE if v == FITTED else 2.0 * (abs(v) - 1.0) for v in table if v)
     return cost
 
 

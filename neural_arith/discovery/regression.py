@@ -68,6 +68,8 @@ def project(
 
 def _solve(columns: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
     """Coefficients, an orthonormal basis of the columns and the residual; None where columns depend on each other."""
+    if not np.abs(columns).max(initial=0.0) < 1e100:
+        return None
     size = np.maximum(np.sqrt((columns**2).sum(1)), 1e-300)
     q, r = np.linalg.qr((columns / size[:, None]).T)
     if np.abs(np.diag(r)).min(initial=np.inf) <= 1e-9:

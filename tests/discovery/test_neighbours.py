@@ -10,7 +10,7 @@ from simulated import LOTKA_STRUCTURE, judge_of, noisy, right_hand_side, scipy_s
 
 from neural_arith.data import Run
 from neural_arith.discovery.dictionary import Dictionary, monomials
-from neural_arith.discovery.neighbours import fixed_choices, over_present_sums, propose, richer_sums
+from neural_arith.discovery.neighbours import fixed_choices, other_sums, over_present_sums, propose
 from neural_arith.discovery.noise import Noise
 from neural_arith.integrate.structure import Structure, Term
 from neural_arith.integrate.units import FITTED, Number, Sum, Unit, numbers_of, one_plus, power
@@ -178,7 +178,7 @@ def test_plain_values_are_those_in_the_users_units(number, value, scale, expecte
     assert bool(found) == bool(expected)
 
 
-def test_richer_sums_keep_what_is_there():
+def test_other_sums_keep_what_is_there():
     t = np.linspace(0, 6, 50)
     x = scipy_solution(lambda _, s: [0.5 - 1.2 * s[0] / (1 + 0.7 * s[0])], (4.0,), t)
     judge = judge_of([Run(t, x)], Noise("additive", np.zeros(1)))
@@ -186,7 +186,7 @@ def test_richer_sums_keep_what_is_there():
     (number,) = numbers_of(monod)
     asked = Structure(((power(0), monod),))
     (found,) = judge.judge([(asked, asked.theta({(0, power(0)): 0.5, (0, monod): -1.2, number: 0.7}))])
-    ((wider, theta),) = richer_sums(found, 1)
+    ((wider, theta),) = other_sums(found, 1)
     values = wider.values(theta)
     ((total, q),) = next(unit.sums for unit in wider.units if unit.sums)
     assert [part for part, _ in total.parts] == [power(0), power(1), power(2)]

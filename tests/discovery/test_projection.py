@@ -12,7 +12,7 @@ from neural_arith.data import Run
 from neural_arith.discovery.grid import Grid, make_grid
 from neural_arith.discovery.integral_form import IntegralForm, integral_form
 from neural_arith.discovery.noise import Noise
-from neural_arith.discovery.regression import project, unit_values
+from neural_arith.discovery.projection import project, unit_values
 from neural_arith.discovery.smoothing import smooth
 from neural_arith.layers import functional
 
