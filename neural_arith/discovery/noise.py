@@ -1,4 +1,4 @@
-"""How noisy the measurements are, and in which way, estimated from local differences."""
+"""How noisy the measurements are, and in which way, estimated from local differences and what smoothing leaves."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ from typing import Literal, get_args
 import numpy as np
 
 from neural_arith.data import Run
+from neural_arith.discovery.noise_level import CLEAN, noise_level, relative_evidence
 from neural_arith.errors import OptionError
 
 NoiseKind = Literal["additive", "proportional", "log"]
-
-CLEAN = 2e-4
-"""Noise below this share of a state's size counts as none: an interpolating spline is then better than a smooth one."""
 
 
 @dataclass(frozen=True)
@@ -35,32 +33,6 @@ class Noise:
         return bool(np.all(self.level < CLEAN))
 
 
-def _differences(t: np.ndarray, x: np.ndarray, order: int) -> tuple[np.ndarray, np.ndarray]:
-    """Contrasts of ``order + 1`` neighbours that vanish on polynomials below ``order``, and the size of the values.
-
-    The contrasts have unit norm, so that white noise of level s gives contrasts of level s, at irregular times too.
-    """
-    n = len(t) - order
-    window = np.arange(n)[:, None] + np.arange(order + 1)
-    tw = t[window]
-    gaps = tw[:, :, None] - tw[:, None, :] + np.eye(order + 1)
-    weights = 1.0 / gaps.prod(axis=2)
-    weights /= np.linalg.norm(weights, axis=1, keepdims=True)
-    values = x[window]
-    return (weights * values).sum(1), np.sqrt(((weights * values) ** 2).sum(1))
-
-
-def _level(contrast: np.ndarray) -> float:
-    """Robust standard deviation: a fast stretch of the signal must not count as noise."""
-    return float(np.median(np.abs(contrast)) / 0.6745)
-
-
-def _surprise(contrast: np.ndarray, sd: np.ndarray) -> float:
-    """Mean negative log likelihood under Student's t with four degrees of freedom, for the same reason."""
-    sd = np.maximum(sd, 1e-12)
-    return float(np.mean(np.log(sd) + 2.5 * np.log1p((contrast / sd) ** 2 / 4)))
-
-
 def all_positive(runs: list[Run]) -> bool:
     """Whether every measured value is above zero."""
     return not any(bool((r.x <= 0).any()) for r in runs)  # a missing value compares false
@@ -69,8 +41,7 @@ def all_positive(runs: list[Run]) -> bool:
 def estimate_noise(runs: list[Run], kind: NoiseKind | Literal["auto"] = "auto") -> Noise:
     """Estimate kind and level of the noise.
 
-    For each state the order of the difference (3 to 6) that leaves least is used: higher orders remove more of a fast
-    signal, lower ones lose fewer points. The kind is the one under which the contrasts are most likely.
+    The kind is the one under which local contrasts and what a smooth curve leaves are most likely, all states together.
 
     Args:
         runs: measurements, scaled so that states have size one.
@@ -85,28 +56,16 @@ def estimate_noise(runs: list[Run], kind: NoiseKind | Literal["auto"] = "auto") 
     positive = all_positive(runs)
     if kind == "log" and not positive:
         raise OptionError("noise='log' needs positive measurements, but some are zero or negative; use 'proportional'")
-    additive, proportional = np.zeros(n_states), np.zeros(n_states)
-    evidence = 0.0  # of the proportional model over the additive one, in log likelihood
-    for i in range(n_states):
-        best: tuple[float, float, float] | None = None
-        for order in (3, 4, 5, 6):
-            parts = []
-            for r in runs:
-                seen = np.isfinite(r.x[:, i])
-                if seen.sum() > order + 2:
-                    parts.append(_differences(r.t[seen], r.x[seen, i], order))
-            if not parts:
-                continue
-            contrast, size = (np.concatenate(p) for p in zip(*parts, strict=True))
-            relative = contrast / np.maximum(size, 1e-9)
-            a, m = _level(contrast), _level(relative)
-            share = len(contrast) / (order + 1)  # overlapping windows repeat each other
-            gain = share * (_surprise(contrast, np.full(len(contrast), a)) - _surprise(contrast, m * size))
-            if best is None or a < best[0]:
-                best = (a, m, gain)
-        if best is not None:
-            additive[i], proportional[i] = best[0], best[1]
-            evidence += best[2]
+    states = [
+        [(r.t[seen], r.x[seen, i]) for r in runs if (seen := np.isfinite(r.x[:, i])).any()] for i in range(n_states)
+    ]
+    additive = np.array([noise_level(series, False) for series in states])
+    if kind == "auto" and np.all(additive < CLEAN):
+        kind = "additive"
+    if kind == "additive":
+        return Noise(kind, additive)
+    relative = np.array([noise_level(series, True) for series in states])
     if kind == "auto":
-        kind = "additive" if evidence <= 0 or np.all(additive < CLEAN) else ("log" if positive else "proportional")
-    return Noise(kind, additive if kind == "additive" else proportional)
+        gain = sum(relative_evidence(*state) for state in zip(states, additive, relative, strict=True))
+        kind = "additive" if gain <= 0 else ("log" if positive else "proportional")
+    return Noise(kind, additive if kind == "additive" else relative)

@@ -1,15 +1,17 @@
-"""Smooth curves through the measurements, judged by the noise that was estimated, never flatter than it allows."""
+"""Smooth curves through the measurements, as smooth as the estimated noise calls for around each of them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.interpolate import BSpline, CubicSpline, make_interp_spline, make_smoothing_spline
-from scipy.optimize import brentq
+from scipy.interpolate import BSpline, CubicSpline, make_interp_spline
 
 from neural_arith.data import Run
+from neural_arith.discovery.denoising import FEWEST, denoise
+from neural_arith.discovery.modes import CLOSEST
 from neural_arith.discovery.noise import Noise
+from neural_arith.discovery.noise_level import CLEAN
 
 
 @dataclass(frozen=True)
@@ -37,33 +39,22 @@ class Curve:
         return np.column_stack([x, *u])
 
 
-def _spline(t: np.ndarray, x: np.ndarray, sd: np.ndarray, clean: bool) -> BSpline | CubicSpline:
-    """Curve through one series: interpolating when clean, else smoothing no rougher and no flatter than the noise."""
-    if len(t) < 6:
+def _spline(t: np.ndarray, x: np.ndarray, level: float, relative: bool, logarithmic: bool) -> BSpline | CubicSpline:
+    """Curve through one series: through the measurements when they are clean or few, else with the noise taken out."""
+    if level < CLEAN or len(t) < FEWEST:
+        x = np.log(x) if logarithmic else x
+        if len(t) >= FEWEST:
+            return make_interp_spline(t, x, k=5)
         return CubicSpline(t, x) if len(t) > 3 else make_interp_spline(t, x, k=min(len(t) - 1, 1))
-    if clean:
-        return make_interp_spline(t, x, k=5)
-    weight = 1.0 / sd**2
-
-    def misfit(log_penalty: float) -> float:
-        curve = make_smoothing_spline(t, x, w=weight, lam=10.0**log_penalty)
-        return float(np.mean(((curve(t) - x) / sd) ** 2))
-
-    # Generalised cross-validation flattens fast states (its error can exceed the noise many times over), so it is kept
-    # only while its residuals look like the noise; else the penalty is set so that they do.
-    generalised = make_smoothing_spline(t, x, w=weight)
-    left = float(np.mean(((generalised(t) - x) / sd) ** 2))
-    if left <= 1.2:
-        return generalised
-    mid = np.log10(np.median(np.diff(t)) ** 3 / np.median(weight) ** -1)
-    low, high = mid - 12, mid + 12
-    target = 0.9
-    if misfit(low) > target:
-        return make_interp_spline(t, x, k=3)
-    if misfit(high) < target:
-        return generalised
-    penalty = float(brentq(lambda p: misfit(p) - target, low, high, xtol=0.05))  # pyright: ignore[reportArgumentType]
-    return make_smoothing_spline(t, x, w=weight, lam=10.0**penalty)
+    values, _ = denoise(t, x, level, relative)
+    values = np.log(values) if logarithmic else values
+    # Values of samples that nearly coincide tell nothing about the slope between them.
+    apart = CLOSEST * np.median(np.diff(t))
+    kept = [0]
+    for k in range(1, len(t)):
+        if t[k] - t[kept[-1]] >= apart:
+            kept.append(k)
+    return make_interp_spline(t[kept], values[kept], k=min(3, len(kept) - 1))
 
 
 def smooth(runs: list[Run], noise: Noise) -> list[Curve]:
@@ -84,11 +75,6 @@ def smooth(runs: list[Run], noise: Noise) -> list[Curve]:
                 t, x = run.t[[0, -1]], np.full(2, np.nanmedian(np.concatenate([r.x[:, i] for r in runs])))
             elif len(t) == 1:
                 t, x = run.t[[0, -1]], np.repeat(x, 2)
-            sd = np.full(len(t), max(noise.level[i], 1e-6))
-            if noise.kind == "proportional":
-                # The size of the neighbourhood: a value that noise pushed to zero is not an exact one.
-                near = np.convolve(np.abs(x), np.ones(5), "same") / np.convolve(np.ones(len(x)), np.ones(5), "same")
-                sd = sd * np.maximum(near, 0.02)
-            splines.append(_spline(t, np.log(x) if logarithmic else x, sd, noise.clean))
+            splines.append(_spline(t, x, float(noise.level[i]), noise.kind != "additive", logarithmic))
         curves.append(Curve(tuple(splines), logarithmic, run))
     return curves

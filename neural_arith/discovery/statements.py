@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from neural_arith.data import Trajectories
-from neural_arith.discovery.noise import CLEAN, Noise
+from neural_arith.discovery.noise import Noise
+from neural_arith.discovery.noise_level import CLEAN
 from neural_arith.discovery.smoothing import Curve
 
 COARSE = 2.0

@@ -7,7 +7,8 @@ import pytest
 from simulated import one_run
 
 from neural_arith.data import Run
-from neural_arith.discovery.noise import CLEAN, Noise, _differences, estimate_noise
+from neural_arith.discovery.noise import Noise, estimate_noise
+from neural_arith.discovery.noise_level import CLEAN, differences
 from neural_arith.errors import OptionError
 
 T = np.linspace(0, 1, 120)
@@ -24,9 +25,9 @@ def irregular(n: int, seed: int) -> np.ndarray:
 def test_contrasts_vanish_on_polynomials_and_keep_the_level_of_white_noise(order):
     t = irregular(400, order)
     polynomial = np.polynomial.Polynomial(np.random.default_rng(order).normal(size=order))(t)
-    contrast, size = _differences(t, polynomial, order)
+    contrast, size = differences(t, polynomial, order)
     assert np.abs(contrast).max() < 1e-7 * max(size.max(), 1)
-    white, _ = _differences(t, np.random.default_rng(0).standard_normal(400), order)
+    white, _ = differences(t, np.random.default_rng(0).standard_normal(400), order)
     assert white.std() == pytest.approx(1.0, abs=0.2)
 
 
@@ -74,6 +75,35 @@ def test_irregular_times_and_missing_values_over_seeds():
     assert np.median(levels) == pytest.approx(0.05, rel=0.15)
     assert max(levels) < 0.08
     assert min(levels) > 0.03
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    ("signal", "share"),
+    [
+        (lambda t: np.exp(-30 * t), 0.05),  # thirteen decades
+        (lambda t: np.sin(50 * t), 0.03),  # eight periods, nearly zero sixteen times
+        (lambda t: 1 + 20 * np.exp(-(((t - 0.5) / 0.02) ** 2)), 0.05),  # one peak
+    ],
+)
+def test_proportional_levels_of_steep_fast_and_spiky_signals(signal, share, seed):
+    t = np.linspace(0, 1, 150)
+    x = signal(t) * (1 + share * np.random.default_rng(seed).standard_normal(150))
+    level = estimate_noise(one_run(t, x[:, None] / np.sqrt((x**2).mean())), "proportional").level[0]
+    assert share / 1.6 < level < share * 1.6
+
+
+@pytest.mark.parametrize("n", [20, 40, 600])
+def test_levels_with_few_and_many_points(n):
+    t = np.linspace(0, 1, n)
+    levels = [
+        estimate_noise(
+            one_run(t, (np.sin(3 * t) + 0.05 * np.random.default_rng(s).standard_normal(n))[:, None]), "additive"
+        ).level[0]
+        for s in SEEDS
+    ]
+    assert np.median(levels) == pytest.approx(0.05, rel=0.3)
+    assert np.abs(np.log(np.array(levels) / 0.05)).max() < (0.3 if n == 600 else 2.0)
 
 
 def test_several_runs_count_together():

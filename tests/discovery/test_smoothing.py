@@ -36,6 +36,39 @@ def test_curves_are_nearer_to_the_truth_than_the_measurements(name, share, seed)
     assert (left <= raw).all(), left / raw
 
 
+# Rests and spikes, chaos, undersampled chaos, values that decay over many decades, kinks.
+HARD = (
+    "rossler",
+    "lorenz",
+    "chen_lee",
+    "aizawa",
+    "goldbeter_mitotic",
+    "van_der_pol_lienard",
+    "dipole_flow",
+    "kepler_planar",
+)
+
+
+@pytest.mark.parametrize("name", HARD)
+@pytest.mark.parametrize("noise_kind", ["multiplicative", "additive"])
+@pytest.mark.parametrize("drop", [0.0, 0.5])
+def test_curves_are_never_clearly_worse_than_the_measurements_when_the_noise_is_known(name, noise_kind, drop):
+    system, share = systems.get(name), 0.05
+    data = system.sample(noise=share, noise_kind=noise_kind, drop=drop, seed=1)
+    full = system.sample().runs[0]
+    scaling = fit_scaling(data)
+    run = scaling.runs(data)[0]
+    true = full.x[np.searchsorted(full.t, data.runs[0].t)] / scaling.state
+    if noise_kind == "multiplicative":
+        noise = Noise("proportional", np.full(data.n_states, share))
+    else:
+        noise = Noise("additive", share * full.x.std(axis=0) / scaling.state)
+    x = smooth([run], noise)[0](run.t)
+    raw = np.sqrt(((run.x - true) ** 2).mean(axis=0))
+    left = np.sqrt(((x - true) ** 2).mean(axis=0))
+    assert (left <= 1.1 * raw).all(), left / raw
+
+
 def test_clean_data_are_met_and_quintics_reproduced_between_them():
     t = np.sort(np.random.default_rng(0).uniform(0, 1, 30))
     f = np.polynomial.Polynomial([1.0, -2.0, 3.0, 0.5, -4.0, 2.0])
@@ -81,3 +114,68 @@ def test_every_run_has_its_own_curve():
     curves = smooth(runs, CLEAN_NOISE)
     for run, curve in zip(runs, curves, strict=True):
         np.testing.assert_allclose(curve(run.t), run.x, atol=1e-9)
+
+
+def spiky(t: np.ndarray) -> np.ndarray:
+    """Long rests and sharp peaks, as of a firing neuron."""
+    return 0.1 + 3.0 * np.exp(-(((t - 0.3) / 0.015) ** 2)) + 2.0 * np.exp(-(((t - 0.75) / 0.02) ** 2))
+
+
+def test_rests_are_smoothed_although_peaks_are_not():
+    t = np.linspace(0, 1, 150)
+    errors, shares = [], []
+    for seed in range(10):
+        x = spiky(t) + 0.05 * np.random.default_rng(seed).standard_normal(150)
+        runs = one_run(t, x[:, None])
+        error = smooth(runs, estimate_noise(runs, "additive"))[0](t)[:, 0] - spiky(t)
+        rest = np.abs(t - 0.5) < 0.08
+        errors.append(np.sqrt((error[rest] ** 2).mean()) / 0.05)
+        shares.append(np.sqrt((error**2).mean()) / 0.05)
+    assert np.median(errors) < 0.6
+    assert max(shares) < 1.05
+
+
+def test_integrals_of_the_curve_are_better_than_those_of_the_measurements():
+    t = np.linspace(0, 1, 150)
+    fine = np.linspace(0, 1, 3000)
+    gains = []
+    for seed in range(10):
+        x = np.sin(12 * t) + 0.1 * np.random.default_rng(seed).standard_normal(150)
+        runs = one_run(t, x[:, None])
+        curve = smooth(runs, estimate_noise(runs))[0](fine)[:, 0]
+        pieces = [((v - np.sin(12 * fine)) / 3000).reshape(30, 100).sum(1) for v in (curve, np.interp(fine, t, x))]
+        gains.append(np.linalg.norm(pieces[0]) / np.linalg.norm(pieces[1]))
+    assert max(gains) < 0.9
+
+
+def test_a_bad_estimate_of_the_noise_costs_little():
+    x = np.sin(9 * T) + 0.05 * np.random.default_rng(0).standard_normal(80)
+    for level in (0.025, 0.1):
+        left = smooth(one_run(T, x[:, None]), Noise("additive", np.array([level])))[0](T)[:, 0] - np.sin(9 * T)
+        assert np.sqrt((left**2).mean()) < 0.9 * 0.05
+
+
+def test_units_and_origins_of_time_do_not_matter():
+    x = np.sin(6 * T)[:, None] + 0.1 * np.random.default_rng(0).standard_normal((80, 1))
+    noise = Noise("additive", np.array([0.1]))
+    here = smooth(one_run(T, x), noise)[0](T)
+    np.testing.assert_allclose(smooth(one_run(5 + 1000 * T, x), noise)[0](5 + 1000 * T), here, atol=1e-6)
+
+
+def test_samples_that_nearly_coincide_do_not_bend_the_curve():
+    rng = np.random.default_rng(0)
+    t = np.sort(np.append(np.linspace(0, 1, 60), np.linspace(0, 1, 60)[10:50] + 1e-9))
+    x = np.sin(6 * t)[:, None] + 0.1 * rng.standard_normal((100, 1))
+    fine = np.linspace(0, 1, 1000)
+    assert (
+        np.abs(smooth(one_run(t, x), Noise("additive", np.array([0.1])))[0](fine)[:, 0] - np.sin(6 * fine)).max() < 0.2
+    )
+
+
+def test_long_series_are_smoothed_in_overlapping_chunks():
+    t = np.linspace(0, 1, 1000)
+    x = np.sin(40 * t)[:, None] + 0.1 * np.random.default_rng(0).standard_normal((1000, 1))
+    curve = smooth(one_run(t, x), Noise("additive", np.array([0.1])))[0]
+    left = curve(t)[:, 0] - np.sin(40 * t)
+    assert np.sqrt((left**2).mean()) < 0.03
+    assert np.abs(np.diff(left)).max() < 0.1
