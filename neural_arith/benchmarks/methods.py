@@ -7,6 +7,8 @@ import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from neural_arith.data import Trajectories
 from neural_arith.equations import EquationSystem, refit_constants
 from neural_arith.errors import OptionError
@@ -41,11 +43,13 @@ class Method:
         help: one line.
         fit: finds equations.
         modules: what must be installed, and is imported before time is taken.
+        warm: called once in each process before time is taken.
     """
 
     help: str
     fit: Fit
     modules: tuple[str, ...] = ()
+    warm: Callable[[], object] = lambda: None
 
 
 def _neural_arith(data: Trajectories, given: Given) -> EquationSystem:
@@ -53,6 +57,14 @@ def _neural_arith(data: Trajectories, given: Given) -> EquationSystem:
 
     options = Options(time_budget=min(BUDGET, 0.75 * given.seconds), n_jobs=given.threads)
     return discover(data, options).equations
+
+
+def _compiled() -> None:
+    """Search in a moment's data: the compiled solver is then in memory."""
+    from neural_arith.discovery import Options, discover
+
+    t = np.linspace(0.0, 4.0, 30)
+    discover(Trajectories.from_arrays(t, np.exp(-t), names=["x"]), Options(max_units=1, restarts=2, n_jobs=1))
 
 
 def _pysindy(data: Trajectories, given: Given) -> EquationSystem:
@@ -76,7 +88,7 @@ def _constant(data: Trajectories, given: Given) -> EquationSystem:
 
 
 METHODS: dict[str, Method] = {
-    "neural_arith": Method("this package, default options", _neural_arith, ("neural_arith.discovery",)),
+    "neural_arith": Method("this package, default options", _neural_arith, ("neural_arith",), _compiled),
     "pysindy": Method("PySINDy: sparse regression, strong and weak form, polynomials", _pysindy, ("pysindy",)),
     "operon": Method("Operon: genetic programming on smoothed derivatives", _operon, ("pyoperon",)),
     "oracle": Method("upper bound: the true structure with its constants fitted to the data", _oracle),
@@ -100,7 +112,8 @@ def check(names: Sequence[str]) -> None:
 
 
 def load(names: Sequence[str]) -> None:
-    """Import what the methods need, so that no measured time holds it."""
+    """Import and compile what the methods need, so that no measured time holds it."""
     for name in names:
         for module in METHODS[name].modules:
             importlib.import_module(module)
+        METHODS[name].warm()

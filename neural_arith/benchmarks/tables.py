@@ -69,11 +69,11 @@ def table(rows: Sequence[Row]) -> str:
     found = summary(rows)
     width = max(len("method"), *(len(method) for method in found))
     lines = [
-        f"| {'method':{width}} | {' | '.join(COLUMNS.values())} |",
-        f"| {'-' * width} | {' | '.join('-' * (len(title) - 1) + ':' for title in COLUMNS.values())} |",
+        f"| {'method':{width}} | {' | '.join(f'{title:>5}' for title in COLUMNS.values())} |",
+        f"| {'-' * width} | {' | '.join('-' * (max(len(title), 5) - 1) + ':' for title in COLUMNS.values())} |",
     ]
     for method, values in found.items():
-        cells = [f"{_cell(values[key]):>{len(title)}}" for key, title in COLUMNS.items()]
+        cells = [f"{_cell(values[key]):>{max(len(title), 5)}}" for key, title in COLUMNS.items()]
         lines.append(f"| {method:{width}} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
