@@ -26,7 +26,7 @@ SUITES = {
     "powerlaw": "Powers and ratios",
 }
 ABOUT = {
-    "odebench": "The 63 systems of ODEBench (d'Ascoli et al., ODEFormer, ICLR 2024, arXiv:2310.05573), 150 samples each.",
+    "odebench": "The 63 systems of ODEBench (d'Ascoli et al., ICLR 2024, arXiv:2310.05573), 150 samples each.",
     "powerlaw": "The 24 systems of the catalogue that need real powers or ratios, each with its own number of samples.",
 }
 PANELS = {"rec": "reconstruction", "gen": "generalisation", "exact": "exact formula"}
@@ -39,12 +39,12 @@ one trajectory: noise is multiplicative, `x (1 + noise N(0, 1))`, and a share of
 None sees the truth, the second trajectory or the level of the noise, except *oracle*, an upper bound: it is given the
 true structure and fits its constants. *constant*, a lower bound, says that nothing changes.
 
-*rec* and *gen* are shares of systems, in percent, whose simulation from the true first state (reconstruction) and from a
+*rec* and *gen* are shares of systems, in percent, whose simulation from the true first state (reconstruction) and a
 second state that nobody trained on (generalisation) has an R2 above 0.9 against the noiseless truth; an integration
 that fails counts as missed. *exact*: without terms below a thousandth of their equation, the same terms as the truth,
 every coefficient of polynomials and fractions within 5 %, all other right-hand sides within 2 %. *structure*: the same
 terms, whatever their numbers. *RHS 10 %*: the right-hand side is within a tenth of the true one (relative root mean
-square) on a box around both true trajectories. *failed* methods raised an error or ran out of time; they count as missed.
+square) on a box around both true trajectories. *failed*: an error, or out of time; these rows count as missed.
 
 With one seed and 63 systems the standard error of a share is about 6 points. Seconds are wall-clock for one system.
 PySINDy and Operon are tried with many settings; the model that follows the noisy data best (lowest BIC) is taken.

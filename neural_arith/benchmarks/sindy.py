@@ -6,6 +6,7 @@ Model. Simul. 2021 (weak form).
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -48,9 +49,14 @@ def fit(data: Trajectories) -> EquationSystem:
     return best(list(models.values()), run.t, run.x)
 
 
+def _package() -> Any:
+    """The optional package; its type hints are narrower than what it takes."""
+    return importlib.import_module("pysindy")
+
+
 def _problems(t: np.ndarray, x: np.ndarray, degree: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Linear problems, features ``(equations, terms)`` and slopes ``(equations, states)``."""
-    import pysindy  # pyright: ignore[reportMissingImports]
+    pysindy = _package()
 
     library = pysindy.PolynomialLibrary(degree=degree, include_bias=True)
     pairs = [(x, np.asarray(pysindy.FiniteDifference(order=order)(x, t))) for order in (2, 4)]
@@ -67,8 +73,7 @@ def _problems(t: np.ndarray, x: np.ndarray, degree: int) -> Iterator[tuple[np.nd
 
 
 def _weak(t: np.ndarray, x: np.ndarray, library: Any, width: float) -> tuple[np.ndarray, np.ndarray]:
-    import pysindy  # pyright: ignore[reportMissingImports]
-    from pysindy.utils import AxesArray  # pyright: ignore[reportMissingImports]
+    pysindy = _package()
 
     before = np.random.get_state()  # noqa: NPY002 - the places of the test functions come from the global generator
     np.random.seed(0)  # noqa: NPY002
@@ -76,14 +81,14 @@ def _weak(t: np.ndarray, x: np.ndarray, library: Any, width: float) -> tuple[np.
         function_library=library, spatiotemporal_grid=t, K=_DOMAINS, H_xt=[width * float(t[-1] - t[0])]
     )
     np.random.set_state(before)  # noqa: NPY002
-    states = AxesArray(x, {"ax_time": 0, "ax_coord": 1})
+    states = pysindy.utils.AxesArray(x, {"ax_time": 0, "ax_coord": 1})
     features = np.asarray(weak.fit_transform([states])[0])
     return features, np.asarray(weak.convert_u_dot_integral(x))
 
 
 def _sparse(features: np.ndarray, slopes: np.ndarray) -> Iterator[np.ndarray]:
     """Coefficients, ``(states, terms)``, for all thresholds."""
-    import pysindy  # pyright: ignore[reportMissingImports]
+    pysindy = _package()
 
     def solved(target: np.ndarray, threshold: float, **options: Any) -> np.ndarray:
         return np.asarray(pysindy.STLSQ(threshold=threshold, **options).fit(features, target).coef_)
@@ -97,7 +102,7 @@ def _sparse(features: np.ndarray, slopes: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _model(coefficients: np.ndarray, degree: int, names: tuple[str, ...]) -> Model:
-    import pysindy  # pyright: ignore[reportMissingImports]
+    pysindy = _package()
 
     library = pysindy.PolynomialLibrary(degree=degree, include_bias=True).fit(np.ones((1, len(names))))
     powers = np.asarray(library.powers_)

@@ -70,7 +70,7 @@ def run(suite: str, arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from neural_arith.benchmarks import methods
-    from neural_arith.benchmarks.results import ResultFile
+    from neural_arith.benchmarks.results import Key, ResultFile
     from neural_arith.benchmarks.suites import Task, chosen
     from neural_arith.benchmarks.tables import table
     from neural_arith.benchmarks.workers import default_threads, rows_of
@@ -80,7 +80,7 @@ def run(suite: str, arguments: argparse.Namespace) -> int:
     systems = chosen(suite, arguments.systems)
     settings = list(itertools.product(arguments.noise, arguments.drop))
     files = {(n, d): ResultFile(suite, n, d, arguments.points, arguments.out) for n, d in settings}
-    keys = list(itertools.product(wanted, [system.number for system in systems], arguments.seeds))
+    keys: list[Key] = [(m, system.number, seed) for m in wanted for system in systems for seed in arguments.seeds]
     slugs = {system.number: system.slug for system in systems}
     shared = (arguments.points, arguments.time_limit, default_threads(arguments.jobs))
     tasks = [
@@ -99,8 +99,8 @@ def run(suite: str, arguments: argparse.Namespace) -> int:
             bar.update()
     except KeyboardInterrupt:
         bar.close()
-        kept = "they are kept, the same command goes on" if arguments.out else "without --out they are lost"
-        print(f"neural-arith: interrupted after {made} of {len(tasks)} rows; {kept}", file=sys.stderr)
+        kept = "kept; the same command goes on" if arguments.out else "lost without --out"
+        print(f"neural-arith: interrupted after {made} of {len(tasks)} rows, {kept}", file=sys.stderr)
         return INTERRUPTED
     bar.close()
     for noise, drop in settings:
