@@ -42,12 +42,11 @@ class Worker:
         """
         if self._closed:
             raise BrokenProcessPool
-        if self._pool is None:
-            self._pool = ProcessPoolExecutor(max_workers=1, env=_ONE_THREAD, initializer=_deaf)
-            self._pool.submit(methods.load, self._names).result()
-        future = self._pool.submit(function, *arguments)
         try:
-            return future.result(timeout=seconds)
+            if self._pool is None:
+                self._pool = ProcessPoolExecutor(max_workers=1, env=_ONE_THREAD, initializer=_deaf)
+                self._pool.submit(methods.load, self._names).result()
+            return self._pool.submit(function, *arguments).result(timeout=seconds)
         except (TimeoutError, BrokenProcessPool):
             self.end()
             raise
