@@ -18,10 +18,12 @@ import re
 import shlex
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from neural_arith.arguments import names, number, positive, whole
+from neural_arith.benchmarks.registry import BENCHMARKS
 from neural_arith.errors import DataError, NeuralArithError, OptionError
 
 if TYPE_CHECKING:
@@ -78,30 +80,30 @@ def build_parser() -> argparse.ArgumentParser:
     discover = commands.add_parser("discover", help="find the equations behind a CSV file")
     discover.add_argument("data", help="CSV file: one row per moment, the first line names the columns")
     discover.add_argument("--time", metavar="COLUMN", help="the time column (default: the first)")
-    discover.add_argument("--states", metavar="A,B", type=_names, help="the state columns (default: all others)")
-    discover.add_argument("--inputs", metavar="A,B", type=_names, default=[], help="columns that drive the system")
+    discover.add_argument("--states", metavar="A,B", type=names, help="the state columns (default: all others)")
+    discover.add_argument("--inputs", metavar="A,B", type=names, default=[], help="columns that drive the system")
     discover.add_argument("--group", metavar="COLUMN", help="the column that tells several runs apart")
     discover.add_argument("--out", metavar="DIR", help="write equations.json, report.html and pictures into DIR")
-    discover.add_argument("--seed", type=_whole(0, 2**63 - 1), default=0, help="seed of the search (default: 0)")
+    discover.add_argument("--seed", type=whole(0, 2**63 - 1), default=0, help="seed of the search (default: 0)")
     discover.add_argument(
         "--noise",
         choices=("auto", "additive", "proportional", "log"),
         default="auto",
         help="how the data scatter",
     )
-    discover.add_argument("--time-budget", metavar="SECONDS", type=_positive, help=_BUDGET_HELP)
+    discover.add_argument("--time-budget", metavar="SECONDS", type=positive, help=_BUDGET_HELP)
     discover.add_argument("--quiet", action="store_true", help="no progress on standard error")
     discover.set_defaults(run=_discover)
 
     simulate = commands.add_parser("simulate", help="solve equations saved by discover")
     simulate.add_argument("equations", help="equations.json")
     simulate.add_argument("--x0", required=True, metavar="A=1,B=2", help="starting state, by name or in order")
-    simulate.add_argument("--until", required=True, type=_number, help="the last time")
-    simulate.add_argument("--from", dest="start", type=_number, default=0.0, help="the first time (default: 0)")
+    simulate.add_argument("--until", required=True, type=number, help="the last time")
+    simulate.add_argument("--from", dest="start", type=number, default=0.0, help="the first time (default: 0)")
     simulate.add_argument(
         "--inputs", metavar="FILE", help="CSV file of the inputs: first column time, then columns named as the inputs"
     )
-    simulate.add_argument("--points", type=_whole(2, 10_000_000), default=200, help="number of times (default: 200)")
+    simulate.add_argument("--points", type=whole(2, 10_000_000), default=200, help="number of times (default: 200)")
     simulate.add_argument("--out", metavar="FILE", help="CSV file to write (default: standard output)")
     simulate.set_defaults(run=_simulate)
 
@@ -110,47 +112,16 @@ def build_parser() -> argparse.ArgumentParser:
     systems.add_argument("--suite", help="list only this suite")
     systems.add_argument("--sample", metavar="FILE", help="write data of system NAME to a CSV file")
     systems.set_defaults(run=_systems)
+    bench = commands.add_parser("bench", help="run a benchmark with known answers and print its table")
+    benchmarks = bench.add_subparsers(metavar="NAME", required=True, parser_class=_Parser)
+    for benchmark in BENCHMARKS:
+        command = benchmarks.add_parser(benchmark.name, help=benchmark.help, description=benchmark.description)
+        benchmark.add_arguments(command)
+        command.set_defaults(run=benchmark.run)
     return parser
 
 
 # --- values of options -----------------------------------------------------------------------------------
-
-
-def _names(text: str) -> list[str]:
-    names = [name.strip() for name in text.split(",")]
-    if not all(names):
-        raise argparse.ArgumentTypeError(f"expected names separated by commas, got {text!r}")
-    return names
-
-
-def _number(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise argparse.ArgumentTypeError(f"expected a finite number, got {text!r}")
-    return value
-
-
-def _positive(text: str) -> float:
-    value = _number(text)
-    if value <= 0:
-        raise argparse.ArgumentTypeError(f"expected a number above zero, got {text!r}")
-    return value
-
-
-def _whole(least: int, most: int) -> Callable[[str], int]:
-    def whole(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            value = least - 1
-        if not least <= value <= most:
-            raise argparse.ArgumentTypeError(f"expected a whole number from {least} to {most}, got {text!r}")
-        return value
-
-    return whole
 
 
 def _start(text: str, states: Sequence[str]) -> dict[str, float]:
@@ -171,7 +142,7 @@ def _start(text: str, states: Sequence[str]) -> dict[str, float]:
             what = "given twice" if name in start else "not a state"
             raise OptionError(f"--x0 {text}: {name!r} is {what}; the states are {', '.join(states)}")
         try:
-            start[name] = _number(value)
+            start[name] = number(value)
         except argparse.ArgumentTypeError as error:
             raise OptionError(f"--x0 {text}: {name}: {error}") from None
     missing = [name for name in states if name not in start]
@@ -182,7 +153,7 @@ def _start(text: str, states: Sequence[str]) -> dict[str, float]:
 
 def _names_or_error(text: str, states: Sequence[str]) -> list[str]:
     try:
-        return _names(text)
+        return names(text)
     except argparse.ArgumentTypeError:
         raise OptionError(f"--x0 {text!r}: expected values separated by commas, as in {_example(states)}") from None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import re
 import runpy
 import tomllib
@@ -13,6 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import neural_arith
+from neural_arith.benchmarks.tables import summary
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -79,3 +81,28 @@ def test_the_page_of_measured_numbers_is_made_from_the_result_files():
     script = ROOT / "docs" / "results" / "make.py"
     page = runpy.run_path(str(script))["page"]()
     assert (script.parent / "index.md").read_text(encoding="utf-8") == page
+
+
+SUITES = runpy.run_path(str(ROOT / "docs" / "results" / "suites.py"))
+
+
+def test_the_page_of_benchmarks_is_made_from_the_result_files():
+    assert (ROOT / "docs" / "results" / "benchmarks.md").read_text(encoding="utf-8") == SUITES["page"]()
+
+
+@pytest.mark.parametrize("suite", [suite for suite in SUITES["SUITES"] if SUITES["settings"](suite)])
+def test_the_pictures_of_benchmarks_show_the_numbers_of_the_result_files(suite, tmp_path):
+    SUITES["draw"](suite, tmp_path / "new.svg")
+    committed = ROOT / "docs" / "results" / f"{suite}.svg"
+    words = [re.findall(r"<text[^>]*>([^<]*)</text>", path.read_text()) for path in (committed, tmp_path / "new.svg")]
+    assert len(words[0]) > 10
+    assert words[0] == words[1]
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "docs" / "results").glob("*_noise_*_drop_*.json")), ids=lambda p: p.stem
+)
+def test_summaries_of_benchmarks_are_those_of_their_rows(path):
+    content = json.loads(path.read_text(encoding="utf-8"))
+    assert content["summary"] == summary(content["rows"])
+    assert len({(row["method"], row["id"], row["seed"]) for row in content["rows"]}) == len(content["rows"])

@@ -20,7 +20,7 @@ PACKAGE = "neural_arith"
 
 # Lower floors first. A room may import rooms of lower floors and itself, nothing else.
 FLOORS = (
-    ("errors",),
+    ("errors", "arguments"),
     ("layers", "data"),
     ("integrate", "testing"),
     ("equations",),
@@ -36,7 +36,7 @@ FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 ONLY = {"errors": {"numpy"}, "layers": {"torch", "sympy"}, "data": {"numpy"}}
 
 # Optional or slow to load: imported where they are used, never when a module is loaded.
-ON_USE = {"matplotlib", "pandas"}
+ON_USE = {"matplotlib", "pandas", "pysindy", "pyoperon"}
 
 
 @dataclass(frozen=True)

@@ -9,29 +9,38 @@ import platform
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 _PACKAGES = ("neural-arith", "torch", "numpy", "scipy", "sympy", "numba")
 
 
-def provenance(command: str) -> dict[str, Any]:
+@cache
+def commit() -> str:
+    """The commit of this checkout as it is when first asked, "-dirty" where files differ from it."""
+    here = Path(__file__).parent
+    try:
+        return subprocess.run(
+            ["git", "describe", "--always", "--dirty"], cwd=here, capture_output=True, text=True, check=True
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown (not a checkout)"
+
+
+def provenance(command: str, packages: Sequence[str] = ()) -> dict[str, Any]:
     """What is needed to make a result again: command, commit, versions, processor count.
 
     Args:
         command: the command line, without paths of this machine.
+        packages: optional packages whose versions matter; those that are not installed are left out.
     """
-    here = Path(__file__).parent
-    try:
-        commit = subprocess.run(
-            ["git", "describe", "--always", "--dirty"], cwd=here, capture_output=True, text=True, check=True
-        ).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        commit = "unknown (not a checkout)"
-    versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
+    installed = {dist.name for dist in importlib.metadata.distributions()} if packages else set()
+    chosen = (*_PACKAGES, *(name for name in packages if name in installed))
+    versions = {name: importlib.metadata.version(name) for name in chosen}
     return {
         "command": command,
-        "commit": commit,
+        "commit": commit(),
         "python": platform.python_version(),
         "versions": versions,
         "cores": os.cpu_count(),
@@ -43,13 +52,31 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     return json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
 
 
-def write(path: Path, command: str, rows: Sequence[Mapping[str, Any]], summary: Mapping[str, Any]) -> None:
-    """Write rows, one a line, and their summary as JSON; the file is replaced in one step."""
+def write(
+    path: Path,
+    command: str,
+    rows: Sequence[Mapping[str, Any]],
+    summary: Mapping[str, Any],
+    *,
+    packages: Sequence[str] = (),
+    quiet: bool = False,
+) -> None:
+    """Write rows, one a line, and their summary as JSON; the file is replaced in one step.
+
+    Args:
+        path: the file.
+        command: the command line, without paths of this machine.
+        rows: results.
+        summary: what they come to.
+        packages: see `provenance`.
+        quiet: do not say so on standard error.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = ",\n".join("  " + json.dumps(row) for row in rows)
-    head = json.dumps({"made_by": provenance(command), "summary": summary}, indent=1)
+    head = json.dumps({"made_by": provenance(command, packages), "summary": summary}, indent=1)
     text = f'{head[:-2]},\n "rows": [\n{lines}\n ]\n}}\n'
     draft = path.with_suffix(path.suffix + ".part")
     draft.write_text(text, encoding="utf-8")
     draft.replace(path)
-    print(f"wrote {path}", file=sys.stderr)
+    if not quiet:
+        print(f"wrote {path}", file=sys.stderr)

@@ -1,0 +1,8 @@
+"""Which benchmarks ``neural-arith bench`` knows. A new one is a `Benchmark` in this tuple, and nothing else."""
+
+from __future__ import annotations
+
+from neural_arith.benchmarks.benchmark import Benchmark
+from neural_arith.benchmarks.suite_command import SUITE_BENCHMARKS
+
+BENCHMARKS: tuple[Benchmark, ...] = SUITE_BENCHMARKS
