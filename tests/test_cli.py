@@ -369,7 +369,7 @@ def test_systems_samples_to_a_file(tmp_path, run, name):
 
 def test_systems_refuses(refuses, tmp_path):
     refuses("systems", "fractional_sri", says="did you mean fractional_sir")
-    refuses("systems", "--suite", "chaos", says="odebench, powerlaw, real")
+    refuses("systems", "--suite", "chaos", says="odebench, powerlaw, reactions, real")
     refuses("systems", "lynx_hare", "--suite", "odebench", says="belongs to suite real")
     refuses("systems", "--sample", tmp_path / "x.csv", says="NAME")
 
