@@ -263,10 +263,10 @@ def _folder(name: str) -> Path:
 
 def _reactions(discovery: Discovery) -> list[str]:
     """The equations once more as reactions, where some reaction changes several states at once."""
-    from neural_arith.equations import read_reactions
+    from neural_arith.discovery import reactions_of
 
-    found = read_reactions(discovery.equations)
-    return ["", "as reactions:", *(f"  {line}" for line in str(found).splitlines())] if found.linked else []
+    found = reactions_of(discovery)
+    return ["", "as reactions:", *(f"  {line}" for line in str(found).splitlines())] if found is not None else []
 
 
 def _findings(discovery: Discovery) -> list[str]:

@@ -9,7 +9,8 @@ Equations fix the net numbers only up to a factor, which goes into k: here they 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,6 +25,9 @@ from neural_arith.errors import OptionError
 
 LARGEST = 4
 """Largest net number of a species in one reaction; larger ones would lie within the errors of each other's ratios."""
+
+_LOOSEST = 0.2
+"""Beyond this share a coefficient tells too little: with a larger one 2 : 3 and 3 : 4 would pass for 1 : 1."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,9 @@ class Reactions:
         return "\n".join(lines)
 
 
-def read_reactions(system: EquationSystem, rtol: float = 0.05) -> Reactions:
+def read_reactions(
+    system: EquationSystem, rtol: float = 0.05, standard_errors: Sequence[float] | None = None
+) -> Reactions:
     """Read equations as reactions.
 
     Terms that differ by their coefficient only, in whatever equations they stand, share a rate law. They are
@@ -139,9 +145,12 @@ def read_reactions(system: EquationSystem, rtol: float = 0.05) -> Reactions:
     Args:
         system: the equations; inputs may stand in rate laws.
         rtol: how far the coefficients may be from whole ratios, at most 0.05: beyond, two ratios could be meant.
+        standard_errors: of ``system.constants``, in their order; a coefficient may then be off by two of them, even
+            where that is more than ``rtol``, up to a fifth of its size. The better known ones count more in the rate
+            constant.
 
     Raises:
-        OptionError: ``rtol`` is out of range.
+        OptionError: ``rtol`` is out of range, or a wrong number of standard errors.
 
     >>> found = read_reactions(EquationSystem({"A": "-0.2*A**2 - 0.3*A*C", "B": "0.1*A**2", "C": "0.01"}))
     >>> print(found)
@@ -151,6 +160,13 @@ def read_reactions(system: EquationSystem, rtol: float = 0.05) -> Reactions:
     """
     if not 0 <= rtol <= 0.05:
         raise OptionError(f"rtol must lie between 0 and 0.05, where whole ratios are told apart, but is {rtol!r}")
+    constants = system.constants
+    if standard_errors is not None and len(standard_errors) != len(constants):
+        raise OptionError(
+            f"standard_errors must hold one number for each of the {len(constants)} constants, "
+            f"not {len(standard_errors)}"
+        )
+    error_of = dict(zip(constants, standard_errors or [], strict=False))
     shared: dict[sp.Expr, dict[str, sp.Expr]] = {}
     order = Order((*system.states, *system.inputs))
     for state, expr in system.rhs.items():
@@ -161,7 +177,9 @@ def read_reactions(system: EquationSystem, rtol: float = 0.05) -> Reactions:
     reactions: list[Reaction] = []
     rest: dict[str, sp.Expr] = dict.fromkeys(system.states, sp.S.Zero)
     for law, coefficients in shared.items():
-        found = _read_law(law, {state: float(value) for state, value in coefficients.items()}, system, rtol)
+        change = {state: float(value) for state, value in coefficients.items()}
+        loose = {state: _allowed(value, error_of.get(value, 0.0), rtol) for state, value in change.items()}
+        found = _read_law(law, change, loose, system)
         reactions += found
         if not found:
             for state, value in coefficients.items():
@@ -169,17 +187,31 @@ def read_reactions(system: EquationSystem, rtol: float = 0.05) -> Reactions:
     return Reactions(tuple(reactions), EquationSystem(rest, inputs=system.inputs))
 
 
-def _read_law(law: sp.Expr, change: dict[str, float], system: EquationSystem, rtol: float) -> list[Reaction]:
-    """The reactions that share one rate law, of which ``change`` has the coefficients; none when it cannot be read."""
+def _allowed(value: float, error: float, rtol: float) -> float:
+    """How far, as a share of its size, a coefficient may be from a whole multiple of the rate constant."""
+    return max(rtol, min(2 * error / abs(value), _LOOSEST)) if math.isfinite(error) else rtol
+
+
+def _read_law(
+    law: sp.Expr, change: dict[str, float], loose: dict[str, float], system: EquationSystem
+) -> list[Reaction]:
+    """The reactions that share one rate law; none when it cannot be read.
+
+    Args:
+        law: what the terms have in common.
+        change: coefficient of each state in whose equation it stands.
+        loose: how far each coefficient may be off, as a share of it.
+        system: the equations.
+    """
     if any(value < 0 and sp.Symbol(name) not in law.free_symbols for name, value in change.items()):
         return []
     orders = _orders(law, system)
     if orders is not None and any(value < 0 and orders[name] < 0 for name, value in change.items()):
         return []  # the less there is, the faster it would go
-    whole = _whole_ratio(change, rtol)
+    whole = _whole_ratio(change, loose)
     if whole is not None and (orders is None or all(-number <= orders[name] for name, number in whole[0].items())):
         return [_reaction(law, *whole, orders)]
-    channels = [] if orders is None else _channels(law, change, orders, rtol)
+    channels = [] if orders is None else _channels(law, change, loose, orders)
     return channels or ([_reaction(law, *whole, orders)] if whole is not None else [])
 
 
@@ -191,27 +223,30 @@ def _orders(law: sp.Expr, system: EquationSystem) -> dict[str, float] | None:
     return {state: terms[0][1].get(state, 0.0) for state in system.states}
 
 
-def _whole_ratio(change: dict[str, float], rtol: float) -> tuple[dict[str, int], float] | None:
+def _whole_ratio(change: dict[str, float], loose: dict[str, float]) -> tuple[dict[str, int], float] | None:
     """The smallest whole numbers in whose ratio the coefficients are, and what one of them stands for."""
-    least = min(abs(value) for value in change.values())
-    for divisor in range(1, LARGEST + 1):
-        net = {name: round(divisor * value / least) for name, value in change.items()}
-        if max(abs(number) for number in net.values()) > LARGEST:
-            return None
-        each = [value / net[name] for name, value in change.items()]
-        k = sum(each) / len(each)
-        if all(abs(one - k) <= rtol * k for one in each):
+    best_known = min(change, key=lambda name: (loose[name], abs(change[name])))
+    for number in range(1, LARGEST + 1):
+        one = abs(change[best_known]) / number
+        net = {name: round(value / one) for name, value in change.items()}
+        if not all(1 <= abs(n) <= LARGEST for n in net.values()):
+            continue
+        weight = {name: 1.0 / max(loose[name], 1e-12) ** 2 for name in change}
+        k = sum(weight[name] * value / net[name] for name, value in change.items()) / sum(weight.values())
+        if all(abs(value / net[name] - k) <= loose[name] * k * (1 + 1e-12) for name, value in change.items()):
             return net, k
     return None
 
 
-def _channels(law: sp.Expr, change: dict[str, float], orders: dict[str, float], rtol: float) -> list[Reaction]:
+def _channels(
+    law: sp.Expr, change: dict[str, float], loose: dict[str, float], orders: dict[str, float]
+) -> list[Reaction]:
     """One reaction for each product when what appears adds up to what vanishes, of each reactant a whole number."""
     products = {name: value for name, value in change.items() if value > 0}
     total = sum(products.values())
     gone = {name: -value / total for name, value in change.items() if value < 0} if products else {}
     numbers = {name: round(share) for name, share in gone.items()}
-    if not numbers or not all(1 <= numbers[n] <= orders[n] and abs(gone[n] / numbers[n] - 1) <= rtol for n in gone):
+    if not numbers or not all(1 <= numbers[n] <= orders[n] and abs(gone[n] / numbers[n] - 1) <= loose[n] for n in gone):
         return []
     consumed = {name: -number for name, number in numbers.items()}
     return [_reaction(law, {**consumed, name: 1}, value, orders) for name, value in products.items()]

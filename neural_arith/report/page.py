@@ -13,8 +13,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from neural_arith.data import Trajectories
-from neural_arith.discovery import Candidate, Discovery
-from neural_arith.equations import EquationSystem, read_reactions
+from neural_arith.discovery import Candidate, Discovery, reactions_of
+from neural_arith.equations import EquationSystem
 from neural_arith.report.files import whole_file
 from neural_arith.report.formulas import mathml, places
 from neural_arith.report.pictures import draw_pictures, inline_svg
@@ -60,7 +60,7 @@ def _page(discovery: Discovery) -> str:
     equations: EquationSystem = discovery.equations
     drawn = {name: inline_svg(figure, name, _CAPTIONS[name]) for name, figure in pictures.items()}
     sections = [
-        ("The equations", mathml(equations) + f"<pre>{html.escape(str(equations))}</pre>" + _reactions(equations)),
+        ("The equations", mathml(equations) + f"<pre>{html.escape(str(equations))}</pre>" + _reactions(discovery)),
         ("Data and fit", _data_words(discovery) + drawn["trajectories"] + drawn.get("phase", "")),
         ("What is uncertain", _uncertain(discovery)),
         ("Candidates", drawn.get("pareto", "") + _candidate_table(discovery.candidates)),
@@ -84,12 +84,13 @@ def _summary(data: Trajectories) -> str:
     return f"Found in {data.n_points} points of {runs}, {data.time_name} from {first:.6g} to {last:.6g}."
 
 
-def _reactions(equations: EquationSystem) -> str:
+def _reactions(discovery: Discovery) -> str:
     """The equations once more as reactions, where some reaction changes several states at once."""
-    found = read_reactions(equations)
-    if not found.linked:
+    found = reactions_of(discovery)
+    if found is None:
         return ""
-    return f"<p>The same as reactions, coefficients in whole ratios within 5 %:</p><pre>{html.escape(str(found))}</pre>"
+    words = "As reactions, coefficients being in whole ratios as far as the data can tell:"
+    return f"<p>{words}</p><pre>{html.escape(str(found))}</pre>"
 
 
 def _data_words(discovery: Discovery) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -91,7 +92,7 @@ def test_mass_action_comes_back_from_inexact_coefficients(mechanism, seed):
 )
 @settings(max_examples=60, deadline=None)
 def test_reactions_and_rest_are_the_equations(terms):
-    rhs = {state: sp.S.Zero for state in "xyz"}
+    rhs: dict[str, Any] = dict.fromkeys("xyz", sp.S.Zero)
     for (state, powers), value in terms.items():
         product = sp.Mul(*(sp.Symbol(n) ** sp.Rational(p) for n, p in zip("xyz", powers, strict=True)))
         rhs[state] += sp.Float(value) * product
@@ -122,7 +123,8 @@ def test_the_convention_of_the_rate_constant():
     ]
     assert result.stoichiometry.tolist() == [[-1, -2, 0, 0], [0, 1, -1, 0], [1, 0, 0, -1], [0, 0, -1, 1], [0, 0, 1, 0]]
     concentration = np.array([0.7, 0.3, 0.2, 0.5, 0.1])
-    rates = [float(r.rate.subs(dict(zip(system.states, concentration, strict=True)))) for r in result.reactions]
+    at = [(sp.Symbol(state), value) for state, value in zip(system.states, concentration.tolist(), strict=True)]
+    rates = [float(reaction.rate.subs(at)) for reaction in result.reactions]
     np.testing.assert_allclose(result.stoichiometry @ rates, system.to_numpy()(0.0, concentration), rtol=1e-12)
     assert result.linked
 
@@ -180,8 +182,23 @@ def test_tolerance_of_ratios():
     assert read_reactions(system).reactions[0].rate_constant == pytest.approx(0.102)
     assert not read_reactions(system, rtol=0.01).reactions
     for wrong in (-0.1, 0.2, float("nan")):
-        with pytest.raises(OptionError, match="rtol must lie between 0 and 0.05"):
+        with pytest.raises(OptionError, match="rtol must lie between 0 and"):
             read_reactions(system, rtol=wrong)
+
+
+def test_standard_errors_widen_and_weigh():
+    system = EquationSystem({"A": "-0.2034*A**2", "B": "0.0866*A**2"})
+    assert not read_reactions(system).reactions
+    assert not read_reactions(system, standard_errors=[0.002, 0.002]).reactions
+    found = read_reactions(system, standard_errors=[0.002, 0.01])
+    assert [str(r).split("  ")[0] for r in found.reactions] == ["2 A -> B"]
+    assert found.reactions[0].rate_constant == pytest.approx(0.1, rel=0.015)  # the better known one counts more
+    # what is not known at all passes for nothing
+    vague = EquationSystem({"A": "-0.2*A", "B": "0.172*A"})
+    assert read_reactions(vague, standard_errors=[0.001, 0.02]).linked
+    assert not read_reactions(vague, standard_errors=[0.001, math.nan]).reactions
+    with pytest.raises(OptionError, match="one number for each of the 2 constants, not 1"):
+        read_reactions(vague, standard_errors=[0.1])
 
 
 def test_a_reaction_is_a_value():
