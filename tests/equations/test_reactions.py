@@ -26,9 +26,10 @@ def read(**rhs: str) -> list[str]:
 @st.composite
 def mechanisms(draw) -> Mechanism:
     """Numbers going in and out, ``(reactions, species)``, and rate constants: each reactant side once."""
-    side = st.lists(st.integers(0, 2), min_size=5, max_size=5).map(tuple).filter(lambda s: sum(s) <= 3)
+    side = st.lists(st.integers(0, 4), max_size=3).map(lambda which: tuple(which.count(j) for j in range(5)))
     into = draw(st.lists(side, min_size=1, max_size=5, unique=True))
-    out = [draw(side.filter(lambda s, r=r: s != r)) for r in into]
+    out = [draw(side) for _ in into]
+    out = [(s[0] + 1, *s[1:]) if s == r else s for s, r in zip(out, into, strict=True)]
     constants = [draw(st.floats(0.01, 100.0)) for _ in into]
     return np.array(into), np.array(out), np.array(constants)
 
