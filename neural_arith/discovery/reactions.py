@@ -6,7 +6,7 @@ from neural_arith.discovery.result import Discovery
 from neural_arith.equations import Reactions, read_reactions
 
 WHOLE = 0.02
-"""Share by which coefficients may miss whole ratios, or two standard errors if that is more."""
+"""Share by which coefficients may miss whole ratios, or three standard errors if that is more."""
 
 
 def reactions_of(discovery: Discovery) -> Reactions | None:

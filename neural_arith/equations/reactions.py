@@ -145,7 +145,7 @@ def read_reactions(
     Args:
         system: the equations; inputs may stand in rate laws.
         rtol: how far the coefficients may be from whole ratios, at most 0.05: beyond, two ratios could be meant.
-        standard_errors: of ``system.constants``, in their order; a coefficient may then be off by two of them, even
+        standard_errors: of ``system.constants``, in their order; a coefficient may then be off by three of them, even
             where that is more than ``rtol``, up to a fifth of its size. The better known ones count more in the rate
             constant.
 
@@ -189,7 +189,7 @@ def read_reactions(
 
 def _allowed(value: float, error: float, rtol: float) -> float:
     """How far, as a share of its size, a coefficient may be from a whole multiple of the rate constant."""
-    return max(rtol, min(2 * error / abs(value), _LOOSEST)) if math.isfinite(error) else rtol
+    return max(rtol, min(3 * error / abs(value), _LOOSEST)) if math.isfinite(error) else rtol
 
 
 def _read_law(

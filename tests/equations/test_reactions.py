@@ -191,7 +191,7 @@ def test_standard_errors_widen_and_weigh():
     system = EquationSystem({"A": "-0.2034*A**2", "B": "0.0866*A**2"})
     assert not read_reactions(system).reactions
     assert not read_reactions(system, standard_errors=[0.002, 0.002]).reactions
-    found = read_reactions(system, standard_errors=[0.002, 0.01])
+    found = read_reactions(system, standard_errors=[0.002, 0.006])
     assert [str(r).split("  ")[0] for r in found.reactions] == ["2 A -> B"]
     assert found.reactions[0].rate_constant == pytest.approx(0.1, rel=0.015)  # the better known one counts more
     # what is not known at all passes for nothing
