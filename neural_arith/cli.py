@@ -194,7 +194,7 @@ def _discover(arguments: argparse.Namespace) -> int:
     )
     discovery = model.fit(data).discovery_
     print(discovery.equations)
-    for line in _findings(discovery):
+    for line in (*_reactions(discovery), *_findings(discovery)):
         print(line)
     if out is not None:
         try:
@@ -230,6 +230,14 @@ def _folder(name: str) -> Path:
     if not os.access(path, os.W_OK | os.X_OK):
         raise DataError(f"--out {name}: this folder cannot be written to; choose another")
     return path
+
+
+def _reactions(discovery: Discovery) -> list[str]:
+    """The equations once more as reactions, where some reaction changes several states at once."""
+    from neural_arith.discovery import reactions_of
+
+    found = reactions_of(discovery)
+    return ["", "as reactions:", *(f"  {line}" for line in str(found).splitlines())] if found is not None else []
 
 
 def _findings(discovery: Discovery) -> list[str]:
@@ -371,7 +379,7 @@ def _systems(arguments: argparse.Namespace) -> int:
         chosen = [systems.get(name) for name in systems.names(arguments.suite)]
         width = max(len(system.slug) for system in chosen)
         for system in chosen:
-            print(f"{system.slug:{width}}  {system.suite:8}  {system.n_states}  {system.name}")
+            print(f"{system.slug:{width}}  {system.suite:9}  {system.n_states}  {system.name}")
         return DONE
     system = systems.get(arguments.name)
     if arguments.suite not in (None, system.suite):

@@ -158,6 +158,20 @@ def test_discover_prints_and_writes_everything(tmp_path, run, decay):
     assert "<h1>Equations of x</h1>" in (out / "report.html").read_text(encoding="utf-8")
 
 
+def test_discover_shows_reactions(tmp_path, run, decay):
+    # A -> B -> nothing, solved by hand: b = a0 (exp(-t/2) - exp(-t))/(1 - 1/2) + b0 exp(-t/2)
+    lines = ["run,t,A,B"]
+    for name, a, b in (("first", 1.0, 0.0), ("second", 0.3, 1.0)):
+        for t in (k / 4 for k in range(20)):
+            slow, fast = math.exp(-t / 2), math.exp(-t)
+            lines.append(f"{name},{t},{a * fast},{2 * a * (slow - fast) + b * slow}")
+    (tmp_path / "chain.csv").write_text("\n".join(lines) + "\n")
+    code, text, _ = run("discover", tmp_path / "chain.csv", "--time", "t", "--group", "run", "--quiet")
+    assert code == 0
+    assert "\nas reactions:\n  A -> B  (k = 1)\n  B -> nothing  (k = 0.5)\n" in text
+    assert "as reactions" not in run("discover", decay, "--time", "t", "--quiet")[1]
+
+
 def test_discover_writes_all_files_or_none(tmp_path, run, decay):
     (tmp_path / "report.html").mkdir()
     code, _, err = run("discover", decay, "--out", tmp_path, "--quiet")
@@ -369,7 +383,7 @@ def test_systems_samples_to_a_file(tmp_path, run, name):
 
 def test_systems_refuses(refuses, tmp_path):
     refuses("systems", "fractional_sri", says="did you mean fractional_sir")
-    refuses("systems", "--suite", "chaos", says="odebench, powerlaw, real")
+    refuses("systems", "--suite", "chaos", says="odebench, powerlaw, reactions, real")
     refuses("systems", "lynx_hare", "--suite", "odebench", says="belongs to suite real")
     refuses("systems", "--sample", tmp_path / "x.csv", says="NAME")
 

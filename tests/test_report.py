@@ -8,8 +8,9 @@ from html.parser import HTMLParser
 
 import matplotlib as mpl
 import pytest
-from hand_made import CANDIDATES, PREY, candidate, discovery, measurements
+from hand_made import CANDIDATES, LINEAR, PREY, candidate, discovery, measurements
 
+from neural_arith.discovery import reactions_of
 from neural_arith.equations import EquationSystem
 from neural_arith.errors import DataError
 from neural_arith.report import draw_pictures, whole_file, write_report
@@ -80,6 +81,19 @@ def test_page_tells_the_whole_story(page):
     ):
         assert part in words, part
     assert sum(tag == "svg" for tag, _ in parsed.tags) == 4
+
+
+def test_page_shows_reactions_where_states_change_together(tmp_path, page):
+    assert "hare + lynx -&gt; 2 lynx" in page[0]  # -0.027 and 0.024 are one number when known to a tenth
+    rhs = {"hare": "0.1*hare - 0.3*hare*lynx", "lynx": "0.31*hare*lynx"}
+    chosen = candidate(EquationSystem(rhs), 0.0, 1.0, selected=True)
+    made = discovery(measurements(), chosen.equations, [chosen])
+    write_report(tmp_path / "r.html", made)
+    text = (tmp_path / "r.html").read_text(encoding="utf-8")
+    Page(text)
+    assert "hare -&gt; 2 hare  (k = 0.1)\nhare + lynx -&gt; 2 lynx  (k = 0.3" in text
+    apart = candidate(LINEAR, 0.0, 1.0, selected=True)
+    assert reactions_of(discovery(measurements(), LINEAR, [apart])) is None
 
 
 ALONE = "One run tests the equations only along its own path"

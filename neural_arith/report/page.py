@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from neural_arith.data import Trajectories
-from neural_arith.discovery import Candidate, Discovery
+from neural_arith.discovery import Candidate, Discovery, reactions_of
 from neural_arith.equations import EquationSystem
 from neural_arith.report.files import whole_file
 from neural_arith.report.formulas import mathml, places
@@ -60,7 +60,7 @@ def _page(discovery: Discovery) -> str:
     equations: EquationSystem = discovery.equations
     drawn = {name: inline_svg(figure, name, _CAPTIONS[name]) for name, figure in pictures.items()}
     sections = [
-        ("The equations", mathml(equations) + f"<pre>{html.escape(str(equations))}</pre>"),
+        ("The equations", mathml(equations) + f"<pre>{html.escape(str(equations))}</pre>" + _reactions(discovery)),
         ("Data and fit", _data_words(discovery) + drawn["trajectories"] + drawn.get("phase", "")),
         ("What is uncertain", _uncertain(discovery)),
         ("Candidates", drawn.get("pareto", "") + _candidate_table(discovery.candidates)),
@@ -82,6 +82,15 @@ def _summary(data: Trajectories) -> str:
     runs = "one run" if len(data) == 1 else f"{len(data)} runs"
     first, last = data.span
     return f"Found in {data.n_points} points of {runs}, {data.time_name} from {first:.6g} to {last:.6g}."
+
+
+def _reactions(discovery: Discovery) -> str:
+    """The equations once more as reactions, where some reaction changes several states at once."""
+    found = reactions_of(discovery)
+    if found is None:
+        return ""
+    words = "As reactions, coefficients being in whole ratios as far as the data can tell:"
+    return f"<p>{words}</p><pre>{html.escape(str(found))}</pre>"
 
 
 def _data_words(discovery: Discovery) -> str:

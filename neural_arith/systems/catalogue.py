@@ -13,15 +13,15 @@ import numpy as np
 from neural_arith.errors import OptionError
 from neural_arith.systems.system import System
 
-SUITES = ("odebench", "powerlaw", "real")
-"""The suites: a published collection of 63, our 24 with real powers and ratios, and 3 measured series."""
+SUITES = ("odebench", "powerlaw", "reactions", "real")
+"""The suites: a published collection of 63, our 24 with real powers and ratios, 2 of reactions, 3 measured series."""
 
 
 def names(suite: str | None = None) -> tuple[str, ...]:
     """List the slugs of the systems.
 
     Args:
-        suite: "odebench", "powerlaw" or "real"; None for all.
+        suite: "odebench", "powerlaw", "reactions" or "real"; None for all.
 
     Returns:
         The slugs, in the order of their numbers.

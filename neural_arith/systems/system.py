@@ -25,7 +25,7 @@ class System:
     Attributes:
         name: what it is, in a few words.
         slug: its name in the catalogue.
-        suite: "odebench", "powerlaw" or "real".
+        suite: "odebench", "powerlaw", "reactions" or "real".
         number: its number in the suite; for "odebench" that of the published collection.
         states: names of the states.
         units: their units, "1" for none, "" where the source gives none.

@@ -12,16 +12,17 @@ import pytest
 import sympy as sp
 
 from neural_arith import systems
+from neural_arith.equations import read_reactions
 from neural_arith.errors import OptionError
 from neural_arith.systems import System
 
-KNOWN = [name for suite in ("odebench", "powerlaw") for name in systems.names(suite)]
+KNOWN = [name for suite in ("odebench", "powerlaw", "reactions") for name in systems.names(suite)]
 
 
 def test_counts():
-    assert [len(systems.names(suite)) for suite in systems.SUITES] == [63, 24, 3]
+    assert [len(systems.names(suite)) for suite in systems.SUITES] == [63, 24, 2, 3]
     assert systems.names() == sum((systems.names(suite) for suite in systems.SUITES), ())
-    assert len(set(systems.names())) == 90
+    assert len(set(systems.names())) == 92
     dims = Counter(systems.get(name).n_states for name in systems.names("odebench"))
     assert dims == {1: 23, 2: 28, 3: 10, 4: 2}
     assert sum(d * n for d, n in dims.items()) == 117
@@ -87,6 +88,17 @@ def test_some_right_hand_sides_by_hand():
         np.testing.assert_allclose(systems.get(name).equations.to_numpy()(0.0, np.array(x)), slope, rtol=1e-12)
 
 
+def test_reactions_are_the_published_ones():
+    four = read_reactions(systems.get("four_reactions").equations)
+    assert {str(r) for r in four.reactions} == {
+        "2 A -> B  (k = 0.1)", "A -> C  (k = 0.2)", "C -> D  (k = 0.13)", "B + D -> E  (k = 0.3)"}  # fmt: skip
+    robertson = read_reactions(systems.get("robertson").equations)
+    assert {str(r) for r in robertson.reactions} == {
+        "A -> B  (k = 0.04)", "2 B -> B + C  (k = 3e7)", "B + C -> A + C  (k = 1e4)"}  # fmt: skip
+    assert four.complete
+    assert robertson.complete
+
+
 def test_the_published_fractional_sir_experiment():
     system = systems.get("fractional_sir")
     assert system.states == ("S", "I", "R")
@@ -129,9 +141,9 @@ def test_wrong_names_get_close_matches():
         systems.get("fractional_si")
     with pytest.raises(OptionError, match=r"did you mean .*lotka_volterra"):
         systems.get("Lotka-Volterra")
-    with pytest.raises(OptionError, match=r"no system 'zzz'; systems.names\(\) lists all 90"):
+    with pytest.raises(OptionError, match=r"no system 'zzz'; systems.names\(\) lists all 92"):
         systems.get("zzz")
-    with pytest.raises(OptionError, match="one of odebench, powerlaw, real"):
+    with pytest.raises(OptionError, match="one of odebench, powerlaw, reactions, real"):
         systems.names("strogatz")
 
 
