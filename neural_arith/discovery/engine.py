@@ -18,6 +18,7 @@ from neural_arith.discovery.judge import Judge, Judged, make_problem
 from neural_arith.discovery.lifted import Ranges, lifted_units
 from neural_arith.discovery.noise import Noise, NoiseKind, all_positive, estimate_noise
 from neural_arith.discovery.population import fit_population
+from neural_arith.discovery.regression import Regression
 from neural_arith.discovery.scaling import Scaling, fit_scaling
 from neural_arith.discovery.search import around_each, climb, combinations, interleave, one_by_one, shortlist, triage
 from neural_arith.discovery.smoothing import Curve, smooth
@@ -176,7 +177,7 @@ def _set_up(
     smooth_states = np.concatenate([c(r.t)[:, :n_states] for c, r in zip(curves, runs, strict=True)])
     smooth_states = np.where(positive[:n_states], np.maximum(smooth_states, 1e-9), smooth_states)
     whole, pieces = (make_problem(runs, curves, noise, scale, length) for length in (None, PIECE))
-    rtol = float(np.clip(0.01 * noise.level.min(), 1e-9, 1e-6))
+    rtol = float(np.clip(0.01 * noise.level.min(), 1e-10, 1e-6))
     n_jobs = (os.cpu_count() or 1) if options.n_jobs == -1 else options.n_jobs
     starts = [smooth_states[problem.start[:-1]] for problem in (whole, pieces)]
     return Judge(whole, starts[0], pieces, starts[1], rtol, n_jobs, positive, deadline), curves
@@ -202,10 +203,11 @@ def _fill(
 
     dictionary = build_dictionary(forms, positive, options, progress, in_time)
     scale, n_states = judge.problem.scale, len(dictionary.units)
-    lists = []
+    regressions, lists = [], []
     for i in range(n_states):
         progress(f"regression for equation {i + 1}")
-        lists.append(shortlist(forms, i, dictionary, scale, judge.per_number))
+        regressions.append([Regression(form, i, scale) for form in forms])
+        lists.append(shortlist(regressions[i], dictionary, judge.per_number))
     # Exponents a population left unusual are worth trying only where they were found.
     plain = Dictionary([[u for u in units if not u.n_fitted] for units in dictionary.units])
     # As many pairings as a second or so affords: with few points the integral form is a poor guide.
@@ -224,8 +226,8 @@ def _fill(
         simple = monomials(len(scale), {1: 4, 2: 3}.get(len(scale), 2))
         for i in open_:
             progress(f"looking beyond products of powers in equation {i + 1}")
-            rich_picks = shortlist(forms, i, rich, scale, judge.per_number, largest=4)
-            around = around_each(forms[1], i, simple, lifted, scale, judge.per_number)
+            rich_picks = shortlist(regressions[i], rich, judge.per_number, largest=4)
+            around = around_each(regressions[i][1], simple, lifted, judge.per_number, n_jobs=judge.n_jobs)
             lists[i] = interleave(lists[i], rich_picks, around)
         progress("judging the best pairings by trajectory")
         triage(judge, combinations(lists, most), until_floor=True)

@@ -17,11 +17,11 @@ from neural_arith.integrate.batch import Prediction, Problem, Refined, predict, 
 from neural_arith.integrate.structure import Structure, tidy
 from neural_arith.integrate.units import Number
 
-FLOOR = 1e-5
+FLOOR = 3e-7
 """Misfits below this share of a state's size are not told apart: solvers and files are no better."""
 
 ROUGH = 1e-5
-"""Relative tolerance of the integrator where candidates are only compared roughly."""
+"""Largest relative tolerance of the integrator where candidates are only compared roughly."""
 
 PATIENCE = 24
 """Candidates that are refined through short pieces in vain before plain refinement is trusted alone."""
@@ -166,11 +166,15 @@ class Judge:
         """All successful candidates, best score first."""
         return sorted((j for j in self.seen.values() if j is not None), key=lambda j: j.score)
 
+    def meets_floor(self, judged: Judged) -> bool:
+        """Whether a candidate meets the measurements to within what the likelihood distinguishes."""
+        counts = np.maximum((self.problem.weight > 0).sum(0), 1)
+        return bool(np.all(judged.rss / counts < (2 * self.problem.floor) ** 2))
+
     @property
     def at_floor(self) -> bool:
-        """Whether some candidate already meets the measurements to within what the likelihood distinguishes."""
-        counts = np.maximum((self.problem.weight > 0).sum(0), 1)
-        return self.best is not None and bool(np.all(self.best.rss / counts < (2 * self.problem.floor) ** 2))
+        """Whether the best candidate meets the measurements to within what the likelihood distinguishes."""
+        return self.best is not None and self.meets_floor(self.best)
 
     @property
     def slack(self) -> float:
@@ -199,7 +203,7 @@ class Judge:
             iterations: Levenberg-Marquardt iterations.
             again: refine structures that were seen before as well, keeping the better result.
             roughly: spend few integration steps, of low accuracy.
-            until_floor: leave the rest out once a candidate meets the measurements as closely as can be told.
+            until_floor: leave the rest out once one of these meets the measurements as closely as can be told.
 
         Returns:
             The successful ones.
@@ -214,7 +218,7 @@ class Judge:
         results: list[Judged] = []
         cuts = [0, 8, 24, *range(56, len(items) + 32, 32)]
         for k, stop in itertools.pairwise(cuts):
-            if k >= len(items) or (until_floor and self.at_floor):
+            if k >= len(items) or (until_floor and any(map(self.meets_floor, results))):
                 break
             structures, thetas = [list(column) for column in zip(*items[k:stop], strict=True)]
             begin = self.starts if starts is None else starts
@@ -292,7 +296,7 @@ class Judge:
         most: int,
         roughly: bool,
     ) -> Refined:
-        rtol = max(self.rtol, ROUGH) if roughly else self.rtol
+        rtol = min(100 * self.rtol, ROUGH) if roughly else self.rtol
         steps = (10 if roughly else 40) * len(problem.t) + 400
         return refine(
             structures, thetas, starts, problem, iterations=most, rtol=rtol, max_steps=steps, n_jobs=self.n_jobs

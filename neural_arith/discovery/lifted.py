@@ -102,8 +102,9 @@ def waves(ranges: Ranges, found: _Collector) -> None:
         for first, second in itertools.product((0.0, SINE), (0.0, SINE)):
             factor = Sum(((replace(one, frequencies=found.axis(w), phase=second), 1.0),))
             found.add(replace(one, frequencies=found.axis(v), phase=first).over(factor, 1.0))
+    # The basin of a frequency is about 0.65 half turns wide on either side.
     for v in range(n):
-        for half_turns, phase in itertools.product((1.0, 2.0, 4.0), (0.0, SINE)):
+        for half_turns, phase in itertools.product((1.0, 2.0, 3.0, 4.0, 5.0), (0.0, SINE)):
             frequency = half_turns * math.pi / max(ranges.span[v], 1e-9)
             if frequency * ranges.step[v] < 1.5:
                 found.add(replace(one, frequencies=found.axis(v, FITTED), phase=phase), frequency=frequency)
@@ -149,7 +150,7 @@ def fractions(ranges: Ranges, found: _Collector) -> None:
                 hill = power(*found.axis(v, FITTED))
                 found.fraction([one, *axes], hill, middle[v] ** -2.5, b, power=-2.5)
         if n <= 4:
-            for slope, place in itertools.product((-4.0, 4.0), (0.25, 0.5, 0.75)):
+            for slope, place in itertools.product((-8.0, -2.0, 2.0, 8.0), (-0.5, 0.25, 0.75, 1.5)):
                 rate = slope / ranges.span[v]
                 centre = ranges.low[v] + place * ranges.span[v]
                 part = replace(one, rates=found.axis(v, FITTED))

@@ -6,88 +6,224 @@ on the projected residual (Golub & Pereyra, 1973; Kaufman's approximate Jacobian
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
+from numba import njit
 
 from neural_arith.discovery.integral_form import IntegralForm
-from neural_arith.integrate.batch import evaluator, values_at
-from neural_arith.integrate.structure import Structure
-from neural_arith.integrate.units import numbers_of
+from neural_arith.integrate.batch import values_at
+from neural_arith.integrate.kernel import solve_positive
+from neural_arith.integrate.kernel_units import load_numbers, many_values
+from neural_arith.integrate.structure import Structure, Tables, pack
+from neural_arith.integrate.units import Number, Unit, numbers_of
+
+_POINTS = 4
 
 
-def project(
-    form: IntegralForm,
-    state: int,
-    structure: Structure,
-    theta: np.ndarray,
-    scale: np.ndarray,
-    *,
-    iterations: int = 12,
-) -> tuple[np.ndarray, float]:
-    """Fit coefficients and numbers of one right-hand side to the integral form.
+@njit(cache=True, nogil=True, error_model="numpy")
+def _column(values, step, first, window, weight, share, basis, out):
+    """The regression column of unit values, freed of its part along ``basis``; False where it is not finite."""
+    running, m = 0.0, 0
+    total = np.zeros(len(share))
+    for k in range(len(first)):
+        if not first[k]:
+            for p in range(m, m + _POINTS):
+                running += values[p] * step[p]
+            m += _POINTS
+        if not abs(running) < 1e100:
+            return False
+        out[k] = running
+        total[window[k]] += running * weight[k] * weight[k]
+    for k in range(len(first)):
+        out[k] = (out[k] - total[window[k]] * share[window[k]]) * weight[k]
+    _remove(basis, len(basis), out)
+    return True
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _remove(basis, rows, line):
+    """Free ``line`` of its part along orthonormal rows."""
+    for b in range(rows):
+        along = 0.0
+        for k in range(len(line)):
+            along += basis[b, k] * line[k]
+        for k in range(len(line)):
+            line[k] -= along * basis[b, k]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _search(points, log_scale, tables, step, first, window, weight, share, basis, target, inner, iterations):
+    """Fit the numbers ``inner`` in place; returns the coefficients of the units that hold them, and the residual sum."""
+    n_terms, n_numbers, n = tables.live[3], len(inner), len(target)
+    columns, q = np.empty((n_terms, n)), np.empty((n_terms, n))
+    r = np.zeros((n_terms, n_terms))
+    residual, line, mixed = np.empty(n), np.empty(n), np.empty(points.shape[0])
+    moved = np.empty((n_numbers, n))
+    normal, slope = np.zeros((n_numbers, n_numbers)), np.zeros(n_numbers)
+    matrix, delta, work = np.zeros((n_numbers, n_numbers)), np.zeros(n_numbers), np.zeros((n_numbers, n_numbers))
+    c, best_c = np.zeros(n_terms), np.zeros(n_terms)
+    trial = inner.copy()
+    cost, damping, known = np.inf, 1e-2, False
+    for _ in range(iterations + 1):
+        load_numbers(tables, trial)
+        values, slopes = many_values(points, log_scale, tables, True)
+        good = True
+        for t in range(n_terms):
+            good = good and _column(values[t], step, first, window, weight, share, basis, columns[t])
+        if good:
+            residual[:] = target
+            for t in range(n_terms):
+                size = np.sqrt((columns[t] ** 2).sum())
+                q[t] = columns[t]
+                for b in range(t):
+                    r[b, t] = (q[b] * q[t]).sum()
+                    q[t] -= r[b, t] * q[b]
+                r[t, t] = np.sqrt((q[t] ** 2).sum())
+                if not r[t, t] > 1e-9 * size or size == 0.0:
+                    good = False
+                    break
+                q[t] /= r[t, t]
+                c[t] = (q[t] * target).sum()
+                residual -= c[t] * q[t]
+        rss = (residual**2).sum() if good else np.inf
+        if rss < cost:
+            gain = cost - rss
+            cost = rss
+            inner[:] = trial
+            for t in range(n_terms - 1, -1, -1):
+                for b in range(t + 1, n_terms):
+                    c[t] -= r[t, b] * c[b]
+                c[t] /= r[t, t]
+            best_c[:] = c
+            if n_numbers == 0 or gain < 1e-4 * rss:
+                break
+            damping = max(damping * 0.3, 1e-9)
+            for a in range(n_numbers):
+                for p in range(len(mixed)):
+                    acc = 0.0
+                    for t in range(n_terms):
+                        if np.isfinite(slopes[t, a, p]):
+                            acc += c[t] * slopes[t, a, p]
+                    mixed[p] = acc
+                if not _column(mixed, step, first, window, weight, share, basis, line):
+                    line[:] = 0.0
+                _remove(q, n_terms, line)
+                moved[a] = line
+                slope[a] = (line * residual).sum()
+                for b in range(a + 1):
+                    normal[a, b] = (moved[a] * moved[b]).sum()
+            known = True
+        else:
+            damping *= 6.0
+        if not known or damping > 1e6:
+            break
+        matrix[:, :] = normal
+        delta[:] = slope
+        for a in range(n_numbers):
+            matrix[a, a] = normal[a, a] * (1.0 + damping) + 1e-300
+        if not solve_positive(matrix, delta, n_numbers, work):
+            damping *= 6.0
+            delta[:] = 0.0
+        for a in range(n_numbers):
+            longest = 0.5 * abs(inner[a]) + 0.2
+            trial[a] = inner[a] + min(max(delta[a], -longest), longest)
+    return best_c, cost
+
+
+class Regression:
+    """Right-hand sides of one equation fitted to the integral form.
 
     Args:
         form: the regression problem.
         state: whose equation.
-        structure: the right-hand side as the only equation of a structure.
-        theta: first guess; its coefficients do not matter.
         scale: sizes of the variables.
-        iterations: most Levenberg-Marquardt iterations.
-
-    Returns:
-        The fitted values and the residual sum of squares; inf where the units are not finite.
     """
-    target, n = form.target[state], structure.n_terms
-    best, cost, damping = theta.copy(), np.inf, 1e-2
-    inner = theta[n:].copy()
-    pending: tuple[np.ndarray, np.ndarray] | None = None
-    columns = np.empty((n, len(target)))
-    moving = np.array([next(numbers_of(unit), None) is not None for _, unit in structure.terms], dtype=bool)
-    # Units without numbers of their own have the same columns all along.
-    still, bending = (Structure((tuple(u for (_, u), m in zip(structure.terms, moving, strict=True) if m == which),))
-                      for which in (False, True))  # fmt: skip
-    if still.n_terms:
-        values = values_at(still.equations[0], {}, form.nodes, scale)
-        if not np.isfinite(values).all():
-            return best, cost
-        columns[~moving] = form.columns(values, state)
-    head = np.zeros(bending.n_terms)
-    at = evaluator(bending, np.concatenate([head, inner]), form.nodes, scale)
-    for _ in range(iterations + 1):
-        values, slopes = at(np.concatenate([head, inner]))
-        finite = bool(np.isfinite(values).all())
-        if finite and bending.n_terms:
-            columns[moving] = form.columns(values, state)
-        solved = _solve(columns, target) if finite else None
-        if solved is not None and solved[2] @ solved[2] < cost:
-            c, q, residual = solved
-            rss = float(residual @ residual)
-            gain = cost - rss
-            best, cost = np.concatenate([c, inner]), rss
-            if len(inner) == 0 or gain < 1e-4 * rss:
-                break
-            damping = max(damping * 0.3, 1e-9)
-            moved = form.columns(np.einsum("t,tqp->qp", c[moving], np.nan_to_num(slopes)), state)
-            moved = moved - (moved @ q) @ q.T
-            pending = (moved @ moved.T, moved @ residual)
-        else:
-            damping *= 6.0
-        if pending is None or damping > 1e6:
-            break
-        normal, slope = pending
-        ridge = damping * np.diag(normal) + 1e-300
-        step = np.linalg.solve(normal + np.diag(ridge), slope)
-        longest = 0.5 * np.abs(best[n:]) + 0.2
-        inner = best[n:] + np.clip(step, -longest, longest)
-    return best, cost
+
+    def __init__(self, form: IntegralForm, state: int, scale: np.ndarray) -> None:
+        self.form, self.state, self.scale = form, state, scale
+        self.target = form.target[state]
+        square = form.weight[state] ** 2
+        self.share = 1.0 / np.maximum(np.bincount(form.window, square), 1e-300)
+        self._columns: dict[Unit, np.ndarray] = {}
+        self._packed: dict[Structure, Tables] = {}
+
+    def columns(self, units: tuple[Unit, ...]) -> np.ndarray:
+        """Regression columns of units without numbers of their own, ``(units, samples)``; kept for the next time."""
+        new = [unit for unit in units if unit not in self._columns]
+        if new:
+            self._columns.update(zip(new, self.guesses(new, {}), strict=True))
+        return np.array([self._columns[unit] for unit in units]).reshape(len(units), len(self.target))
+
+    @property
+    def n_seen(self) -> int:
+        """Number of measured values."""
+        return int((self.form.weight[self.state] > 0).sum())
+
+    def guesses(self, units: Sequence[Unit], values: Mapping[Number, float]) -> np.ndarray:
+        """Regression columns of units with guessed numbers, ``(units, samples)``; inf where one is not finite."""
+        found = values_at(units, values, self.form.nodes, self.scale)
+        finite = (np.abs(found) < 1e100).all(1)
+        columns = self.form.columns(np.where(finite[:, None], found, 0.0), self.state)
+        columns[~finite] = np.inf
+        return columns
+
+    def fit(self, structure: Structure, theta: np.ndarray, *, iterations: int = 12) -> tuple[np.ndarray, float]:
+        """Fit coefficients and numbers of one right-hand side.
+
+        Args:
+            structure: the right-hand side as the only equation of a structure.
+            theta: first guess; its coefficients do not matter.
+            iterations: most Levenberg-Marquardt iterations.
+
+        Returns:
+            The fitted values and the residual sum of squares; inf where the units are not finite.
+        """
+        n = structure.n_terms
+        moving = np.array([next(numbers_of(unit), None) is not None for _, unit in structure.terms], dtype=bool)
+        units = structure.equations[0]
+        still = self.columns(tuple(u for u, m in zip(units, moving, strict=True) if not m))
+        basis, triangle = _orthonormal(still)
+        if basis is None:
+            return theta, np.inf
+        bending = Structure((tuple(u for u, m in zip(units, moving, strict=True) if m),))
+        inner = np.ascontiguousarray(theta[n:], dtype=float)
+        found = np.zeros(n)
+        rest = self.target - basis.T @ (basis @ self.target)
+        if not bending.n_terms:
+            found[:] = np.linalg.solve(triangle, basis @ self.target)
+            return found, float(rest @ rest)
+        tables = self._tables(bending, inner)
+        form = self.form
+        c, rss = _search(
+            form.nodes, np.log(self.scale), tables, form.step, form.first, form.window, form.weight[self.state],
+            self.share, basis, rest, inner, iterations,
+        )  # fmt: skip
+        if not np.isfinite(rss):
+            return theta, np.inf
+        load_numbers(tables, inner)
+        values, _ = many_values(form.nodes, np.log(self.scale), tables, False)
+        found[moving] = c
+        if len(still):
+            left = self.target - c @ form.columns(values, self.state)
+            found[~moving] = np.linalg.solve(triangle, basis @ left)
+        return np.concatenate([found, inner]), float(rss)
+
+    def _tables(self, structure: Structure, inner: np.ndarray) -> Tables:
+        if structure not in self._packed:
+            theta = np.concatenate([np.zeros(structure.n_terms), inner])
+            self._packed[structure] = Tables(*(array[0] for array in pack([structure], [theta], self.scale)))
+        return self._packed[structure]
 
 
-def _solve(columns: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """Coefficients, an orthonormal basis of the columns and the residual; None where columns depend on each other."""
-    if not np.abs(columns).max(initial=0.0) < 1e100:
-        return None
+def _orthonormal(columns: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
+    """Orthonormal rows that span the columns, and the triangle that makes coefficients of them; None if dependent."""
+    if not len(columns):
+        return np.zeros((0, columns.shape[1])), np.zeros((0, 0))
+    if not np.abs(columns).max() < 1e100:
+        return None, np.zeros((0, 0))
     size = np.maximum(np.sqrt((columns**2).sum(1)), 1e-300)
     q, r = np.linalg.qr((columns / size[:, None]).T)
-    if np.abs(np.diag(r)).min(initial=np.inf) <= 1e-9:
-        return None
-    c = np.linalg.solve(r, q.T @ target) / size
-    return c, q, target - c @ columns
+    if np.abs(np.diag(r)).min() <= 1e-9:
+        return None, r
+    return np.ascontiguousarray(q.T), r * size

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import itertools
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from joblib import Parallel, delayed
 
 from neural_arith.discovery.choice import STRONG
 from neural_arith.discovery.dictionary import Dictionary, structure_price, unit_price
-from neural_arith.discovery.integral_form import IntegralForm
-from neural_arith.discovery.judge import FLOOR, Judge, Judged
+from neural_arith.discovery.judge import Judge, Judged
 from neural_arith.discovery.neighbours import other_sums, over_present_sums, propose
-from neural_arith.discovery.regression import project
+from neural_arith.discovery.regression import Regression
 from neural_arith.discovery.subsets import best_subsets
-from neural_arith.integrate.batch import values_at
 from neural_arith.integrate.structure import Structure, Term, rewrite, tidy
 from neural_arith.integrate.units import Number, Unit, numbers_of
+
+
+EXACT = 1e-8
+"""Relative misfits below this are not told apart in the integral form."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +40,8 @@ class Pick:
 
 
 def shortlist(
-    forms: Sequence[IntegralForm],
-    state: int,
+    regressions: Sequence[Regression],
     dictionary: Dictionary,
-    scale: np.ndarray,
     per_number: float,
     *,
     largest: int = 6,
@@ -49,122 +50,126 @@ def shortlist(
     """Best right-hand sides of one equation under each integral form, those of either form in turn.
 
     Args:
-        forms: the integral form over whole runs, over windows.
-        state: whose equation.
+        regressions: the equation in the integral form over whole runs, over windows.
         dictionary: units allowed.
-        scale: sizes of the variables.
         per_number: price of one fitted number.
         largest: most terms.
         keep: subsets whose numbers are fitted, under each form.
     """
-    units = dictionary.units[state]
+    units = dictionary.units[regressions[0].state]
     prices = np.array([unit_price(u) + per_number * len(list(numbers_of(u))) for u in units])
     ranked: dict[Structure, tuple[int, Pick]] = {}
-    for form in forms:
-        values = values_at(units, dictionary.values, form.nodes, scale)
-        columns = form.columns(values, state)
-        n = int((form.weight[state] > 0).sum())
+    for regression in regressions:
         picks: dict[Structure, Pick] = {}
         tries: Counter[Structure] = Counter()
         for subset in best_subsets(
-            columns,
-            form.target[state],
+            regression.guesses(units, dictionary.values),
+            regression.target,
             prices,
             per_coefficient=per_number,
-            floor=FLOOR,
-            n_samples=n,
+            floor=EXACT,
+            n_samples=regression.n_seen,
             largest=largest,
             keep=keep,
         ):
             wide = Structure((tuple(units[j] for j in subset.members),))
             guess = {(0, units[j]): c for j, c in zip(subset.members, subset.coefficients, strict=True)}
             structure, theta = tidy(wide, wide.theta({**dictionary.values, **guess}))
-            misfit = subset.misfit
-            if structure.numbers:
-                tries[structure] += 1
-                if tries[structure] > 2:
-                    continue
-                theta, rss = project(form, state, structure, theta, scale)
-                misfit = n * np.log(rss / n + FLOOR**2)
-            score = misfit + structure_price(structure, per_number) * n / max(n - structure.n_fitted - 2, 1)
-            if np.isfinite(score) and (structure not in picks or score < picks[structure].score):
-                picks[structure] = Pick(structure, theta, float(score))
+            tries[structure] += 1
+            if tries[structure] > 2:
+                continue
+            pick = _fitted(regression, structure, theta, per_number, 12)
+            if np.isfinite(pick.score) and (structure not in picks or pick.score < picks[structure].score):
+                picks[structure] = pick
         for rank, pick in enumerate(sorted(picks.values(), key=lambda p: p.score)):
             if pick.structure not in ranked or rank < ranked[pick.structure][0]:
                 ranked[pick.structure] = (rank, pick)
     return [pick for _, pick in sorted(ranked.values(), key=lambda item: (item[0], item[1].score))]
 
 
+def _fitted(regression: Regression, structure: Structure, theta: np.ndarray, per_number: float, most: int) -> Pick:
+    """A right-hand side with its numbers fitted and its score."""
+    n = regression.n_seen
+    theta, rss = regression.fit(structure, theta, iterations=most)
+    price = structure_price(structure, per_number) * n / max(n - structure.n_fitted - 2, 1)
+    return Pick(structure, theta, n * float(np.log(rss / n + EXACT**2)) + price)
+
+
 def around_each(
-    form: IntegralForm,
-    state: int,
+    regression: Regression,
     simple: Sequence[Unit],
     lifted: Dictionary,
-    scale: np.ndarray,
     per_number: float,
     *,
     companions: int = 3,
     keep: int = 40,
+    n_jobs: int = 1,
 ) -> list[Pick]:
     """Best right-hand sides made of one lifted unit and a few simple ones, best first.
 
-    The numbers within the lifted unit are fitted along, from several guesses; a grid of guesses alone would rank the
-    right unit with wrong numbers behind wrong units.
+    The numbers within the lifted unit are fitted along, from several guesses and in several companies; a grid of
+    guesses alone would rank the right unit with wrong numbers behind wrong units.
 
     Args:
-        form: the integral form.
-        state: whose equation.
-        simple: plain units of low degree.
+        regression: the equation in the integral form.
+        simple: plain units of low degree, the constant first.
         lifted: units with first guesses of their numbers.
-        scale: sizes of the variables.
         per_number: price of one fitted number.
         companions: most simple units beside the lifted one.
         keep: how many to return.
+        n_jobs: threads.
     """
-    n = int((form.weight[state] > 0).sum())
-    rich = lifted.units[state]
-    columns = form.columns(values_at(rich, lifted.values, form.nodes, scale), state)
-    plain_columns = form.columns(values_at(simple, {}, form.nodes, scale), state)
-    plain_prices = [unit_price(u) for u in simple]
-    rough: dict[Structure, list[tuple[float, np.ndarray]]] = defaultdict(list)
-    for column, unit in zip(columns, rich, strict=True):
-        price = unit_price(unit) + per_number * len(list(numbers_of(unit)))
-        for subset in best_subsets(
-            np.concatenate([plain_columns, column[None]]),
-            form.target[state],
-            np.array([*plain_prices, price]),
-            per_coefficient=per_number,
-            floor=FLOOR,
-            n_samples=n,
-            largest=companions + 1,
-            keep=3,
-            forced=len(simple),
-        ):
-            units = [simple[j] if j < len(simple) else unit for j in subset.members]
-            wide = Structure((tuple(units),))
-            guess = {(0, u): c for u, c in zip(units, subset.coefficients, strict=True)}
-            structure, theta = tidy(wide, wide.theta({**lifted.values, **guess}))
-            rough[structure].append((subset.score, theta))
+    rich = lifted.units[regression.state]
+    usual = [(), (0,), (1 + regression.state,), (0, 1 + regression.state)]
+    companies = _companies(regression, simple, lifted, per_number, companions)
 
-    def fitted(structure: Structure, theta: np.ndarray, iterations: int) -> Pick:
-        theta, rss = project(form, state, structure, theta, scale, iterations=iterations)
-        price = structure_price(structure, per_number) * n / max(n - structure.n_fitted - 2, 1)
-        return Pick(structure, theta, n * float(np.log(rss / n + FLOOR**2)) + price)
+    def rough(unit: Unit, sets: list[tuple[int, ...]]) -> list[Pick]:
+        picks = []
+        for company in dict.fromkeys([*sets, *usual]):
+            structure = Structure(((unit, *(simple[j] for j in company)),))
+            theta = structure.theta({number: lifted.values[number] for number in structure.numbers})
+            pick = _fitted(regression, structure, theta, per_number, 4)
+            if np.isfinite(pick.score):
+                picks.append(Pick(*tidy(structure, pick.theta), pick.score))
+        return picks
 
-    # Each form of a lifted unit has its few best company tried, whatever the others look like.
-    picks, company = [], Counter()
-    for structure, starts in sorted(rough.items(), key=lambda item: min(score for score, _ in item[1])):
-        form_of_unit = tuple(u for u in structure.units if not u.plain or u.n_fitted)
-        company[form_of_unit] += 1
-        if company[form_of_unit] <= 3:
-            starts.sort(key=lambda item: item[0])
-            picks.extend(fitted(structure, theta, 3) for _, theta in starts[: 2 if structure.numbers else 1])
-    picks = sorted((p for p in picks if np.isfinite(p.score)), key=lambda p: p.score)[:keep]
-    picks = [fitted(p.structure, p.theta, 20) if p.structure.numbers else p for p in picks]
+    found = Parallel(n_jobs=n_jobs, backend="threading")(map(delayed(rough), rich, companies))
     best: dict[Structure, Pick] = {}
-    for pick in sorted(picks, key=lambda p: p.score):
-        best.setdefault(pick.structure, pick)
-    return list(best.values())[:keep]
+    for pick in itertools.chain.from_iterable(found):
+        if pick.structure not in best or pick.score < best[pick.structure].score:
+            best[pick.structure] = pick
+    # Each form of a lifted unit has its best company fitted to the end, whatever the others look like.
+    picks = sorted(best.values(), key=lambda p: p.score)
+    first: dict[tuple[Unit, ...], Pick] = {}
+    for pick in picks:
+        first.setdefault(tuple(u for u in pick.structure.units if not u.plain or u.n_fitted), pick)
+    again = list({p.structure: p for p in (*picks[:keep], *first.values())}.values())
+    picks = [_fitted(regression, p.structure, p.theta, per_number, 20) if p.structure.numbers else p for p in again]
+    return sorted(picks, key=lambda p: p.score)[:keep]
+
+
+def _companies(
+    regression: Regression, simple: Sequence[Unit], lifted: Dictionary, per_number: float, most: int
+) -> list[list[tuple[int, ...]]]:
+    """For each lifted unit, as first guessed, the two sets of simple units that go best with it."""
+    n = regression.n_seen
+    rich = regression.guesses(lifted.units[regression.state], lifted.values)
+    usable = np.isfinite(rich).all(1)
+    rich = np.where(usable[:, None], rich, 0.0)
+    plain, target = regression.columns(tuple(simple)), regression.target
+    sets = [s for k in range(most + 1) for s in itertools.combinations(range(len(simple)), k)]
+    scores = np.full((len(sets), len(rich)), np.inf)
+    for row, members in enumerate(sets):
+        basis, _ = np.linalg.qr(plain[list(members)].T)
+        rest = target - basis @ (basis.T @ target)
+        left = rich - (rich @ basis) @ basis.T
+        size = (left**2).sum(1)
+        good = usable & (size > 1e-12 * (rich**2).sum(1)) & (size > 0)
+        rss = np.maximum(rest @ rest - (left[good] @ rest) ** 2 / size[good], 0.0)
+        price = sum(unit_price(simple[j]) + per_number for j in members) * n / max(n - len(members) - 3, 1)
+        scores[row, good] = n * np.log(rss / n + EXACT**2) + price
+    order = np.argsort(scores, axis=0, kind="stable")[:2].T
+    return [[sets[r] for r in rows] for rows in order]
 
 
 def interleave(*lists: Sequence[Pick]) -> list[Pick]:

@@ -225,7 +225,7 @@ def evaluate(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _solve(matrix, rhs, size, work):
+def solve_positive(matrix, rhs, size, work):
     """Cholesky solve of the lower triangle in place; False when the matrix is not positive definite."""
     for i in range(size):
         for j in range(i + 1):
@@ -320,7 +320,7 @@ def refine_range(
                     delta -= w * gradient[i]
             for a in range(size):
                 matrix[a, a] = matrix[a, a] * (1.0 + damping) + 1e-300
-            good = _solve(matrix, delta, size, work)
+            good = solve_positive(matrix, delta, size, work)
             value_new = np.inf
             if good:
                 for a in range(n_theta):

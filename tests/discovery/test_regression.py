@@ -14,7 +14,7 @@ from simulated import scipy_solution
 from neural_arith.data import Run
 from neural_arith.discovery.integral_form import IntegralForm, integral_form
 from neural_arith.discovery.noise import Noise
-from neural_arith.discovery.regression import project
+from neural_arith.discovery.regression import Regression
 from neural_arith.discovery.smoothing import smooth
 from neural_arith.integrate.structure import Structure
 from neural_arith.integrate.units import FITTED, Number, Unit, numbers_of, one_plus, power
@@ -33,7 +33,7 @@ def form_of(slope: Callable[[float], float], start: float, end: float, points: i
 def fit(form: IntegralForm, units: tuple[Unit, ...], guess: Mapping[Number, float], scale: float = 1.0):
     structure = Structure((units,))
     theta = structure.theta({**guess})
-    found, rss = project(form, 0, structure, theta, np.array([scale]), iterations=30)
+    found, rss = Regression(form, 0, np.array([scale])).fit(structure, theta, iterations=30)
     return structure.values(found), rss
 
 
