@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
 from neural_arith.data import Run, Trajectories
 from neural_arith.discovery.choice import choose
+from neural_arith.discovery.constraints import Constraints
 from neural_arith.discovery.dictionary import Dictionary, monomials, roots_and_ratios, units_of
 from neural_arith.discovery.integral_form import IntegralForm, integral_form
 from neural_arith.discovery.judge import Judge, Judged, make_problem
+from neural_arith.discovery.knowledge import Knowledge
 from neural_arith.discovery.lifted import Ranges, lifted_units
 from neural_arith.discovery.noise import Noise, NoiseKind, all_positive, estimate_noise
 from neural_arith.discovery.population import fit_population
@@ -58,6 +60,7 @@ class Options:
         time_budget: seconds after which the best so far is returned; None for no limit.
         seed: of the random starts; the same seed gives the same answer.
         n_jobs: threads; -1 for all cores. The answer does not depend on it.
+        knowledge: what is known about the equations beforehand.
     """
 
     noise: NoiseKind | Literal["auto"] = "auto"
@@ -67,6 +70,7 @@ class Options:
     time_budget: float | None = None
     seed: int = 0
     n_jobs: int = -1
+    knowledge: Knowledge = field(default_factory=Knowledge)
 
     def __post_init__(self) -> None:
         """Check ranges."""
@@ -81,6 +85,8 @@ class Options:
             raise OptionError(f"n_jobs must be a positive number of threads or -1 for all cores, got {self.n_jobs!r}")
         if not _is_whole(self.seed) or not 0 <= self.seed < 2**63:
             raise OptionError(f"seed must be a whole number from 0 to 2**63 - 1, got {self.seed!r}")
+        if not isinstance(self.knowledge, Knowledge):
+            raise OptionError(f"knowledge must be a Knowledge, got {self.knowledge!r}")
 
 
 class _OutOfTimeError(Exception):
@@ -167,11 +173,16 @@ class Searched:
 
 
 def _set_up(
-    runs: list[Run], noise: Noise, scale: np.ndarray, options: Options, deadline: Callable[[], None]
+    runs: list[Run],
+    noise: Noise,
+    scale: np.ndarray,
+    options: Options,
+    deadline: Callable[[], None],
+    known: Constraints,
 ) -> tuple[Judge, list[Curve]]:
     """A judge for the measurements under one noise model, and the curves it starts from."""
     curves = smooth(runs, noise)
-    positive = positive_variables(runs, noise)
+    positive = positive_variables(runs, noise) | known.positive
     n_states = runs[0].x.shape[1]
     smooth_states = np.concatenate([c(r.t)[:, :n_states] for c, r in zip(curves, runs, strict=True)])
     smooth_states = np.where(positive[:n_states], np.maximum(smooth_states, 1e-9), smooth_states)
@@ -179,7 +190,7 @@ def _set_up(
     rtol = float(np.clip(0.01 * noise.level.min(), 1e-9, 1e-6))
     n_jobs = (os.cpu_count() or 1) if options.n_jobs == -1 else options.n_jobs
     starts = [smooth_states[problem.start[:-1]] for problem in (whole, pieces)]
-    return Judge(whole, starts[0], pieces, starts[1], rtol, n_jobs, positive, deadline), curves
+    return Judge(whole, starts[0], pieces, starts[1], rtol, n_jobs, positive, deadline, known), curves
 
 
 def _fill(
@@ -200,9 +211,10 @@ def _fill(
             return False
         return True
 
-    dictionary = build_dictionary(forms, positive, options, progress, in_time)
+    known = judge.known
+    dictionary = known.filter(build_dictionary(forms, positive, options, progress, in_time))
     scale, n_states = judge.problem.scale, len(dictionary.units)
-    lifted = lifted_units(ranges_of(curves, positive, scale), n_states)
+    lifted = known.filter(lifted_units(ranges_of(curves, positive, scale), n_states))
     rich = Dictionary(
         [list(dict.fromkeys(a + b)) for a, b in zip(dictionary.units, lifted.units, strict=True)],
         {**dictionary.values, **lifted.values},
@@ -213,8 +225,11 @@ def _fill(
         progress(f"regression for equation {i + 1}")
         plain_picks = shortlist(forms, i, dictionary, scale, judge.per_number)
         rich_picks = shortlist(forms, i, rich, scale, judge.per_number, largest=4)
-        around = around_each(forms[1], i, simple, lifted, scale, judge.per_number)
-        lists.append(interleave(plain_picks, rich_picks, around))
+        around = []
+        if lifted.units[i]:
+            around = around_each(forms[1], i, known.units(i, simple), lifted, scale, judge.per_number)
+        picks = interleave(plain_picks, rich_picks, around)
+        lists.append([p for p in picks if known.within_size(i, p.structure.equations[0])] or picks)
     progress("judging the best pairings by trajectory")
     # As many pairings as a second or so affords: with few points the integral form is a poor guide.
     most = int(np.clip(40_000 / len(judge.problem.t), 300, 3000))
@@ -273,8 +288,9 @@ def search(data: Trajectories, options: Options, progress: Progress = lambda _: 
     runs = scaling.runs(data)
     progress("estimating the noise")
     noise = estimate_noise(runs, options.noise)
-    judge, curves = _set_up(runs, noise, scaling.variable, options, deadline)
-    positive = positive_variables(runs, noise)
+    known = options.knowledge.read(data, scaling.state)
+    judge, curves = _set_up(runs, noise, scaling.variable, options, deadline, known)
+    positive = positive_variables(runs, noise) | known.positive
     status = "done"
     if not refine_range.signatures:
         progress("loading the compiled solver (compiled on first use, in half a minute)")
@@ -285,7 +301,7 @@ def search(data: Trajectories, options: Options, progress: Progress = lambda _: 
         for kind in other_kinds(runs, noise.kind) if options.noise == "auto" and not noise.clean else ():
             progress(f"checking {kind} noise")
             other = estimate_noise(runs, kind)
-            rival, rival_curves = _set_up(runs, other, scaling.variable, options, deadline)
+            rival, rival_curves = _set_up(runs, other, scaling.variable, options, deadline, known)
             chosen = choose(judge.ranked).selected
             again = rival.judge([(chosen.structure, chosen.theta)], chosen.starts, iterations=60)
             needed = DECISIVE
@@ -293,7 +309,7 @@ def search(data: Trajectories, options: Options, progress: Progress = lambda _: 
                 needed += USUAL if kind == "additive" else -USUAL
             if again and _log_likelihood2(rival, again[0]) < _log_likelihood2(judge, chosen) - needed:
                 noise, judge, curves = other, rival, rival_curves
-                positive = positive_variables(runs, noise)
+                positive = positive_variables(runs, noise) | known.positive
                 _fill(judge, curves, noise, positive, options, progress)
     except _OutOfTimeError:
         status = "out of time"

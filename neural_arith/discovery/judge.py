@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from neural_arith.data import Run
+from neural_arith.discovery.constraints import Constraints
 from neural_arith.discovery.dictionary import structure_price
 from neural_arith.discovery.noise import Noise
 from neural_arith.discovery.smoothing import Curve
+from neural_arith.discovery.tied import refine_tied
 from neural_arith.integrate.batch import Prediction, Problem, Refined, predict, refine
 from neural_arith.integrate.structure import Structure, tidy
 from neural_arith.integrate.units import Number
@@ -108,6 +110,7 @@ class Judge:
         n_jobs: threads.
         positive: which variables never change sign; only their powers may be fitted. Default all.
         deadline: called before each batch; raises to stop the search.
+        known: which structures and values may be.
         seen: every structure asked for, with its best result or None when it always failed.
         attempts: how often each structure was refined.
         best: the best candidate so far.
@@ -121,6 +124,7 @@ class Judge:
     n_jobs: int = 1
     positive: np.ndarray | None = None
     deadline: Callable[[], None] = lambda: None
+    known: Constraints = field(default_factory=Constraints)
     seen: dict[Structure, Judged | None] = field(default_factory=dict)
     attempts: Counter[Structure] = field(default_factory=Counter)
     best: Judged | None = None
@@ -137,10 +141,11 @@ class Judge:
         does a useless choice; the price grows along.
         """
         n = int((self.problem.weight > 0).sum())
-        left = n - structure.n_fitted - self.starts.size - 1
+        tied = self.known.n_tied(structure)
+        left = n - structure.n_fitted + tied - self.starts.size - 1
         if left < 1 and structure.n_terms:
             return np.inf  # as many numbers as values: anything fits
-        return structure_price(structure, self.per_number) * n / max(left, 1)
+        return (structure_price(structure, self.per_number) - tied * self.per_number) * n / max(left, 1)
 
     def may_free(self, number: Number) -> bool:
         """Whether a number that is fixed now may become fitted."""
@@ -148,6 +153,9 @@ class Judge:
 
     def worth_trying(self, structure: Structure, expected: float) -> bool:
         """Whether a structure is new, or was left in a poor local optimum and is expected to score clearly better."""
+        return any(self._worth_trying(variant, expected) for variant in self.known.variants(structure))
+
+    def _worth_trying(self, structure: Structure, expected: float) -> bool:
         if structure not in self.seen:
             return True
         known = self.seen[structure]
@@ -181,7 +189,7 @@ class Judge:
         gently: bool = False,
         until_floor: bool = False,
     ) -> list[Judged]:
-        """Refine what has not been seen yet.
+        """Refine what has not been seen yet, made to fit what is known; what breaks that afterwards has failed.
 
         Args:
             proposals: structures with first guesses of their coefficients.
@@ -195,7 +203,8 @@ class Judge:
             The successful ones.
         """
         asked: dict[Structure, list[np.ndarray]] = defaultdict(list)
-        for structure, theta in proposals:
+        fitting = itertools.chain.from_iterable(self.known.complete(*proposal) for proposal in proposals)
+        for structure, theta in fitting:
             neat, values = tidy(structure, theta)
             # Numbers within units can end in different optima, so a few starts of one structure are welcome.
             if (again or neat not in self.seen) and len(asked[neat]) < (3 if neat.numbers else 1):
@@ -233,6 +242,8 @@ class Judge:
                     price,
                     refined.rss[c],
                 )
+                if not self._fits_knowledge(judged):
+                    continue
                 results.append(judged)
                 if self.best is None or judged.score < self.best.score:
                     self.best = judged
@@ -244,7 +255,22 @@ class Judge:
     def _refine(
         self, structures: list[Structure], thetas: list[np.ndarray], starts: np.ndarray, problem: Problem, most: int
     ) -> Refined:
-        return refine(structures, thetas, starts, problem, iterations=most, rtol=self.rtol, n_jobs=self.n_jobs)
+        refined = refine(structures, thetas, starts, problem, iterations=most, rtol=self.rtol, n_jobs=self.n_jobs)
+        for c, structure in enumerate(structures):
+            basis = self.known.basis(structure)
+            if basis is not None and np.isfinite(refined.thetas[c]).all() and np.isfinite(refined.starts[c]).all():
+                refined.thetas[c], refined.starts[c], found = refine_tied(
+                    structure, refined.thetas[c], refined.starts[c], problem, basis, iterations=most, rtol=self.rtol
+                )
+                refined.misfit[c], refined.rss[c] = found.misfit, found.rss
+        return refined
+
+    def _fits_knowledge(self, judged: Judged) -> bool:
+        """Whether signs are right, and what is positive stays so at the samples but for rounding."""
+        if not self.known.allows_values(judged.structure, judged.theta):
+            return False
+        positive = self.known.positive[: self.starts.shape[1]]
+        return not positive.any() or bool((self.predict(judged).x[:, positive] > -1e-6).all())
 
     def predict(
         self,
