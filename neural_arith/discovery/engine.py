@@ -285,10 +285,10 @@ def search(data: Trajectories, options: Options, progress: Progress = lambda _: 
             raise _OutOfTimeError
 
     scaling = fit_scaling(data)
+    known = options.knowledge.read(data, scaling.state)
     runs = scaling.runs(data)
     progress("estimating the noise")
     noise = estimate_noise(runs, options.noise)
-    known = options.knowledge.read(data, scaling.state)
     judge, curves = _set_up(runs, noise, scaling.variable, options, deadline, known)
     positive = positive_variables(runs, noise) | known.positive
     status = "done"

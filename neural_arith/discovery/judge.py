@@ -22,6 +22,9 @@ from neural_arith.integrate.units import Number
 FLOOR = 1e-5
 """Misfits below this share of a state's size are not told apart: solvers and files are no better."""
 
+HOPELESS = 50.0
+"""Units of 2 log likelihood behind the best at which a candidate is not worth the fit of its tied values."""
+
 
 @dataclass(frozen=True)
 class Judged:
@@ -228,6 +231,7 @@ class Judge:
                 begin = np.where(np.isfinite(rough.misfit)[:, None, None], rough.starts[:, place], self.starts)
                 thetas = rough.thetas
             refined = self._refine(structures, thetas, begin, self.problem, iterations)
+            self._tie(structures, refined, iterations)
             for c, structure in enumerate(structures):
                 self.attempts[structure] += 1
                 self.seen.setdefault(structure, None)
@@ -255,15 +259,21 @@ class Judge:
     def _refine(
         self, structures: list[Structure], thetas: list[np.ndarray], starts: np.ndarray, problem: Problem, most: int
     ) -> Refined:
-        refined = refine(structures, thetas, starts, problem, iterations=most, rtol=self.rtol, n_jobs=self.n_jobs)
+        return refine(structures, thetas, starts, problem, iterations=most, rtol=self.rtol, n_jobs=self.n_jobs)
+
+    def _tie(self, structures: list[Structure], refined: Refined, most: int) -> None:
+        """Refit, in place, the values that known sums tie; candidates hopeless even with free values fail."""
         for c, structure in enumerate(structures):
-            basis = self.known.basis(structure)
-            if basis is not None and np.isfinite(refined.thetas[c]).all() and np.isfinite(refined.starts[c]).all():
-                refined.thetas[c], refined.starts[c], found = refine_tied(
-                    structure, refined.thetas[c], refined.starts[c], problem, basis, iterations=most, rtol=self.rtol
-                )
-                refined.misfit[c], refined.rss[c] = found.misfit, found.rss
-        return refined
+            basis, free = self.known.basis(structure), refined.misfit[c]
+            if basis is None or not np.isfinite(free) or not np.isfinite(refined.thetas[c]).all():
+                continue
+            if self.best is not None and free + self.price(structure) > self.best.score + HOPELESS:
+                refined.misfit[c] = np.inf
+                continue
+            refined.thetas[c], refined.starts[c], found = refine_tied(
+                structure, refined.thetas[c], refined.starts[c], self.problem, basis, iterations=most, rtol=self.rtol
+            )
+            refined.misfit[c], refined.rss[c] = found.misfit, found.rss
 
     def _fits_knowledge(self, judged: Judged) -> bool:
         """Whether signs are right, and what is positive stays so at the samples but for rounding."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 import sympy as sp
@@ -191,7 +192,8 @@ def _read_term(text: str, names: list[str], what: str) -> tuple[Unit, bool]:
         raise OptionError(f"{what}: write {text!r} without its coefficient, which is fitted")
     rows: dict[type, tuple[float, ...]] = {}
     for factor in (f for f in factors if isinstance(f, _LIFTED)):
-        inside = power_terms(factor.args[0], names)
+        argument: Any = factor.args[0]
+        inside = power_terms(argument, names)
         if not inside or any(list(p.values()) != [1.0] for _, p in inside) or type(factor) in rows:
             raise wrong
         rates = {name: c for c, p in inside for name in p}
