@@ -202,10 +202,9 @@ class Constraints:
 def nearly_powers(unit: Unit, values: Mapping[Term | Number, float]) -> list[float] | None:
     """Exponents of the product of powers that a unit nearly is, given its fitted numbers in scaled variables."""
     one = (0.0,) * len(unit.powers)
-    if unit.frequencies or unit.logs:
-        return None
-    rates = [values[Number("rate", unit, v)] if r == FITTED else math.inf * r for v, r in enumerate(unit.rates)]
-    if any(abs(r) > _TOO_NEAR for r in rates):  # a fixed rate is meant
+    rates = [Number("rate", unit, v) for v, r in enumerate(unit.rates) if r == FITTED]
+    fixed = any(r not in (0.0, FITTED) for r in unit.rates)
+    if unit.frequencies or unit.logs or fixed or any(abs(values[n]) > _TOO_NEAR for n in rates):
         return None
     for total, _ in unit.sums:
         rest = [Number("coefficient", total, m) for m, (_, b) in enumerate(total.parts) if m and b == FITTED]
