@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from neural_arith import systems as systems
     from neural_arith.data import Run as Run
     from neural_arith.data import Trajectories as Trajectories
+    from neural_arith.discovery import Knowledge as Knowledge
     from neural_arith.discovery import discover as discover
     from neural_arith.equations import EquationSystem as EquationSystem
     from neural_arith.equations import load as load
@@ -56,7 +57,7 @@ _ROOMS = {
     ),
     "equations": ("EquationSystem", "load", "refit_constants", "round_coefficients"),
     "ode": ("ArithmeticField", "NeuralODE", "prune", "train"),
-    "discovery": ("discover",),
+    "discovery": ("Knowledge", "discover"),
     "regressor": ("ODERegressor",),
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from neural_arith.data import Trajectories
-    from neural_arith.discovery import Discovery
+    from neural_arith.discovery import Discovery, Knowledge
     from neural_arith.equations import EquationSystem
 
 DONE, WRONG_INPUT, INTERRUPTED = 0, 2, 130
@@ -92,6 +92,15 @@ def build_parser() -> argparse.ArgumentParser:
         help="how the data scatter",
     )
     discover.add_argument("--time-budget", metavar="SECONDS", type=positive, help=_BUDGET_HELP)
+    known = discover.add_argument_group("what is known")
+    known.add_argument("--require", metavar="'STATE: TERM'", action="append", default=[], help="terms that are there")
+    known.add_argument("--forbid", metavar="'STATE: TERM'", action="append", default=[], help="terms that are not")
+    known.add_argument("--signs", metavar="'STATE: -TERM'", action="append", default=[], help="signs of coefficients")
+    known.add_argument("--positive", metavar="A,B", type=names, default=[], help="columns that are never negative")
+    known.add_argument("--conserved", metavar="A+B", action="append", default=[], help="a sum that does not change")
+    known.add_argument("--kinds", metavar="KINDS", type=names, help="terms beside polynomials: fractions,waves or none")
+    known.add_argument("--max-terms", metavar="N", type=whole(1, 1000), help="most terms in an equation")
+    known.add_argument("--max-numbers", metavar="N", type=whole(1, 1000), help="most fitted numbers in all")
     discover.add_argument("--quiet", action="store_true", help="no progress on standard error")
     discover.set_defaults(run=_discover)
 
@@ -168,6 +177,7 @@ def _example(states: Sequence[str]) -> str:
 def _discover(arguments: argparse.Namespace) -> int:
     from neural_arith.data import Trajectories
 
+    knowledge = _knowledge(arguments)
     try:
         data = Trajectories.from_csv(
             arguments.data,
@@ -190,6 +200,7 @@ def _discover(arguments: argparse.Namespace) -> int:
         random_state=arguments.seed,
         noise=arguments.noise,
         time_budget=arguments.time_budget,
+        knowledge=knowledge,
         progress=not arguments.quiet,
     )
     discovery = model.fit(data).discovery_
@@ -208,6 +219,28 @@ def _discover(arguments: argparse.Namespace) -> int:
         print("neural-arith: interrupted; this is the best so far", file=sys.stderr)
         return INTERRUPTED
     return DONE
+
+
+def _knowledge(arguments: argparse.Namespace) -> Knowledge:
+    """What the options say is known."""
+    from neural_arith.discovery import Knowledge
+
+    tables: dict[str, dict[str, list[str]]] = {}
+    for option in ("require", "forbid", "signs"):
+        tables[option] = {}
+        for text in getattr(arguments, option):
+            state, colon, terms = text.rpartition(":")
+            if not colon or not state.strip():
+                raise OptionError(f"--{option} {text!r}: expected a state and its terms, as in 'hare: hare, hare*lynx'")
+            tables[option].setdefault(state.strip(), []).extend(term.strip() for term in terms.split(","))
+    return Knowledge(
+        **tables,
+        positive=arguments.positive,
+        conserved=arguments.conserved,
+        kinds=[] if arguments.kinds == ["none"] else arguments.kinds,
+        max_terms=arguments.max_terms,
+        max_numbers=arguments.max_numbers,
+    )
 
 
 def _runs_hint(path: str, message: str) -> str | None:

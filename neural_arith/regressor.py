@@ -13,7 +13,7 @@ from sklearn.exceptions import NotFittedError
 from tqdm import tqdm
 
 from neural_arith.data import Trajectories
-from neural_arith.discovery import Candidate, Discovery, Options, discover
+from neural_arith.discovery import Candidate, Discovery, Knowledge, Options, discover
 from neural_arith.discovery.noise import NoiseKind
 from neural_arith.equations import EquationSystem
 from neural_arith.errors import DataError, OptionError
@@ -35,6 +35,7 @@ class ODERegressor(BaseEstimator):
         time_budget: seconds after which the best equations so far are taken; None for no limit.
         n_jobs: threads; -1 for all cores. The answer does not depend on it.
         random_state: seed of the random starts; the same seed gives the same answer.
+        knowledge: what is known about the equations beforehand; None for nothing.
         progress: show a progress line on stderr.
 
     Attributes:
@@ -68,6 +69,7 @@ class ODERegressor(BaseEstimator):
         time_budget: float | None = None,
         n_jobs: int = -1,
         random_state: int | None = 0,
+        knowledge: Knowledge | None = None,
         progress: bool = False,
     ) -> None:
         self.noise = noise
@@ -77,6 +79,7 @@ class ODERegressor(BaseEstimator):
         self.time_budget = time_budget
         self.n_jobs = n_jobs
         self.random_state = random_state
+        self.knowledge = knowledge
         self.progress = progress
 
     def fit(
@@ -104,7 +107,7 @@ class ODERegressor(BaseEstimator):
 
         Raises:
             DataError: the measurements are not what was expected.
-            OptionError: a parameter is out of range.
+            OptionError: a parameter is out of range, or what is said to be known cannot hold for these data.
         """
         data = self._trajectories(X, t, u, feature_names, input_names)
         seed = self.random_state
@@ -120,6 +123,7 @@ class ODERegressor(BaseEstimator):
             time_budget=self.time_budget,
             seed=int(seed),
             n_jobs=self.n_jobs,
+            knowledge=Knowledge() if self.knowledge is None else self.knowledge,
         )
         with tqdm(disable=not self.progress, bar_format="[{elapsed}] {desc}", leave=False) as bar:
             self.discovery_ = discover(data, options, lambda line: bar.set_description_str(line))

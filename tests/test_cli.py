@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 import signal
 import subprocess
 import sys
@@ -126,6 +127,34 @@ def test_discover_refuses_files_that_are_no_text(tmp_path, refuses):
 )
 def test_wrong_options_are_one_line(refuses, argv, says):
     refuses(*argv, says=says)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--require", "y: x"], "'y' is not a state"),
+        (["--require", "x"], "'hare: hare, hare*lynx'"),
+        (["--forbid", "x: x,"], "list of texts"),
+        (["--signs", "x: x"], "write +x or -x"),
+        (["--kinds", "sines"], "'sines'"),
+        (["--positive", "y"], "'y' is not among x"),
+        (["--conserved", "x*x"], "not a sum of states"),
+        (["--max-terms", "0"], "--max-terms"),
+    ],
+)
+def test_discover_refuses_knowledge_that_cannot_be(tmp_path, refuses, options, says):
+    path = tmp_path / "data.csv"
+    path.write_text(GROWTH)
+    refuses("discover", path, "--quiet", *options, says=says)
+
+
+def test_discover_obeys_what_is_known(tmp_path, run):
+    path = tmp_path / "data.csv"
+    path.write_text(GROWTH)
+    known = ["--require", "x: x**2, x", "--signs", "x: -x", "--positive", "x", "--kinds", "none", "--max-terms", "2"]
+    code, out, _ = run("discover", path, "--quiet", *known)
+    assert code == 0
+    assert re.match(r"d x/dt = -x [+-] \S+\*x\*\*2\n", out), out
 
 
 def test_discover_refuses_a_folder_that_cannot_be(tmp_path, refuses):

@@ -2,8 +2,9 @@
 
 from neural_arith.discovery.discover import discover
 from neural_arith.discovery.engine import Options
+from neural_arith.discovery.knowledge import Knowledge
 from neural_arith.discovery.noise import Noise, estimate_noise
 from neural_arith.discovery.reactions import reactions_of
 from neural_arith.discovery.result import Candidate, Discovery
 
-__all__ = ["Candidate", "Discovery", "Noise", "Options", "discover", "estimate_noise", "reactions_of"]
+__all__ = ["Candidate", "Discovery", "Knowledge", "Noise", "Options", "discover", "estimate_noise", "reactions_of"]

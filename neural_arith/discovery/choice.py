@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from neural_arith.discovery.judge import Judged
+from neural_arith.errors import OptionError
 from neural_arith.integrate.structure import Structure
 
 STRONG = 6.0
@@ -45,9 +46,17 @@ def choose(ranked: Sequence[Judged], rows: int = 40) -> Choice:
     """Choose among candidates: of those that no other beats by strong evidence the one with the fewest fitted numbers.
 
     Args:
-        ranked: candidates, best score first; at least one.
+        ranked: candidates, best score first.
         rows: how many of the best go into the table besides the Pareto front.
+
+    Raises:
+        OptionError: there is no candidate, which only knowledge that does not fit the measurements can cause.
     """
+    if not ranked:
+        raise OptionError(
+            "no equations that agree with the stated knowledge could be fitted to these data; "
+            "check signs, positive variables and conserved sums, and leave out what is not certain"
+        )
     best = ranked[0].score
     eligible = [j for j in ranked if j.score <= best + STRONG]
     selected = min(eligible, key=lambda j: (j.structure.n_fitted, j.score))

@@ -25,7 +25,7 @@ def discover(data: Trajectories, options: Options | None = None, progress: Progr
         the end of a time budget return the best so far, and the ``status`` says so.
 
     Raises:
-        OptionError: an option is out of range.
+        OptionError: an option is out of range, or what is said to be known cannot hold for these data.
         KeyboardInterrupt: Ctrl-C came before there was anything to return.
 
     Examples:

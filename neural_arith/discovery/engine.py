@@ -5,22 +5,33 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
 from neural_arith.data import Run, Trajectories
 from neural_arith.discovery.choice import choose
+from neural_arith.discovery.constraints import Constraints
 from neural_arith.discovery.dictionary import Dictionary, monomials, roots_and_ratios, structure_price, units_of
 from neural_arith.discovery.integral_form import IntegralForm, integral_form
 from neural_arith.discovery.judge import Judge, Judged, make_problem
+from neural_arith.discovery.knowledge import Knowledge
 from neural_arith.discovery.lifted import Ranges, lifted_units
 from neural_arith.discovery.noise import Noise, NoiseKind, all_positive, estimate_noise
 from neural_arith.discovery.population import fit_population
 from neural_arith.discovery.regression import Regression
 from neural_arith.discovery.scaling import Scaling, fit_scaling
-from neural_arith.discovery.search import around_each, climb, combinations, interleave, one_by_one, shortlist, triage
+from neural_arith.discovery.search import (
+    Pick,
+    around_each,
+    climb,
+    combinations,
+    interleave,
+    one_by_one,
+    shortlist,
+    triage,
+)
 from neural_arith.discovery.smoothing import Curve, smooth
 from neural_arith.errors import OptionError
 from neural_arith.integrate.kernel import refine_range
@@ -59,6 +70,7 @@ class Options:
         time_budget: seconds after which the best so far is returned; None for no limit.
         seed: of the random starts; the same seed gives the same answer.
         n_jobs: threads; -1 for all cores. The answer does not depend on it.
+        knowledge: what is known about the equations beforehand.
     """
 
     noise: NoiseKind | Literal["auto"] = "auto"
@@ -68,6 +80,7 @@ class Options:
     time_budget: float | None = None
     seed: int = 0
     n_jobs: int = -1
+    knowledge: Knowledge = field(default_factory=Knowledge)
 
     def __post_init__(self) -> None:
         """Check ranges."""
@@ -82,6 +95,8 @@ class Options:
             raise OptionError(f"n_jobs must be a positive number of threads or -1 for all cores, got {self.n_jobs!r}")
         if not _is_whole(self.seed) or not 0 <= self.seed < 2**63:
             raise OptionError(f"seed must be a whole number from 0 to 2**63 - 1, got {self.seed!r}")
+        if not isinstance(self.knowledge, Knowledge):
+            raise OptionError(f"knowledge must be a Knowledge, got {self.knowledge!r}")
 
 
 class _OutOfTimeError(Exception):
@@ -168,11 +183,16 @@ class Searched:
 
 
 def _set_up(
-    runs: list[Run], noise: Noise, scale: np.ndarray, options: Options, deadline: Callable[[], None]
+    runs: list[Run],
+    noise: Noise,
+    scale: np.ndarray,
+    options: Options,
+    deadline: Callable[[], None],
+    known: Constraints,
 ) -> tuple[Judge, list[Curve]]:
     """A judge for the measurements under one noise model, and the curves it starts from."""
     curves = smooth(runs, noise)
-    positive = positive_variables(runs, noise)
+    positive = positive_variables(runs, noise) | known.positive
     n_states = runs[0].x.shape[1]
     smooth_states = np.concatenate([c(r.t)[:, :n_states] for c, r in zip(curves, runs, strict=True)])
     smooth_states = np.where(positive[:n_states], np.maximum(smooth_states, 1e-9), smooth_states)
@@ -180,7 +200,7 @@ def _set_up(
     rtol = float(np.clip(0.01 * noise.level.min(), 1e-10, 1e-6))
     n_jobs = (os.cpu_count() or 1) if options.n_jobs == -1 else options.n_jobs
     starts = [smooth_states[problem.start[:-1]] for problem in (whole, pieces)]
-    return Judge(whole, starts[0], pieces, starts[1], rtol, n_jobs, positive, deadline), curves
+    return Judge(whole, starts[0], pieces, starts[1], rtol, n_jobs, positive, deadline, known), curves
 
 
 def _fill(
@@ -201,13 +221,18 @@ def _fill(
             return False
         return True
 
-    dictionary = build_dictionary(forms, positive, options, progress, in_time)
+    known = judge.known
+    dictionary = known.filter(build_dictionary(forms, positive, options, progress, in_time))
     scale, n_states = judge.problem.scale, len(dictionary.units)
+
+    def sized(i: int, picks: list[Pick]) -> list[Pick]:
+        return [p for p in picks if known.within_size(i, p.structure.equations[0])] or picks
+
     regressions, lists = [], []
     for i in range(n_states):
         progress(f"regression for equation {i + 1}")
         regressions.append([Regression(form, i, scale) for form in forms])
-        lists.append(shortlist(regressions[i], dictionary, judge.per_number))
+        lists.append(sized(i, shortlist(regressions[i], dictionary, judge.per_number)))
     # Exponents a population left unusual are worth trying only where they were found.
     plain = Dictionary([[u for u in units if not u.n_fitted] for units in dictionary.units])
     # As many pairings as a second or so affords: with few points the integral form is a poor guide.
@@ -218,7 +243,7 @@ def _fill(
         climb(judge, plain, report=progress)
     open_ = [i for i in range(n_states) if not settled(judge, i)]
     if open_:
-        lifted = lifted_units(ranges_of(curves, positive, scale), n_states)
+        lifted = known.filter(lifted_units(ranges_of(curves, positive, scale), n_states))
         rich = Dictionary(
             [list(dict.fromkeys(a + b)) for a, b in zip(dictionary.units, lifted.units, strict=True)],
             {**dictionary.values, **lifted.values},
@@ -227,8 +252,11 @@ def _fill(
         for i in open_:
             progress(f"looking beyond products of powers in equation {i + 1}")
             rich_picks = shortlist(regressions[i], rich, judge.per_number, largest=4)
-            around = around_each(regressions[i][1], simple, lifted, judge.per_number, n_jobs=judge.n_jobs)
-            lists[i] = interleave(lists[i], rich_picks, around)
+            around = []
+            if lifted.units[i]:
+                allowed = known.units(i, simple)
+                around = around_each(regressions[i][1], allowed, lifted, judge.per_number, n_jobs=judge.n_jobs)
+            lists[i] = sized(i, interleave(lists[i], rich_picks, around))
         progress("judging the best pairings by trajectory")
         triage(judge, combinations(lists, most), until_floor=True)
         if not judge.at_floor:
@@ -294,11 +322,12 @@ def search(data: Trajectories, options: Options, progress: Progress = lambda _: 
             raise _OutOfTimeError
 
     scaling = fit_scaling(data)
+    known = options.knowledge.read(data, scaling.state)
     runs = scaling.runs(data)
     progress("estimating the noise")
     noise = estimate_noise(runs, options.noise)
-    judge, curves = _set_up(runs, noise, scaling.variable, options, deadline)
-    positive = positive_variables(runs, noise)
+    judge, curves = _set_up(runs, noise, scaling.variable, options, deadline, known)
+    positive = positive_variables(runs, noise) | known.positive
     status = "done"
     if not refine_range.signatures:
         progress("loading the compiled solver (compiled on first use, in half a minute)")
@@ -309,7 +338,7 @@ def search(data: Trajectories, options: Options, progress: Progress = lambda _: 
         for kind in other_kinds(runs, noise.kind) if options.noise == "auto" and not noise.clean else ():
             progress(f"checking {kind} noise")
             other = estimate_noise(runs, kind)
-            rival, rival_curves = _set_up(runs, other, scaling.variable, options, deadline)
+            rival, rival_curves = _set_up(runs, other, scaling.variable, options, deadline, known)
             chosen = choose(judge.ranked).selected
             again = rival.judge([(chosen.structure, chosen.theta)], chosen.starts, iterations=60)
             needed = DECISIVE
@@ -317,7 +346,7 @@ def search(data: Trajectories, options: Options, progress: Progress = lambda _: 
                 needed += USUAL if kind == "additive" else -USUAL
             if again and _log_likelihood2(rival, again[0]) < _log_likelihood2(judge, chosen) - needed:
                 noise, judge, curves = other, rival, rival_curves
-                positive = positive_variables(runs, noise)
+                positive = positive_variables(runs, noise) | known.positive
                 _fill(judge, curves, noise, positive, options, progress)
     except _OutOfTimeError:
         status = "out of time"

@@ -10,15 +10,20 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from neural_arith.data import Run
+from neural_arith.discovery.constraints import Constraints
 from neural_arith.discovery.dictionary import structure_price
 from neural_arith.discovery.noise import Noise
 from neural_arith.discovery.smoothing import Curve
+from neural_arith.discovery.tied import refine_tied
 from neural_arith.integrate.batch import Prediction, Problem, Refined, predict, refine
 from neural_arith.integrate.structure import Structure, tidy
 from neural_arith.integrate.units import Number
 
 FLOOR = 3e-7
 """Misfits below this share of a state's size are not told apart: solvers and files are no better."""
+
+HOPELESS = 50.0
+"""Units of 2 log likelihood behind the best at which a candidate is not worth the fit of its tied values."""
 
 ROUGH = 1e-5
 """Largest relative tolerance of the integrator where candidates are only compared roughly."""
@@ -114,6 +119,7 @@ class Judge:
         n_jobs: threads.
         positive: which variables never change sign; only their powers may be fitted. Default all.
         deadline: called before each batch; raises to stop the search.
+        known: which structures and values may be.
         seen: every structure asked for, with its best result or None when it always failed.
         attempts: how often each structure was refined.
         best: the best candidate so far.
@@ -128,6 +134,7 @@ class Judge:
     n_jobs: int = 1
     positive: np.ndarray | None = None
     deadline: Callable[[], None] = lambda: None
+    known: Constraints = field(default_factory=Constraints)
     seen: dict[Structure, Judged | None] = field(default_factory=dict)
     attempts: Counter[Structure] = field(default_factory=Counter)
     best: Judged | None = None
@@ -145,10 +152,11 @@ class Judge:
         does a useless choice; the price grows along.
         """
         n = int((self.problem.weight > 0).sum())
-        left = n - structure.n_fitted - self.starts.size - 1
+        tied = self.known.n_tied(structure)
+        left = n - structure.n_fitted + tied - self.starts.size - 1
         if left < 1 and structure.n_terms:
             return np.inf  # as many numbers as values: anything fits
-        return structure_price(structure, self.per_number) * n / max(left, 1)
+        return (structure_price(structure, self.per_number) - tied * self.per_number) * n / max(left, 1)
 
     def may_free(self, number: Number) -> bool:
         """Whether a number that is fixed now may become fitted."""
@@ -156,6 +164,9 @@ class Judge:
 
     def worth_trying(self, structure: Structure, expected: float) -> bool:
         """Whether a structure is new, or was left in a poor local optimum and is expected to score clearly better."""
+        return any(self._worth_trying(variant, expected) for variant in self.known.variants(structure))
+
+    def _worth_trying(self, structure: Structure, expected: float) -> bool:
         if structure not in self.seen:
             return True
         known = self.seen[structure]
@@ -193,7 +204,7 @@ class Judge:
         roughly: bool = False,
         until_floor: bool = False,
     ) -> list[Judged]:
-        """Refine what has not been seen yet.
+        """Refine what has not been seen yet, made to fit what is known; what breaks that afterwards has failed.
 
         While it helps, guesses go through short pieces first, which forgives those too poor for a long trajectory.
 
@@ -209,7 +220,8 @@ class Judge:
             The successful ones.
         """
         asked: dict[Structure, list[np.ndarray]] = defaultdict(list)
-        for structure, theta in proposals:
+        fitting = itertools.chain.from_iterable(self.known.complete(*proposal) for proposal in proposals)
+        for structure, theta in fitting:
             neat, values = tidy(structure, theta)
             # Numbers within units can end in different optima, so a few starts of one structure are welcome.
             if (again or neat not in self.seen) and len(asked[neat]) < (3 if neat.numbers else 1):
@@ -247,6 +259,7 @@ class Judge:
         refined = self._refine(structures, thetas, starts, self.problem, most, roughly)
         if unsure and self.patience > 0 and self.pieces.n_pieces > self.problem.n_pieces:
             refined = self._through_pieces(structures, thetas, refined, most, roughly)
+        self._tie(structures, refined, most, roughly)
         results: list[Judged] = []
         for c, structure in enumerate(structures):
             self.attempts[structure] += 1
@@ -257,6 +270,8 @@ class Judge:
             judged = Judged(
                 structure, refined.thetas[c], refined.starts[c], float(refined.misfit[c]), price, refined.rss[c]
             )
+            if not self._fits_knowledge(judged):
+                continue
             results.append(judged)
             if self.best is None or judged.score < self.best.score:
                 self.best = judged
@@ -296,11 +311,42 @@ class Judge:
         most: int,
         roughly: bool,
     ) -> Refined:
-        rtol = min(100 * self.rtol, ROUGH) if roughly else self.rtol
         steps = (10 if roughly else 40) * len(problem.t) + 400
         return refine(
-            structures, thetas, starts, problem, iterations=most, rtol=rtol, max_steps=steps, n_jobs=self.n_jobs
+            structures,
+            thetas,
+            starts,
+            problem,
+            iterations=most,
+            rtol=self._rtol(roughly),
+            max_steps=steps,
+            n_jobs=self.n_jobs,
         )
+
+    def _rtol(self, roughly: bool) -> float:
+        return min(100 * self.rtol, ROUGH) if roughly else self.rtol
+
+    def _tie(self, structures: list[Structure], refined: Refined, most: int, roughly: bool) -> None:
+        """Refit, in place, the values that known sums tie; candidates hopeless even with free values fail."""
+        rtol = self._rtol(roughly)
+        for c, structure in enumerate(structures):
+            basis, free = self.known.basis(structure), refined.misfit[c]
+            if basis is None or not np.isfinite(free) or not np.isfinite(refined.thetas[c]).all():
+                continue
+            if self.best is not None and free + self.price(structure) > self.best.score + HOPELESS:
+                refined.misfit[c] = np.inf
+                continue
+            refined.thetas[c], refined.starts[c], found = refine_tied(
+                structure, refined.thetas[c], refined.starts[c], self.problem, basis, iterations=most, rtol=rtol
+            )
+            refined.misfit[c], refined.rss[c] = found.misfit, found.rss
+
+    def _fits_knowledge(self, judged: Judged) -> bool:
+        """Whether signs are right, and what is positive stays so at the samples but for rounding."""
+        if not self.known.allows_values(judged.structure, judged.theta):
+            return False
+        positive = self.known.positive[: self.starts.shape[1]]
+        return not positive.any() or bool((self.predict(judged).x[:, positive] > -1e-6).all())
 
     def predict(
         self,

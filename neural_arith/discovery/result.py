@@ -94,15 +94,21 @@ def uncertainty(searched: Searched, judged: Judged) -> np.ndarray:
     """Standard errors of a candidate's values, for the original numbers; nan = not fixed by the data."""
     structure, n = judged.structure, len(judged.theta)
     normal = searched.judge.predict(judged).normal
+    basis = searched.judge.known.basis(structure)
     if not np.isfinite(normal).all():
         return np.full(n, np.nan)
+    free = np.eye(len(normal))
+    if basis is not None:  # tied values err together
+        free = np.delete(free, np.s_[:n], axis=1)
+        free = np.column_stack([np.pad(basis, ((0, len(normal) - n), (0, 0))), free])
+    normal = free.T @ normal @ free
     scale = np.sqrt(np.maximum(np.diag(normal), 1e-300))
     values, vectors = np.linalg.eigh(normal / scale[:, None] / scale)
     # A direction the data do not fix at all has no finite error; 1e-12 is where rounding takes over.
     weak = values < 1e-12
     covariance = (vectors[:, ~weak] / values[~weak]) @ vectors[:, ~weak].T / scale[:, None] / scale
     lost = (vectors[:, weak] ** 2).sum(1) > 1e-6
-    slopes = np.zeros((n, len(normal)))
+    slopes = np.zeros((n, len(free)))
     for k in range(n):
         step = 1e-6 * max(abs(judged.theta[k]), 1e-3)
         there, back = judged.theta.copy(), judged.theta.copy()
@@ -110,6 +116,7 @@ def uncertainty(searched: Searched, judged: Judged) -> np.ndarray:
         back[k] -= step
         rise = searched.scaling.original(structure, there) - searched.scaling.original(structure, back)
         slopes[:, k] = rise / (2 * step)
+    slopes = slopes @ free
     errors = np.sqrt(np.maximum(np.einsum("ai,ij,aj->a", slopes, covariance, slopes), 0))
     errors[(slopes[:, lost] != 0).any(axis=1)] = np.nan
     return errors

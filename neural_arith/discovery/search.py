@@ -17,8 +17,7 @@ from neural_arith.discovery.neighbours import other_sums, over_present_sums, pro
 from neural_arith.discovery.regression import Regression
 from neural_arith.discovery.subsets import best_subsets
 from neural_arith.integrate.structure import Structure, Term, rewrite, tidy
-from neural_arith.integrate.units import Number, Unit, numbers_of
-
+from neural_arith.integrate.units import Number, Unit, numbers_of, power
 
 EXACT = 1e-8
 """Relative misfits below this are not told apart in the integral form."""
@@ -112,7 +111,7 @@ def around_each(
 
     Args:
         regression: the equation in the integral form.
-        simple: plain units of low degree, the constant first.
+        simple: plain units of low degree.
         lifted: units with first guesses of their numbers.
         per_number: price of one fitted number.
         companions: most simple units beside the lifted one.
@@ -120,7 +119,9 @@ def around_each(
         n_jobs: threads.
     """
     rich = lifted.units[regression.state]
-    usual = [(), (0,), (1 + regression.state,), (0, 1 + regression.state)]
+    own = power(*(float(j == regression.state) for j in range(len(regression.scale))))
+    near = [simple.index(unit) for unit in (power(*[0.0] * len(regression.scale)), own) if unit in simple]
+    usual = [s for k in range(len(near) + 1) for s in itertools.combinations(near, k)]
     companies = _companies(regression, simple, lifted, per_number, companions)
 
     def rough(unit: Unit, sets: list[tuple[int, ...]]) -> list[Pick]:
@@ -212,7 +213,7 @@ def one_by_one(
 ) -> None:
     """Exchange one equation of the best candidate after the other for entries of its shortlist, while that helps."""
     current: Structure | None = None
-    for _ in range(2):
+    for _ in range(2 if judge.ranked else 0):  # what is known may have left none
         for i, picks in enumerate(lists):
             best = judge.ranked[0]
             report(f"{len(judge.seen)} candidates, best score {best.score:.1f}")

@@ -262,7 +262,7 @@ def tidy(structure: Structure, theta: np.ndarray) -> tuple[Structure, np.ndarray
         for unit in structure.units:
             new.update({there: values[here] for here, there in zip(_numbers(unit), _numbers(bare[unit]), strict=True)})
         return plain, plain.theta(new)
-    # Compound units come first as well: sums that lose their copies must not make two units with numbers of their own one.
+    # Compound units come first as well: sums that lose their copies must not merge two units with numbers of their own.
     steps = ((_compound_units, True), (_simple_units, False), (_sums, False), (_compound_units, False))
     for step, widely in steps:
         families: dict[object, list[tuple[tuple[float, ...], Unit | Sum]]] = {}
@@ -282,9 +282,7 @@ def tidy(structure: Structure, theta: np.ndarray) -> tuple[Structure, np.ndarray
 @lru_cache(100_000)
 def _bare(unit: Unit) -> Unit:
     """The unit with no copy numbers."""
-    sums = sorted(
-        (Sum(tuple((replace(part, copy=0), b) for part, b in total.parts)), q) for total, q in unit.sums
-    )
+    sums = sorted((Sum(tuple((replace(part, copy=0), b) for part, b in total.parts)), q) for total, q in unit.sums)
     return replace(unit, sums=tuple(sums), copy=0)
 
 

@@ -9,7 +9,6 @@ import math
 import os
 import platform
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from neural_arith.data import Trajectories
@@ -165,7 +164,7 @@ def _candidate_table(candidates: Sequence[Candidate]) -> str:
 
 
 def _made(discovery: Discovery) -> str:
-    rows = [((f"option {key}", str(value)), "") for key, value in asdict(discovery.options).items()]
+    rows = [((f"option {key}", str(value)), "") for key, value in vars(discovery.options).items()]
     rows.append((("status", discovery.status), ""))
     rows.append((("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"), ""))
     for package in _PACKAGES:

@@ -75,7 +75,7 @@ def test_candidates_say_which_error_belongs_to_which_constant():
 
 
 def test_standard_errors_are_the_spread_over_seeds():
-    fits, errors, guess = [], [], s.theta({(0, monod): -4.0, slope: 0.05})
+    fits, errors = [], []
     for seed in range(60):
         data = Trajectories.from_arrays(T, noisy(logistic(T), 0.05, seed), names=("y",))
         noise = Noise("log", np.array([0.05]))
@@ -91,7 +91,7 @@ def test_standard_errors_are_the_spread_over_seeds():
 
 def test_the_error_of_a_free_exponent_is_its_spread_over_seeds():
     x = ((1 + 0.62 * 0.4 * T) ** (1 / 0.62))[:, None]
-    fits, errors, guess = [], [], s.theta({(0, monod): -4.0, slope: 0.05})
+    fits, errors = [], []
     for seed in range(40):
         data = Trajectories.from_arrays(T, noisy(x, 0.01, seed), names=("x",))
         s = Structure(((power(FITTED),),))
