@@ -92,6 +92,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="how the data scatter",
     )
     discover.add_argument("--time-budget", metavar="SECONDS", type=positive, help=_BUDGET_HELP)
+    discover.add_argument("--checkpoint", metavar="DIR", help="keep the work in DIR; the same command goes on from it")
     discover.add_argument("--quiet", action="store_true", help="no progress on standard error")
     discover.set_defaults(run=_discover)
 
@@ -190,6 +191,7 @@ def _discover(arguments: argparse.Namespace) -> int:
         random_state=arguments.seed,
         noise=arguments.noise,
         time_budget=arguments.time_budget,
+        checkpoint=arguments.checkpoint,
         progress=not arguments.quiet,
     )
     discovery = model.fit(data).discovery_

@@ -22,6 +22,7 @@ from neural_arith.discovery.scaling import Scaling, fit_scaling
 from neural_arith.discovery.search import around_each, climb, combinations, interleave, shortlist
 from neural_arith.discovery.smoothing import Curve, smooth
 from neural_arith.errors import OptionError
+from neural_arith.integrate.blocks import Checkpoint
 from neural_arith.integrate.kernel import refine_range
 from neural_arith.integrate.structure import Structure
 
@@ -57,7 +58,9 @@ class Options:
         max_points: samples used, of all runs together; longer series are thinned evenly.
         time_budget: seconds after which the best so far is returned; None for no limit.
         seed: of the random starts; the same seed gives the same answer.
-        n_jobs: threads; -1 for all cores. The answer does not depend on it.
+        n_jobs: threads; -1 for all cores, None for what ``joblib.parallel_config`` says (one without it). A backend
+            named there does the work instead of threads. The answer depends on none of this.
+        checkpoint: folder that keeps the expensive steps; a search repeated with it goes on where it stopped.
     """
 
     noise: NoiseKind | Literal["auto"] = "auto"
@@ -66,7 +69,8 @@ class Options:
     max_points: int = 1000
     time_budget: float | None = None
     seed: int = 0
-    n_jobs: int = -1
+    n_jobs: int | None = -1
+    checkpoint: str | os.PathLike[str] | None = None
 
     def __post_init__(self) -> None:
         """Check ranges."""
@@ -77,8 +81,14 @@ class Options:
         budget = self.time_budget
         if budget is not None and not (isinstance(budget, int | float | np.number) and budget > 0):
             raise OptionError(f"time_budget must be positive seconds or None, got {budget!r}")
-        if not _is_whole(self.n_jobs) or self.n_jobs == 0 or self.n_jobs < -1:
-            raise OptionError(f"n_jobs must be a positive number of threads or -1 for all cores, got {self.n_jobs!r}")
+        jobs = self.n_jobs
+        if jobs is not None and (not _is_whole(jobs) or jobs == 0 or jobs < -1):
+            raise OptionError(
+                f"n_jobs must be a positive number of threads, -1 for all cores or None for joblib's own setting, "
+                f"got {jobs!r}"
+            )
+        if self.checkpoint is not None and not isinstance(self.checkpoint, str | os.PathLike):
+            raise OptionError(f"checkpoint must be the path of a folder or None, got {self.checkpoint!r}")
         if not _is_whole(self.seed) or not 0 <= self.seed < 2**63:
             raise OptionError(f"seed must be a whole number from 0 to 2**63 - 1, got {self.seed!r}")
 
@@ -124,6 +134,7 @@ def build_dictionary(
     if n_variables <= 4:
         plain = plain + roots_and_ratios(positive)
     dictionary = Dictionary([])
+    checkpoint = Checkpoint(options.checkpoint)
     count = 1
     for i in range(n_states):
         units = list(plain)
@@ -132,8 +143,15 @@ def build_dictionary(
                 if not in_time():
                     break
                 report(f"units of equation {i + 1}: population of size {size}")
-                fitted = fit_population(
-                    forms[0], i, size, positive, restarts=options.restarts, seed=options.seed, n_jobs=options.n_jobs
+                fitted = checkpoint.recall(
+                    fit_population,
+                    forms[0],
+                    i,
+                    size,
+                    positive,
+                    restarts=options.restarts,
+                    seed=options.seed,
+                    ignored={"n_jobs": options.n_jobs},
                 )
                 more, values = units_of(fitted, first_copy=count)
                 units.extend(more)
@@ -177,9 +195,9 @@ def _set_up(
     smooth_states = np.where(positive[:n_states], np.maximum(smooth_states, 1e-9), smooth_states)
     whole, pieces = (make_problem(runs, curves, noise, scale, length) for length in (None, PIECE))
     rtol = float(np.clip(0.01 * noise.level.min(), 1e-9, 1e-6))
-    n_jobs = (os.cpu_count() or 1) if options.n_jobs == -1 else options.n_jobs
     starts = [smooth_states[problem.start[:-1]] for problem in (whole, pieces)]
-    return Judge(whole, starts[0], pieces, starts[1], rtol, n_jobs, positive, deadline), curves
+    checkpoint = Checkpoint(options.checkpoint)
+    return Judge(whole, starts[0], pieces, starts[1], rtol, options.n_jobs, positive, deadline, checkpoint), curves
 
 
 def _fill(
@@ -208,12 +226,12 @@ def _fill(
         {**dictionary.values, **lifted.values},
     )
     simple = monomials(len(scale), {1: 4, 2: 3}.get(len(scale), 2))
-    lists = []
+    lists, recall, check = [], Checkpoint(options.checkpoint).recall, {"check": judge.check}
     for i in range(n_states):
         progress(f"regression for equation {i + 1}")
-        plain_picks = shortlist(forms, i, dictionary, scale, judge.per_number)
-        rich_picks = shortlist(forms, i, rich, scale, judge.per_number, largest=4)
-        around = around_each(forms[1], i, simple, lifted, scale, judge.per_number)
+        plain_picks = recall(shortlist, forms, i, dictionary, scale, judge.per_number)
+        rich_picks = recall(shortlist, forms, i, rich, scale, judge.per_number, largest=4)
+        around = recall(around_each, forms[1], i, simple, lifted, scale, judge.per_number, ignored=check)
         lists.append(interleave(plain_picks, rich_picks, around))
     progress("judging the best pairings by trajectory")
     # As many pairings as a second or so affords: with few points the integral form is a poor guide.

@@ -14,6 +14,7 @@ from neural_arith.discovery.dictionary import structure_price
 from neural_arith.discovery.noise import Noise
 from neural_arith.discovery.smoothing import Curve
 from neural_arith.integrate.batch import Prediction, Problem, Refined, predict, refine
+from neural_arith.integrate.blocks import Checkpoint
 from neural_arith.integrate.structure import Structure, tidy
 from neural_arith.integrate.units import Number
 
@@ -105,9 +106,10 @@ class Judge:
         pieces: the same measurements cut into short pieces.
         piece_starts: first guess of the starting states of the pieces.
         rtol: tolerance of the integrator.
-        n_jobs: threads.
+        n_jobs: as in joblib, threads by default.
         positive: which variables never change sign; only their powers may be fitted. Default all.
-        deadline: called before each batch; raises to stop the search.
+        deadline: called often; raises to stop the search. Candidates refined until then are kept.
+        checkpoint: keeps refined candidates on disk.
         seen: every structure asked for, with its best result or None when it always failed.
         attempts: how often each structure was refined.
         best: the best candidate so far.
@@ -118,9 +120,10 @@ class Judge:
     pieces: Problem
     piece_starts: np.ndarray
     rtol: float
-    n_jobs: int = 1
+    n_jobs: int | None = 1
     positive: np.ndarray | None = None
     deadline: Callable[[], None] = lambda: None
+    checkpoint: Checkpoint | None = None
     seen: dict[Structure, Judged | None] = field(default_factory=dict)
     attempts: Counter[Structure] = field(default_factory=Counter)
     best: Judged | None = None
@@ -207,8 +210,7 @@ class Judge:
         for k, stop in itertools.pairwise(cuts):
             if k >= len(items):
                 break
-            if self.best is not None and self.best.structure.n_terms:  # something must be there to return
-                self.deadline()
+            self.check()
             if until_floor and self.at_floor:
                 break
             structures, thetas = [list(column) for column in zip(*items[k:stop], strict=True)]
@@ -239,12 +241,36 @@ class Judge:
                 old = self.seen[structure]
                 if old is None or judged.misfit < old.misfit:
                     self.seen[structure] = judged
+            if not refined.complete:
+                self.check()
         return results
+
+    def check(self) -> None:
+        """Raise what ``deadline`` does, but only once there is something to return."""
+        if self.best is not None and self.best.structure.n_terms:
+            self.deadline()
 
     def _refine(
         self, structures: list[Structure], thetas: list[np.ndarray], starts: np.ndarray, problem: Problem, most: int
     ) -> Refined:
-        return refine(structures, thetas, starts, problem, iterations=most, rtol=self.rtol, n_jobs=self.n_jobs)
+        return refine(
+            structures,
+            thetas,
+            starts,
+            problem,
+            iterations=most,
+            rtol=self.rtol,
+            n_jobs=self.n_jobs,
+            checkpoint=self.checkpoint,
+            in_time=self._in_time,
+        )
+
+    def _in_time(self) -> bool:
+        try:
+            self.check()
+        except Exception:  # whatever it raises ends the search: once more, when what was refined is kept
+            return False
+        return True
 
     def predict(
         self,

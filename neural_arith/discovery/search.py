@@ -105,6 +105,7 @@ def around_each(
     *,
     companions: int = 3,
     keep: int = 40,
+    check: Callable[[], None] = lambda: None,
 ) -> list[Pick]:
     """Best right-hand sides made of one lifted unit and a few simple ones, best first.
 
@@ -120,6 +121,7 @@ def around_each(
         per_number: price of one fitted number.
         companions: most simple units beside the lifted one.
         keep: how many to return.
+        check: called often; may raise to stop.
     """
     n = int((form.weight[state] > 0).sum())
     rich = lifted.units[state]
@@ -128,6 +130,7 @@ def around_each(
     plain_prices = [unit_price(u) for u in simple]
     rough: dict[Structure, list[tuple[float, np.ndarray]]] = defaultdict(list)
     for column, unit in zip(columns, rich, strict=True):
+        check()
         price = unit_price(unit) + per_number * len(list(numbers_of(unit)))
         for subset in best_subsets(
             np.concatenate([plain_columns, column[None]]),
@@ -147,6 +150,7 @@ def around_each(
             rough[structure].append((subset.score, theta))
 
     def fitted(structure: Structure, theta: np.ndarray, iterations: int) -> Pick:
+        check()
         theta, rss = project(form, state, structure, theta, scale, iterations=iterations)
         price = structure_price(structure, per_number) * n / max(n - structure.n_fitted - 2, 1)
         return Pick(structure, theta, n * float(np.log(rss / n + FLOOR**2)) + price)
