@@ -137,7 +137,7 @@ def _climb_block(
     # What arrives in another process may be read-only; the kernel is compiled for arrays that are not.
     real, imaginary, slopes, counts = (np.array(a) for a in (real, imaginary, slopes, counts))
     columns, states, positive, step, target, weight, square, share, opens = (
-        np.require(a, requirements="CW")
+        np.require(a, requirements=["C", "W"])
         for a in (grid.columns, grid.states, grid.positive, grid.step, grid.target, grid.weight, grid.square,
                   grid.share, grid.opens)
     )  # fmt: skip

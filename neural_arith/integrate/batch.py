@@ -109,7 +109,7 @@ def _refine_block(
     # What arrives in another process may be read-only; the kernel is compiled for arrays that are not.
     tables, theta, starts = Tables(*(np.array(a) for a in packed)), np.array(theta), np.array(starts)
     fixed = [
-        np.require(a, requirements="CW")
+        np.require(a, requirements=["C", "W"])
         for a in (np.log(problem.scale), problem.t, problem.x, problem.weight, problem.inputs, problem.start,
                   problem.linked, problem.link_weight, problem.floor, problem.bound)
     ]  # fmt: skip
