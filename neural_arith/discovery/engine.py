@@ -12,14 +12,14 @@ import numpy as np
 
 from neural_arith.data import Run, Trajectories
 from neural_arith.discovery.choice import choose
-from neural_arith.discovery.dictionary import Dictionary, monomials, roots_and_ratios, units_of
+from neural_arith.discovery.dictionary import Dictionary, monomials, roots_and_ratios, structure_price, units_of
 from neural_arith.discovery.integral_form import IntegralForm, integral_form
 from neural_arith.discovery.judge import Judge, Judged, make_problem
 from neural_arith.discovery.lifted import Ranges, lifted_units
 from neural_arith.discovery.noise import Noise, NoiseKind, all_positive, estimate_noise
 from neural_arith.discovery.population import fit_population
 from neural_arith.discovery.scaling import Scaling, fit_scaling
-from neural_arith.discovery.search import around_each, climb, combinations, interleave, shortlist
+from neural_arith.discovery.search import around_each, climb, combinations, interleave, one_by_one, shortlist, triage
 from neural_arith.discovery.smoothing import Curve, smooth
 from neural_arith.errors import OptionError
 from neural_arith.integrate.blocks import Checkpoint
@@ -220,31 +220,53 @@ def _fill(
 
     dictionary = build_dictionary(forms, positive, options, progress, in_time)
     scale, n_states = judge.problem.scale, len(dictionary.units)
-    lifted = lifted_units(ranges_of(curves, positive, scale), n_states)
-    rich = Dictionary(
-        [list(dict.fromkeys(a + b)) for a, b in zip(dictionary.units, lifted.units, strict=True)],
-        {**dictionary.values, **lifted.values},
-    )
-    simple = monomials(len(scale), {1: 4, 2: 3}.get(len(scale), 2))
     lists, recall, check = [], Checkpoint(options.checkpoint).recall, {"check": judge.check}
     for i in range(n_states):
         progress(f"regression for equation {i + 1}")
-        plain_picks = recall(shortlist, forms, i, dictionary, scale, judge.per_number)
-        rich_picks = recall(shortlist, forms, i, rich, scale, judge.per_number, largest=4)
-        around = recall(around_each, forms[1], i, simple, lifted, scale, judge.per_number, ignored=check)
-        lists.append(interleave(plain_picks, rich_picks, around))
-    progress("judging the best pairings by trajectory")
-    # As many pairings as a second or so affords: with few points the integral form is a poor guide.
-    most = int(np.clip(40_000 / len(judge.problem.t), 300, 3000))
-    judge.judge(combinations(lists, most), iterations=12, gently=True, until_floor=True)
+        lists.append(recall(shortlist, forms, i, dictionary, scale, judge.per_number))
     # Exponents a population left unusual are worth trying only where they were found.
     plain = Dictionary([[u for u in units if not u.n_fitted] for units in dictionary.units])
-    climb(judge, plain, report=progress)
-    progress("looking beyond products of powers")
-    both = Dictionary([a + b for a, b in zip(plain.units, lifted.units, strict=True)], lifted.values)
-    climb(judge, both, report=progress)
+    # As many pairings as a second or so affords: with few points the integral form is a poor guide.
+    most = int(np.clip(12_000 / len(judge.problem.t), 40, 3000))
+    progress("judging the best pairings by trajectory")
+    triage(judge, combinations(lists, most), until_floor=True)
+    if judge.at_floor:
+        climb(judge, plain, report=progress)
+    open_ = [i for i in range(n_states) if not settled(judge, i)]
+    if open_:
+        lifted = lifted_units(ranges_of(curves, positive, scale), n_states)
+        rich = Dictionary(
+            [list(dict.fromkeys(a + b)) for a, b in zip(dictionary.units, lifted.units, strict=True)],
+            {**dictionary.values, **lifted.values},
+        )
+        simple = monomials(len(scale), {1: 4, 2: 3}.get(len(scale), 2))
+        for i in open_:
+            progress(f"looking beyond products of powers in equation {i + 1}")
+            rich_picks = recall(shortlist, forms, i, rich, scale, judge.per_number, largest=4)
+            around = recall(around_each, forms[1], i, simple, lifted, scale, judge.per_number, ignored=check)
+            lists[i] = interleave(lists[i], rich_picks, around)
+        progress("judging the best pairings by trajectory")
+        triage(judge, combinations(lists, most), until_floor=True)
+        if not judge.at_floor:
+            one_by_one(judge, lists, report=progress)
+        climb(judge, plain, report=progress)
+        allowed = [a + b if i in open_ else a for i, (a, b) in enumerate(zip(plain.units, lifted.units, strict=True))]
+        climb(judge, Dictionary(allowed, lifted.values), report=progress)
     progress("polishing the best candidates")
-    judge.judge([(j.structure, j.theta) for j in judge.ranked[:20]], iterations=40, again=True)
+    judge.improve(judge.ranked[:20], 40)
+
+
+SHORT = 45.0
+"""Price of an equation that is short enough to be believed when it meets the measurements as closely as can be told."""
+
+
+def settled(judge: Judge, state: int) -> bool:
+    """Whether the best candidate leaves nothing to look for in one equation: short and as good as can be told."""
+    best = judge.best
+    if best is None or not judge.at_floor:
+        return False
+    alone = Structure((best.structure.equations[state],))
+    return structure_price(alone, judge.per_number) < SHORT
 
 
 def ranges_of(curves: list[Curve], positive: np.ndarray, scale: np.ndarray) -> Ranges:

@@ -21,6 +21,12 @@ from neural_arith.integrate.units import Number
 FLOOR = 1e-5
 """Misfits below this share of a state's size are not told apart: solvers and files are no better."""
 
+ROUGH = 1e-5
+"""Relative tolerance of the integrator where candidates are only compared roughly."""
+
+PATIENCE = 24
+"""Candidates that are refined through short pieces in vain before plain refinement is trusted alone."""
+
 
 @dataclass(frozen=True)
 class Judged:
@@ -113,6 +119,7 @@ class Judge:
         seen: every structure asked for, with its best result or None when it always failed.
         attempts: how often each structure was refined.
         best: the best candidate so far.
+        patience: how many more candidates are refined through short pieces in vain before that is given up.
     """
 
     problem: Problem
@@ -127,6 +134,7 @@ class Judge:
     seen: dict[Structure, Judged | None] = field(default_factory=dict)
     attempts: Counter[Structure] = field(default_factory=Counter)
     best: Judged | None = None
+    patience: int = PATIENCE
 
     @property
     def per_number(self) -> float:
@@ -181,17 +189,19 @@ class Judge:
         *,
         iterations: int = 25,
         again: bool = False,
-        gently: bool = False,
+        roughly: bool = False,
         until_floor: bool = False,
     ) -> list[Judged]:
         """Refine what has not been seen yet.
+
+        While it helps, guesses go through short pieces first, which forgives those too poor for a long trajectory.
 
         Args:
             proposals: structures with first guesses of their coefficients.
             starts: first guess of the starting states.
             iterations: Levenberg-Marquardt iterations.
             again: refine structures that were seen before as well, keeping the better result.
-            gently: go through short pieces first, which forgives guesses too poor for a long trajectory.
+            roughly: spend few integration steps, of low accuracy.
             until_floor: leave the rest out once a candidate meets the measurements as closely as can be told.
 
         Returns:
@@ -205,65 +215,107 @@ class Judge:
                 asked[neat].append(values)
         items = [(structure, theta) for structure, thetas in asked.items() for theta in thetas]
         results: list[Judged] = []
-        batches = itertools.accumulate([0, 8, 16, 32] if until_floor else [0])
-        cuts = [*batches, *range(120 if until_floor else 64, len(items) + 64, 64)]
+        cuts = [0, 8, 24, *range(56, len(items) + 32, 32)]
         for k, stop in itertools.pairwise(cuts):
-            if k >= len(items):
-                break
-            self.check()
-            if until_floor and self.at_floor:
+            if k >= len(items) or (until_floor and self.at_floor):
                 break
             structures, thetas = [list(column) for column in zip(*items[k:stop], strict=True)]
             begin = self.starts if starts is None else starts
-            if gently and self.pieces.n_pieces > len(begin):
-                rough = self._refine(structures, thetas, self.piece_starts, self.pieces, 15)
-                place = np.searchsorted(self.pieces.start[:-1], self.problem.start[:-1])
-                begin = np.where(np.isfinite(rough.misfit)[:, None, None], rough.starts[:, place], self.starts)
-                thetas = rough.thetas
-            refined = self._refine(structures, thetas, begin, self.problem, iterations)
-            for c, structure in enumerate(structures):
-                self.attempts[structure] += 1
-                self.seen.setdefault(structure, None)
-                price = self.price(structure)
-                if not np.isfinite(refined.misfit[c] + price) or not np.isfinite(refined.thetas[c]).all():
-                    continue
-                judged = Judged(
-                    structure,
-                    refined.thetas[c],
-                    refined.starts[c],
-                    float(refined.misfit[c]),
-                    price,
-                    refined.rss[c],
-                )
-                results.append(judged)
-                if self.best is None or judged.score < self.best.score:
-                    self.best = judged
-                old = self.seen[structure]
-                if old is None or judged.misfit < old.misfit:
-                    self.seen[structure] = judged
-            if not refined.complete:
-                self.check()
+            results.extend(self._judge(structures, thetas, begin, iterations, unsure=starts is None, roughly=roughly))
         return results
 
-    def check(self) -> None:
-        """Raise what ``deadline`` does, but only once there is something to return."""
-        if self.best is not None and self.best.structure.n_terms:
-            self.deadline()
+    def improve(self, judged: Sequence[Judged], iterations: int) -> None:
+        """Refine candidates further, each from where it stands."""
+        if judged:
+            starts = np.stack([j.starts for j in judged])
+            self._judge([j.structure for j in judged], [j.theta for j in judged], starts, iterations)
+
+    def _judge(
+        self,
+        structures: list[Structure],
+        thetas: list[np.ndarray],
+        starts: np.ndarray,
+        most: int,
+        *,
+        unsure: bool = False,
+        roughly: bool = False,
+    ) -> list[Judged]:
+        """Refine one batch and remember it; ``unsure`` guesses go through short pieces, too, while that helps."""
+        self.check()
+        refined = self._refine(structures, thetas, starts, self.problem, most, roughly)
+        if unsure and self.patience > 0 and self.pieces.n_pieces > self.problem.n_pieces:
+            refined = self._through_pieces(structures, thetas, refined, most, roughly)
+        results: list[Judged] = []
+        for c, structure in enumerate(structures):
+            self.attempts[structure] += 1
+            self.seen.setdefault(structure, None)
+            price = self.price(structure)
+            if not np.isfinite(refined.misfit[c] + price) or not np.isfinite(refined.thetas[c]).all():
+                continue
+            judged = Judged(
+                structure, refined.thetas[c], refined.starts[c], float(refined.misfit[c]), price, refined.rss[c]
+            )
+            results.append(judged)
+            if self.best is None or judged.score < self.best.score:
+                self.best = judged
+            old = self.seen[structure]
+            if old is None or judged.misfit < old.misfit:
+                self.seen[structure] = judged
+        if not refined.complete:
+            self.check()
+        return results
+
+    def _through_pieces(
+        self, structures: list[Structure], thetas: list[np.ndarray], plain: Refined, most: int, roughly: bool
+    ) -> Refined:
+        """The better of plain refinements and of those that begin with short pieces."""
+        rough = self._refine(structures, thetas, self.piece_starts, self.pieces, 12, roughly)
+        place = np.searchsorted(self.pieces.start[:-1], self.problem.start[:-1])
+        begin = np.where(np.isfinite(rough.misfit)[:, None, None], rough.starts[:, place], self.starts)
+        gentle = self._refine(structures, rough.thetas, begin, self.problem, most, roughly)
+        price = np.array([self.price(structure) for structure in structures])
+        front = min((plain.misfit + price).min(), (gentle.misfit + price).min()) + 100.0
+        # What matters is whether it brings candidates to the front that were not there.
+        helped = (gentle.misfit < plain.misfit - 3.0) & (gentle.misfit + price < front)
+        self.patience = PATIENCE if helped.any() else self.patience - len(structures)
+        take = gentle.misfit < plain.misfit
+        return Refined(
+            [g if t else p for g, p, t in zip(gentle.thetas, plain.thetas, take, strict=True)],
+            np.where(take[:, None, None], gentle.starts, plain.starts),
+            np.where(take, gentle.misfit, plain.misfit),
+            np.where(take[:, None], gentle.rss, plain.rss),
+            plain.iterations + gentle.iterations,
+            plain.complete and rough.complete and gentle.complete,
+        )
 
     def _refine(
-        self, structures: list[Structure], thetas: list[np.ndarray], starts: np.ndarray, problem: Problem, most: int
+        self,
+        structures: list[Structure],
+        thetas: list[np.ndarray],
+        starts: np.ndarray,
+        problem: Problem,
+        most: int,
+        roughly: bool,
     ) -> Refined:
+        rtol = max(self.rtol, ROUGH) if roughly else self.rtol
+        steps = (10 if roughly else 40) * len(problem.t) + 400
         return refine(
             structures,
             thetas,
             starts,
             problem,
             iterations=most,
-            rtol=self.rtol,
+            rtol=rtol,
+            max_steps=steps,
             n_jobs=self.n_jobs,
             checkpoint=self.checkpoint,
             in_time=self._in_time,
         )
+
+    def check(self) -> None:
+        """Raise what ``deadline`` does, but only once there is something to return."""
+        if self.best is not None and self.best.structure.n_terms:
+            self.deadline()
 
     def _in_time(self) -> bool:
         try:

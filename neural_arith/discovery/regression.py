@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from neural_arith.discovery.integral_form import IntegralForm
-from neural_arith.integrate.batch import evaluator
+from neural_arith.integrate.batch import evaluator, values_at
 from neural_arith.integrate.structure import Structure
+from neural_arith.integrate.units import numbers_of
 
 
 def project(
@@ -39,10 +40,24 @@ def project(
     best, cost, damping = theta.copy(), np.inf, 1e-2
     inner = theta[n:].copy()
     pending: tuple[np.ndarray, np.ndarray] | None = None
-    at = evaluator(structure, theta, form.nodes, scale)
+    columns = np.empty((n, len(target)))
+    moving = np.array([next(numbers_of(unit), None) is not None for _, unit in structure.terms], dtype=bool)
+    # Units without numbers of their own have the same columns all along.
+    still, bending = (Structure((tuple(u for (_, u), m in zip(structure.terms, moving, strict=True) if m == which),))
+                      for which in (False, True))  # fmt: skip
+    if still.n_terms:
+        values = values_at(still.equations[0], {}, form.nodes, scale)
+        if not np.isfinite(values).all():
+            return best, cost
+        columns[~moving] = form.columns(values, state)
+    head = np.zeros(bending.n_terms)
+    at = evaluator(bending, np.concatenate([head, inner]), form.nodes, scale)
     for _ in range(iterations + 1):
-        values, slopes = at(np.concatenate([theta[:n], inner]))
-        solved = _solve(form.columns(values, state), target) if np.isfinite(values).all() else None
+        values, slopes = at(np.concatenate([head, inner]))
+        finite = bool(np.isfinite(values).all())
+        if finite and bending.n_terms:
+            columns[moving] = form.columns(values, state)
+        solved = _solve(columns, target) if finite else None
         if solved is not None and solved[2] @ solved[2] < cost:
             c, q, residual = solved
             rss = float(residual @ residual)
@@ -51,7 +66,7 @@ def project(
             if len(inner) == 0 or gain < 1e-4 * rss:
                 break
             damping = max(damping * 0.3, 1e-9)
-            moved = form.columns(np.einsum("t,tqp->qp", c, np.nan_to_num(slopes)), state)
+            moved = form.columns(np.einsum("t,tqp->qp", c[moving], np.nan_to_num(slopes)), state)
             moved = moved - (moved @ q) @ q.T
             pending = (moved @ moved.T, moved @ residual)
         else:

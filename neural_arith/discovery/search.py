@@ -184,9 +184,7 @@ def combinations(lists: Sequence[Sequence[Pick]], most: int) -> list[tuple[Struc
     """Systems from the first entries of each equation's shortlist, the most promising pairings first."""
     per_equation = max(1, int(most ** (1.0 / len(lists))))
     ranges = [range(min(len(entries), per_equation)) for entries in lists]
-    choices = sorted(itertools.product(*ranges), key=lambda p: (sum(p), p))
-    for i, entries in enumerate(lists):
-        choices.extend(tuple(k if j == i else 0 for j in range(len(lists))) for k in range(per_equation, len(entries)))
+    choices = sorted(itertools.product(*ranges), key=lambda p: (sum(p), p))[:most]
     return [join([lists[i][k] for i, k in enumerate(choice)]) for choice in choices]
 
 
@@ -206,6 +204,55 @@ def join(picks: Sequence[Pick]) -> tuple[Structure, np.ndarray]:
         equations.append(structure.equations[0])
     structure = Structure(tuple(equations))
     return structure, structure.theta(values)
+
+
+def one_by_one(
+    judge: Judge, lists: Sequence[Sequence[Pick]], *, tried: int = 60, report: Callable[[str], None] = lambda _: None
+) -> None:
+    """Exchange one equation of the best candidate after the other for entries of its shortlist, while that helps."""
+    current: Structure | None = None
+    for _ in range(2):
+        for i, picks in enumerate(lists):
+            best = judge.ranked[0]
+            report(f"{len(judge.seen)} candidates, best score {best.score:.1f}")
+            triage(judge, [_with_equation(best, i, pick) for pick in picks[:tried]], best.starts)
+        if judge.ranked[0].structure == current:
+            break
+        current = judge.ranked[0].structure
+
+
+def _with_equation(judged: Judged, index: int, pick: Pick) -> tuple[Structure, np.ndarray]:
+    """A candidate with one equation exchanged."""
+    here = judged.structure.values(judged.theta)
+    picks = []
+    for i, equation in enumerate(judged.structure.equations):
+        alone = Structure((equation,))
+        values = {(0, unit): here[(i, unit)] for unit in equation} | {n: here[n] for n in alone.numbers}
+        picks.append(pick if i == index else Pick(alone, alone.theta(values), 0.0))
+    return join(picks)
+
+
+def triage(
+    judge: Judge,
+    proposals: Sequence[tuple[Structure, np.ndarray]],
+    starts: np.ndarray | None = None,
+    *,
+    again: bool = False,
+    until_floor: bool = False,
+    kept: int = 12,
+) -> None:
+    """Refine many candidates a little and the best of them thoroughly.
+
+    Args:
+        judge: knows the measurements.
+        proposals: structures with first guesses.
+        starts: first guess of the starting states; default the smoothed ones.
+        again: see :meth:`Judge.judge`.
+        until_floor: see :meth:`Judge.judge`.
+        kept: how many are refined thoroughly.
+    """
+    rough = judge.judge(proposals, starts, iterations=4, again=again, roughly=True, until_floor=until_floor)
+    judge.improve(sorted(rough, key=lambda j: j.score)[:kept], 15)
 
 
 def climb(
@@ -249,5 +296,5 @@ def climb(
         most = 8 if judge.slack < STRONG else tried
         worth = [p for p in proposals if judge.worth_trying(p.structure, p.expected)][:most]
         chosen = [*((p.structure, p.theta) for p in worth), *other_sums(best, n_variables)]
-        judge.judge(chosen, best.starts, iterations=15, again=True)
+        triage(judge, chosen, best.starts, again=True)
     return judge.ranked

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -255,11 +255,21 @@ def tidy(structure: Structure, theta: np.ndarray) -> tuple[Structure, np.ndarray
     values = structure.values(theta)
     if not any(_has_copies(unit) for unit in structure.units):
         return structure, structure.theta(values)
-    for step in (_simple_units, _sums, _compound_units):
+    if _each_form_once(structure):
+        bare = {unit: _bare(unit) for unit in structure.units}
+        plain = Structure(tuple(tuple(bare[unit] for unit in eq) for eq in structure.equations))
+        new: dict[Term | Number, float] = {(i, bare[unit]): values[(i, unit)] for i, unit in structure.terms}
+        for unit in structure.units:
+            new.update({there: values[here] for here, there in zip(_numbers(unit), _numbers(bare[unit]), strict=True)})
+        return plain, plain.theta(new)
+    # Compound units come first as well: sums that lose their copies must not make two units with numbers of their own one.
+    steps = ((_compound_units, True), (_simple_units, False), (_sums, False), (_compound_units, False))
+    for step, widely in steps:
         families: dict[object, list[tuple[tuple[float, ...], Unit | Sum]]] = {}
         for owner in step(structure):
             rank = tuple(values[number] for number in _own_numbers(owner))
-            families.setdefault(replace(owner, copy=0), []).append((rank, owner))
+            form = _bare(owner) if widely and isinstance(owner, Unit) else replace(owner, copy=0)
+            families.setdefault(form, []).append((rank, owner))
         numbering = {o: k if rank else 0 for family in families.values() for k, (rank, o) in enumerate(sorted(family))}
 
         def copy(owner: Unit | Sum, numbering: dict[Unit | Sum, int] = numbering) -> int:
@@ -269,6 +279,40 @@ def tidy(structure: Structure, theta: np.ndarray) -> tuple[Structure, np.ndarray
     return structure, structure.theta(values)
 
 
+@lru_cache(100_000)
+def _bare(unit: Unit) -> Unit:
+    """The unit with no copy numbers."""
+    sums = sorted((Sum(tuple((replace(part, copy=0), b) for part, b in total.parts)), q) for total, q in unit.sums)
+    return replace(unit, sums=tuple(sums), copy=0)
+
+
+@lru_cache(100_000)
+def _numbers(unit: Unit) -> tuple[Number, ...]:
+    return tuple(numbers_of(unit))
+
+
+@lru_cache(100_000)
+def _owners(unit: Unit) -> tuple[tuple[Unit | Sum, Unit | Sum], ...]:
+    """The unit, its sums and their parts, each with its form: what is left without copy numbers."""
+    found: list[tuple[Unit | Sum, Unit | Sum]] = [(unit, _bare(unit))]
+    for total, _ in unit.sums:
+        parts = [(part, replace(part, copy=0)) for part, _ in total.parts]
+        found.append((total, Sum(tuple((form, b) for (_, form), (_, b) in zip(parts, total.parts, strict=True)))))
+        found.extend(parts)
+    return tuple(found)
+
+
+def _each_form_once(structure: Structure) -> bool:
+    """Whether no two units or sums differ in their copy numbers only."""
+    forms: dict[Unit | Sum, Unit | Sum] = {}
+    for unit in structure.units:
+        for owner, form in _owners(unit):
+            if forms.setdefault(form, owner) != owner:
+                return False
+    return True
+
+
+@lru_cache(100_000)
 def _has_copies(unit: Unit) -> bool:
     return bool(unit.copy or any(total.copy or any(p.copy for p, _ in total.parts) for total, _ in unit.sums))
 

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 
 FITTED = math.inf
 """Stands where a number is a constant to fit."""
@@ -30,6 +31,18 @@ class Sum:
 
     parts: tuple[tuple[Unit, float], ...]
     copy: int = 0
+
+    def __hash__(self) -> int:
+        """Sums are looked up often, so their hash is kept."""
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.parts, self.copy))
+
+    def __getstate__(self) -> dict[str, object]:
+        """Kept hashes are not for other processes."""
+        return {"parts": self.parts, "copy": self.copy}
 
 
 @dataclass(frozen=True, order=True)
@@ -53,6 +66,18 @@ class Unit:
     logs: tuple[int, ...] = ()
     sums: tuple[tuple[Sum, float], ...] = ()
     copy: int = 0
+
+    def __hash__(self) -> int:
+        """Units are looked up often, so their hash is kept."""
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.powers, self.rates, self.frequencies, self.phase, self.logs, self.sums, self.copy))
+
+    def __getstate__(self) -> dict[str, object]:
+        """Kept hashes are not for other processes."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @property
     def plain(self) -> bool:
