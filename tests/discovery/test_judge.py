@@ -186,7 +186,7 @@ def test_what_was_judged_when_time_ran_out_is_kept():
     proposals = [(LOTKA_STRUCTURE, VALUES)]
     for k in range(2, len(units)):
         wide = Structure((tuple({*LOTKA_STRUCTURE.equations[0], units[k]}), LOTKA_STRUCTURE.equations[1]))
-        proposals.append((wide, wide.theta(TRUE)))
+        proposals.append((wide, wide.theta({**TRUE})))
     whole = judge_of([run], LOG)
     whole.judge(proposals[:1])
     whole.judge(proposals[1:], whole.starts)
