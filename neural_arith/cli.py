@@ -92,6 +92,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="how the data scatter",
     )
     discover.add_argument("--time-budget", metavar="SECONDS", type=positive, help=_BUDGET_HELP)
+    discover.add_argument("--checkpoint", metavar="DIR", help="keep the work in DIR; the same command goes on from it")
     known = discover.add_argument_group("what is known")
     known.add_argument("--require", metavar="'STATE: TERM'", action="append", default=[], help="terms that are there")
     known.add_argument("--forbid", metavar="'STATE: TERM'", action="append", default=[], help="terms that are not")
@@ -200,6 +201,7 @@ def _discover(arguments: argparse.Namespace) -> int:
         random_state=arguments.seed,
         noise=arguments.noise,
         time_budget=arguments.time_budget,
+        checkpoint=arguments.checkpoint,
         knowledge=knowledge,
         progress=not arguments.quiet,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -33,7 +34,9 @@ class ODERegressor(BaseEstimator):
         restarts: random starts for each equation and number of units.
         max_points: samples used, of all runs together; longer series are thinned evenly.
         time_budget: seconds after which the best equations so far are taken; None for no limit.
-        n_jobs: threads; -1 for all cores. The answer does not depend on it.
+        n_jobs: threads; -1 for all cores, None for what ``joblib.parallel_config`` says. The answer does not depend on
+            it.
+        checkpoint: folder that keeps the expensive steps; a search repeated with it goes on where it stopped.
         random_state: seed of the random starts; the same seed gives the same answer.
         knowledge: what is known about the equations beforehand; None for nothing.
         progress: show a progress line on stderr.
@@ -67,7 +70,8 @@ class ODERegressor(BaseEstimator):
         restarts: int = 64,
         max_points: int = 1000,
         time_budget: float | None = None,
-        n_jobs: int = -1,
+        n_jobs: int | None = -1,
+        checkpoint: str | os.PathLike[str] | None = None,
         random_state: int | None = 0,
         knowledge: Knowledge | None = None,
         progress: bool = False,
@@ -78,6 +82,7 @@ class ODERegressor(BaseEstimator):
         self.max_points = max_points
         self.time_budget = time_budget
         self.n_jobs = n_jobs
+        self.checkpoint = checkpoint
         self.random_state = random_state
         self.knowledge = knowledge
         self.progress = progress
@@ -123,6 +128,7 @@ class ODERegressor(BaseEstimator):
             time_budget=self.time_budget,
             seed=int(seed),
             n_jobs=self.n_jobs,
+            checkpoint=self.checkpoint,
             knowledge=Knowledge() if self.knowledge is None else self.knowledge,
         )
         with tqdm(disable=not self.progress, bar_format="[{elapsed}] {desc}", leave=False) as bar:

@@ -34,6 +34,7 @@ from neural_arith.discovery.search import (
 )
 from neural_arith.discovery.smoothing import Curve, smooth
 from neural_arith.errors import OptionError
+from neural_arith.integrate.blocks import Checkpoint
 from neural_arith.integrate.kernel import refine_range
 from neural_arith.integrate.structure import Structure
 
@@ -69,7 +70,9 @@ class Options:
         max_points: samples used, of all runs together; longer series are thinned evenly.
         time_budget: seconds after which the best so far is returned; None for no limit.
         seed: of the random starts; the same seed gives the same answer.
-        n_jobs: threads; -1 for all cores. The answer does not depend on it.
+        n_jobs: threads; -1 for all cores, None for what ``joblib.parallel_config`` says (one without it). A backend
+            named there does the work instead of threads. The answer depends on none of this.
+        checkpoint: folder that keeps the expensive steps; a search repeated with it goes on where it stopped.
         knowledge: what is known about the equations beforehand.
     """
 
@@ -79,7 +82,8 @@ class Options:
     max_points: int = 1000
     time_budget: float | None = None
     seed: int = 0
-    n_jobs: int = -1
+    n_jobs: int | None = -1
+    checkpoint: str | os.PathLike[str] | None = None
     knowledge: Knowledge = field(default_factory=Knowledge)
 
     def __post_init__(self) -> None:
@@ -91,8 +95,14 @@ class Options:
         budget = self.time_budget
         if budget is not None and not (isinstance(budget, int | float | np.number) and budget > 0):
             raise OptionError(f"time_budget must be positive seconds or None, got {budget!r}")
-        if not _is_whole(self.n_jobs) or self.n_jobs == 0 or self.n_jobs < -1:
-            raise OptionError(f"n_jobs must be a positive number of threads or -1 for all cores, got {self.n_jobs!r}")
+        jobs = self.n_jobs
+        if jobs is not None and (not _is_whole(jobs) or jobs == 0 or jobs < -1):
+            raise OptionError(
+                f"n_jobs must be a positive number of threads, -1 for all cores or None for joblib's own setting, "
+                f"got {jobs!r}"
+            )
+        if self.checkpoint is not None and not isinstance(self.checkpoint, str | os.PathLike):
+            raise OptionError(f"checkpoint must be the path of a folder or None, got {self.checkpoint!r}")
         if not _is_whole(self.seed) or not 0 <= self.seed < 2**63:
             raise OptionError(f"seed must be a whole number from 0 to 2**63 - 1, got {self.seed!r}")
         if not isinstance(self.knowledge, Knowledge):
@@ -140,6 +150,7 @@ def build_dictionary(
     if n_variables <= 4:
         plain = plain + roots_and_ratios(positive)
     dictionary = Dictionary([])
+    checkpoint = Checkpoint(options.checkpoint)
     count = 1
     for i in range(n_states):
         units = list(plain)
@@ -148,8 +159,15 @@ def build_dictionary(
                 if not in_time():
                     break
                 report(f"units of equation {i + 1}: population of size {size}")
-                fitted = fit_population(
-                    forms[0], i, size, positive, restarts=options.restarts, seed=options.seed, n_jobs=options.n_jobs
+                fitted = checkpoint.recall(
+                    fit_population,
+                    forms[0],
+                    i,
+                    size,
+                    positive,
+                    restarts=options.restarts,
+                    seed=options.seed,
+                    ignored={"n_jobs": options.n_jobs},
                 )
                 more, values = units_of(fitted, first_copy=count)
                 units.extend(more)
@@ -198,9 +216,20 @@ def _set_up(
     smooth_states = np.where(positive[:n_states], np.maximum(smooth_states, 1e-9), smooth_states)
     whole, pieces = (make_problem(runs, curves, noise, scale, length) for length in (None, PIECE))
     rtol = float(np.clip(0.01 * noise.level.min(), 1e-10, 1e-6))
-    n_jobs = (os.cpu_count() or 1) if options.n_jobs == -1 else options.n_jobs
     starts = [smooth_states[problem.start[:-1]] for problem in (whole, pieces)]
-    return Judge(whole, starts[0], pieces, starts[1], rtol, n_jobs, positive, deadline, known), curves
+    judge = Judge(
+        whole,
+        starts[0],
+        pieces,
+        starts[1],
+        rtol,
+        n_jobs=options.n_jobs,
+        positive=positive,
+        deadline=deadline,
+        checkpoint=Checkpoint(options.checkpoint),
+        known=known,
+    )
+    return judge, curves
 
 
 def _fill(
@@ -228,11 +257,11 @@ def _fill(
     def sized(i: int, picks: list[Pick]) -> list[Pick]:
         return [p for p in picks if known.within_size(i, p.structure.equations[0])] or picks
 
-    regressions, lists = [], []
+    regressions, lists, recall = [], [], judge.checkpoint.recall
     for i in range(n_states):
         progress(f"regression for equation {i + 1}")
         regressions.append([Regression(form, i, scale) for form in forms])
-        lists.append(sized(i, shortlist(regressions[i], dictionary, judge.per_number)))
+        lists.append(sized(i, recall(shortlist, regressions[i], dictionary, judge.per_number)))
     # Exponents a population left unusual are worth trying only where they were found.
     plain = Dictionary([[u for u in units if not u.n_fitted] for units in dictionary.units])
     # As many pairings as a second or so affords: with few points the integral form is a poor guide.
@@ -251,11 +280,20 @@ def _fill(
         simple = monomials(len(scale), {1: 4, 2: 3}.get(len(scale), 2))
         for i in open_:
             progress(f"looking beyond products of powers in equation {i + 1}")
-            rich_picks = shortlist(regressions[i], rich, judge.per_number, largest=4)
+            judge.check()
+            rich_picks = recall(shortlist, regressions[i], rich, judge.per_number, largest=4)
             around = []
             if lifted.units[i]:
-                allowed = known.units(i, simple)
-                around = around_each(regressions[i][1], allowed, lifted, judge.per_number, n_jobs=judge.n_jobs)
+                around = around_each(
+                    regressions[i][1],
+                    known.units(i, simple),
+                    lifted,
+                    judge.per_number,
+                    n_jobs=judge.n_jobs,
+                    checkpoint=judge.checkpoint,
+                    in_time=judge.in_time,
+                )
+            judge.check()
             lists[i] = sized(i, interleave(lists[i], rich_picks, around))
         progress("judging the best pairings by trajectory")
         triage(judge, combinations(lists, most), until_floor=True)

@@ -16,6 +16,7 @@ from neural_arith.discovery.noise import Noise
 from neural_arith.discovery.smoothing import Curve
 from neural_arith.discovery.tied import refine_tied
 from neural_arith.integrate.batch import Prediction, Problem, Refined, predict, refine
+from neural_arith.integrate.blocks import Checkpoint
 from neural_arith.integrate.structure import Structure, tidy
 from neural_arith.integrate.units import Number
 
@@ -116,9 +117,10 @@ class Judge:
         pieces: the same measurements cut into short pieces.
         piece_starts: first guess of the starting states of the pieces.
         rtol: tolerance of the integrator.
-        n_jobs: threads.
+        n_jobs: as in joblib, threads by default.
         positive: which variables never change sign; only their powers may be fitted. Default all.
-        deadline: called before each batch; raises to stop the search.
+        deadline: called often; raises to stop the search. Candidates refined until then are kept.
+        checkpoint: keeps refined candidates on disk.
         known: which structures and values may be.
         seen: every structure asked for, with its best result or None when it always failed.
         attempts: how often each structure was refined.
@@ -131,9 +133,10 @@ class Judge:
     pieces: Problem
     piece_starts: np.ndarray
     rtol: float
-    n_jobs: int = 1
+    n_jobs: int | None = 1
     positive: np.ndarray | None = None
     deadline: Callable[[], None] = lambda: None
+    checkpoint: Checkpoint = field(default_factory=Checkpoint)
     known: Constraints = field(default_factory=Constraints)
     seen: dict[Structure, Judged | None] = field(default_factory=dict)
     attempts: Counter[Structure] = field(default_factory=Counter)
@@ -254,12 +257,11 @@ class Judge:
         roughly: bool = False,
     ) -> list[Judged]:
         """Refine one batch and remember it; ``unsure`` guesses go through short pieces, too, while that helps."""
-        if self.best is not None and self.best.structure.n_terms:  # something must be there to return
-            self.deadline()
+        self.check()
         refined = self._refine(structures, thetas, starts, self.problem, most, roughly)
         if unsure and self.patience > 0 and self.pieces.n_pieces > self.problem.n_pieces:
             refined = self._through_pieces(structures, thetas, refined, most, roughly)
-        self._tie(structures, refined, most, roughly)
+        refined = self._tie(structures, refined, most, roughly)
         results: list[Judged] = []
         for c, structure in enumerate(structures):
             self.attempts[structure] += 1
@@ -278,6 +280,8 @@ class Judge:
             old = self.seen[structure]
             if old is None or judged.misfit < old.misfit:
                 self.seen[structure] = judged
+        if not refined.complete:
+            self.check()
         return results
 
     def _through_pieces(
@@ -300,6 +304,7 @@ class Judge:
             np.where(take, gentle.misfit, plain.misfit),
             np.where(take[:, None], gentle.rss, plain.rss),
             plain.iterations + gentle.iterations,
+            plain.complete and rough.complete and gentle.complete,
         )
 
     def _refine(
@@ -321,25 +326,46 @@ class Judge:
             rtol=self._rtol(roughly),
             max_steps=steps,
             n_jobs=self.n_jobs,
+            checkpoint=self.checkpoint,
+            in_time=self.in_time,
         )
 
     def _rtol(self, roughly: bool) -> float:
         return min(100 * self.rtol, ROUGH) if roughly else self.rtol
 
-    def _tie(self, structures: list[Structure], refined: Refined, most: int, roughly: bool) -> None:
-        """Refit, in place, the values that known sums tie; candidates hopeless even with free values fail."""
-        rtol = self._rtol(roughly)
+    def check(self) -> None:
+        """Raise what ``deadline`` does, but only once there is something to return."""
+        if self.best is not None and self.best.structure.n_terms:
+            self.deadline()
+
+    def in_time(self) -> bool:
+        """Whether :meth:`check` lets the search go on."""
+        try:
+            self.check()
+        except Exception:  # whatever it raises ends the search: once more, when what was refined is kept
+            return False
+        return True
+
+    def _tie(self, structures: list[Structure], refined: Refined, most: int, roughly: bool) -> Refined:
+        """Values that known sums tie refitted; candidates hopeless even with free values fail."""
+        if not self.known.conserved:
+            return refined
+        thetas, starts = list(refined.thetas), refined.starts.copy()
+        misfit, rss, complete = np.full(len(structures), np.inf), refined.rss.copy(), refined.complete
         for c, structure in enumerate(structures):
             basis, free = self.known.basis(structure), refined.misfit[c]
-            if basis is None or not np.isfinite(free) or not np.isfinite(refined.thetas[c]).all():
+            if basis is None or not np.isfinite(free) or not np.isfinite(thetas[c]).all():
                 continue
             if self.best is not None and free + self.price(structure) > self.best.score + HOPELESS:
-                refined.misfit[c] = np.inf
                 continue
-            refined.thetas[c], refined.starts[c], found = refine_tied(
-                structure, refined.thetas[c], refined.starts[c], self.problem, basis, iterations=most, rtol=rtol
+            if not self.in_time():
+                complete = False
+                break
+            thetas[c], starts[c], found = refine_tied(
+                structure, thetas[c], starts[c], self.problem, basis, iterations=most, rtol=self._rtol(roughly)
             )
-            refined.misfit[c], refined.rss[c] = found.misfit, found.rss
+            misfit[c], rss[c] = found.misfit, found.rss
+        return Refined(thetas, starts, misfit, rss, refined.iterations, complete)
 
     def _fits_knowledge(self, judged: Judged) -> bool:
         """Whether signs are right, and what is positive stays so at the samples but for rounding."""

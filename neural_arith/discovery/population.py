@@ -8,16 +8,15 @@ Jacobian J = -P D c, from many random starts, each a lane of :mod:`neural_arith.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from joblib import effective_n_jobs
 
 from neural_arith.discovery.grid import Grid, make_grid
 from neural_arith.discovery.integral_form import IntegralForm
 from neural_arith.discovery.projection import search_range
 from neural_arith.discovery.starts import Starts, draw_lifted, draw_plain
+from neural_arith.integrate.blocks import partition, run_blocks
 
 _LARGEST = 6.0
 
@@ -25,6 +24,9 @@ _LARGEST = 6.0
 # line or the parabola that a plain unit is; a restart that ends there has found nothing of its own.
 _RATES = (0.3, 30.0)
 _FREQUENCIES = (0.5, 80.0)
+
+BLOCK = 1e7
+"""Weights times nodes times iterations of one block of restarts: about 20 ms, twice what it costs to hand it out."""
 
 LIFTED_SHARE = 4
 """Lifted restarts for each plain one: their landscape has more valleys."""
@@ -92,7 +94,7 @@ def fit_population(
     iterations: int = 40,
     seed: int = 0,
     lifted: bool = False,
-    n_jobs: int = 1,
+    n_jobs: int | None = 1,
 ) -> Fitted:
     """Fit one equation with a given number of units from many random starts.
 
@@ -105,7 +107,7 @@ def fit_population(
         iterations: most Levenberg-Marquardt iterations of each.
         seed: of the random starts, which also depend on ``state`` and ``units``.
         lifted: whether units with exponentials and cosines are tried as well.
-        n_jobs: threads, -1 for all cores; the answer does not depend on it.
+        n_jobs: as in joblib, threads by default; the answer does not depend on it.
 
     Returns:
         Distinct optima, best first.
@@ -128,39 +130,46 @@ def fit_population(
     return _distinct(starts, cost / total, grid.range)
 
 
-def climb_all(grid: Grid, starts: Starts, iterations: int, n_jobs: int = 1) -> tuple[np.ndarray, np.ndarray]:
+def _climb_block(
+    real: np.ndarray, imaginary: np.ndarray, slopes: np.ndarray, counts: np.ndarray, grid: Grid, iterations: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Weights, costs and evaluations of a few restarts at their optima, wherever this is run."""
+    # What arrives in another process may be read-only; the kernel is compiled for arrays that are not.
+    real, imaginary, slopes, counts = (np.array(a) for a in (real, imaginary, slopes, counts))
+    columns, states, positive, step, target, weight, square, share, opens = (
+        np.require(a, requirements=["C", "W"])
+        for a in (grid.columns, grid.states, grid.positive, grid.step, grid.target, grid.weight, grid.square,
+                  grid.share, grid.opens)
+    )  # fmt: skip
+    low, high, reach = _bounds(grid.range)
+    cost, spent = np.full(len(real), np.inf), np.zeros(len(real), dtype=np.int64)
+    search_range(
+        0, len(real), real, imaginary, slopes, counts, low, high, reach, iterations, columns, states, positive, step,
+        target, weight, square, share, opens, cost, spent,
+    )  # fmt: skip
+    return real, imaginary, cost, spent
+
+
+def climb_all(grid: Grid, starts: Starts, iterations: int, n_jobs: int | None = 1) -> tuple[np.ndarray, np.ndarray]:
     """Carry every restart to its optimum, in place.
 
     Args:
         grid: the equation.
         starts: weights of its columns to start from; those found replace them.
         iterations: most for each restart.
-        n_jobs: threads.
+        n_jobs: as in joblib.
 
     Returns:
         Sum of squares left and evaluations spent, each ``(restarts,)``.
     """
     slopes, counts = _slopes(starts.free)
-    low, high, reach = _bounds(grid.range)
     n = len(counts)
     cost, spent = np.full(n, np.inf), np.zeros(n, dtype=np.int64)
-
-    def run(first: int, stop: int) -> None:
-        search_range(
-            first, stop, starts.real, starts.imaginary, slopes, counts, low, high, reach, iterations, grid.columns,
-            grid.states, grid.positive, grid.step, grid.target, grid.weight, grid.square, grid.share, grid.opens, cost,
-            spent,
-        )  # fmt: skip
-
-    n_jobs = effective_n_jobs(n_jobs)
-    block = n if n_jobs == 1 else -(-n // (4 * n_jobs))
-    ranges = [(k, min(k + block, n)) for k in range(0, n, max(block, 1))]
-    if len(ranges) == 1:
-        run(*ranges[0])
-    else:
-        # joblib's own pool of threads takes 10 ms to notice that the last one is done, as long as the search itself.
-        with ThreadPoolExecutor(n_jobs) as pool:
-            list(pool.map(run, *zip(*ranges, strict=True)))
+    ranges = partition(iterations * len(grid.step) * (starts.real.shape[1] + counts.astype(float)), BLOCK)
+    blocks = [(starts.real[i:j], starts.imaginary[i:j], slopes[i:j], counts[i:j]) for i, j in ranges]
+    found = run_blocks(_climb_block, blocks, grid, iterations, n_jobs=n_jobs)
+    for (i, j), result in zip(ranges, found, strict=True):
+        starts.real[i:j], starts.imaginary[i:j], cost[i:j], spent[i:j] = result
     return cost, spent
 
 

@@ -141,12 +141,18 @@ class Regression:
     """
 
     def __init__(self, form: IntegralForm, state: int, scale: np.ndarray) -> None:
+        # What arrives in another process may be read-only; the kernel is compiled for arrays that are not.
+        form = IntegralForm(**{name: np.require(a, requirements=["C", "W"]) for name, a in vars(form).items()})
         self.form, self.state, self.scale = form, state, scale
         self.target = form.target[state]
         square = form.weight[state] ** 2
         self.share = 1.0 / np.maximum(np.bincount(form.window, square), 1e-300)
         self._columns: dict[Unit, np.ndarray] = {}
         self._packed: dict[Structure, Tables] = {}
+
+    def __reduce__(self) -> tuple[type[Regression], tuple[IntegralForm, int, np.ndarray]]:
+        """Kept columns and tables are not for other processes."""
+        return Regression, (self.form, self.state, self.scale)
 
     def columns(self, units: tuple[Unit, ...]) -> np.ndarray:
         """Regression columns of units without numbers of their own, ``(units, samples)``; kept for the next time."""
@@ -163,7 +169,7 @@ class Regression:
     def guesses(self, units: Sequence[Unit], values: Mapping[Number, float]) -> np.ndarray:
         """Regression columns of units with guessed numbers, ``(units, samples)``; inf where one is not finite."""
         found = values_at(units, values, self.form.nodes, self.scale)
-        finite = (np.abs(found) < 1e100).all(1)
+        finite = np.all(np.abs(found) < 1e100, axis=1)
         columns = self.form.columns(np.where(finite[:, None], found, 0.0), self.state)
         columns[~finite] = np.inf
         return columns
@@ -213,7 +219,8 @@ class Regression:
         if structure not in self._packed:
             theta = np.concatenate([np.zeros(structure.n_terms), inner])
             self._packed[structure] = Tables(*(array[0] for array in pack([structure], [theta], self.scale)))
-        return self._packed[structure]
+        # Several threads may fit the same units at once, and a fit writes into its tables.
+        return Tables(*(array.copy() for array in self._packed[structure]))
 
 
 def _orthonormal(columns: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:

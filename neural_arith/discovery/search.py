@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from joblib import Parallel, delayed
 
 from neural_arith.discovery.choice import STRONG
 from neural_arith.discovery.dictionary import Dictionary, structure_price, unit_price
@@ -16,8 +15,14 @@ from neural_arith.discovery.judge import Judge, Judged
 from neural_arith.discovery.neighbours import other_sums, over_present_sums, propose
 from neural_arith.discovery.regression import Regression
 from neural_arith.discovery.subsets import best_subsets
+from neural_arith.integrate.blocks import Checkpoint, always, partition, run_blocks
 from neural_arith.integrate.structure import Structure, Term, rewrite, tidy
 from neural_arith.integrate.units import Number, Unit, numbers_of, power
+
+_Task = tuple[Structure, np.ndarray]
+
+BLOCK = 1e6
+"""Points times squared numbers times iterations of one block of fits: about 20 ms."""
 
 EXACT = 1e-8
 """Relative misfits below this are not told apart in the integral form."""
@@ -102,7 +107,9 @@ def around_each(
     *,
     companions: int = 3,
     keep: int = 40,
-    n_jobs: int = 1,
+    n_jobs: int | None = 1,
+    checkpoint: Checkpoint | None = None,
+    in_time: Callable[[], bool] = always,
 ) -> list[Pick]:
     """Best right-hand sides made of one lifted unit and a few simple ones, best first.
 
@@ -116,27 +123,35 @@ def around_each(
         per_number: price of one fitted number.
         companions: most simple units beside the lifted one.
         keep: how many to return.
-        n_jobs: threads.
+        n_jobs: as in joblib, threads by default; the answer does not depend on it.
+        checkpoint: keeps what was fitted, a few lifted units at a time.
+        in_time: asked before each few lifted units; once it says no, the rest is left out.
     """
-    rich = lifted.units[regression.state]
-    own = power(*(float(j == regression.state) for j in range(len(regression.scale))))
-    near = [simple.index(unit) for unit in (power(*[0.0] * len(regression.scale)), own) if unit in simple]
-    usual = [s for k in range(len(near) + 1) for s in itertools.combinations(near, k)]
+    here = range(len(regression.scale))
+    usual = [power(*[0.0 for _ in here]), power(*[float(j == regression.state) for j in here])]
+    usual = [unit for unit in usual if unit in simple]
+    always_tried = [c for k in range(len(usual) + 1) for c in itertools.combinations(usual, k)]
+    tasks: list[_Task] = []
     companies = _companies(regression, simple, lifted, per_number, companions)
+    for unit, sets in zip(lifted.units[regression.state], companies, strict=True):
+        own = [tuple(simple[j] for j in members) for members in sets]
+        for company in dict.fromkeys([*own, *always_tried]):
+            structure = Structure(((unit, *company),))
+            tasks.append((structure, structure.theta({**lifted.values})))
 
-    def rough(unit: Unit, sets: list[tuple[int, ...]]) -> list[Pick]:
-        picks = []
-        for company in dict.fromkeys([*sets, *usual]):
-            structure = Structure(((unit, *(simple[j] for j in company)),))
-            theta = structure.theta({number: lifted.values[number] for number in structure.numbers})
-            pick = _fitted(regression, structure, theta, per_number, 4)
-            if np.isfinite(pick.score):
-                picks.append(Pick(*tidy(structure, pick.theta), pick.score))
-        return picks
+    def fit_all(tasks: Sequence[_Task], most: int) -> list[Pick]:
+        n_points = len(regression.form.nodes)
+        ranges = partition((most * n_points * (1 + s.n_fitted) ** 2 for s, _ in tasks), BLOCK)
+        blocks = [(tasks[i:j],) for i, j in ranges]
+        options = {"n_jobs": n_jobs, "checkpoint": checkpoint, "in_time": in_time}
+        found = run_blocks(_fit_block, blocks, regression, per_number, most, **options)
+        return [pick for picks in found if picks is not None for pick in picks]
 
-    found = Parallel(n_jobs=n_jobs, backend="threading")(map(delayed(rough), rich, companies))
     best: dict[Structure, Pick] = {}
-    for pick in itertools.chain.from_iterable(found):
+    for rough in fit_all(tasks, 4):
+        if not np.isfinite(rough.score):
+            continue
+        pick = Pick(*tidy(rough.structure, rough.theta), rough.score)
         if pick.structure not in best or pick.score < best[pick.structure].score:
             best[pick.structure] = pick
     # Each form of a lifted unit has its best company fitted to the end, whatever the others look like.
@@ -145,8 +160,14 @@ def around_each(
     for pick in picks:
         first.setdefault(tuple(u for u in pick.structure.units if not u.plain or u.n_fitted), pick)
     again = list({p.structure: p for p in (*picks[:keep], *first.values())}.values())
-    picks = [_fitted(regression, p.structure, p.theta, per_number, 20) if p.structure.numbers else p for p in again]
-    return sorted(picks, key=lambda p: p.score)[:keep]
+    done = [p for p in again if not p.structure.numbers]
+    done += fit_all([(p.structure, p.theta) for p in again if p.structure.numbers], 20)
+    return sorted(done, key=lambda p: p.score)[:keep]
+
+
+def _fit_block(tasks: Sequence[_Task], regression: Regression, per_number: float, most: int) -> list[Pick]:
+    """A few right-hand sides fitted, wherever this is run."""
+    return [_fitted(regression, structure, theta, per_number, most) for structure, theta in tasks]
 
 
 def _companies(
@@ -155,7 +176,7 @@ def _companies(
     """For each lifted unit, as first guessed, the two sets of simple units that go best with it."""
     n = regression.n_seen
     rich = regression.guesses(lifted.units[regression.state], lifted.values)
-    usable = np.isfinite(rich).all(1)
+    usable = np.all(np.isfinite(rich), axis=1)
     rich = np.where(usable[:, None], rich, 0.0)
     plain, target = regression.columns(tuple(simple)), regression.target
     sets = [s for k in range(most + 1) for s in itertools.combinations(range(len(simple)), k)]

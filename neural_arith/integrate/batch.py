@@ -16,12 +16,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from joblib import Parallel, delayed
 
+from neural_arith.integrate.blocks import Checkpoint, always, partition, run_blocks
 from neural_arith.integrate.kernel import evaluate, profile_misfit, refine_range
 from neural_arith.integrate.kernel_units import load_numbers, many_values
 from neural_arith.integrate.structure import Structure, Tables, pack
 from neural_arith.integrate.units import Number, Unit
+
+BLOCK = 2e7
+"""Operations, as :func:`_cost` counts them, of one block of candidates: about 20 ms."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,7 @@ class Refined:
         misfit: twice the negative profile log likelihood up to a constant, ``(candidates,)``; inf = failed.
         rss: weighted residual sum of squares of each state, ``(candidates, states)``.
         iterations: Levenberg-Marquardt iterations spent.
+        complete: whether time sufficed for all candidates; those left out count as failed.
     """
 
     thetas: list[np.ndarray]
@@ -88,6 +92,43 @@ class Refined:
     misfit: np.ndarray
     rss: np.ndarray
     iterations: np.ndarray
+    complete: bool
+
+
+def _refine_block(
+    packed: Tables,
+    theta: np.ndarray,
+    starts: np.ndarray,
+    problem: Problem,
+    iterations: int,
+    tolerance: float,
+    rtol: float,
+    max_steps: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Refined values, starts, misfits, residual sums and iterations of a few candidates, wherever this is run."""
+    # What arrives in another process may be read-only; the kernel is compiled for arrays that are not.
+    tables, theta, starts = Tables(*(np.array(a) for a in packed)), np.array(theta), np.array(starts)
+    fixed = [
+        np.require(a, requirements=["C", "W"])
+        for a in (np.log(problem.scale), problem.t, problem.x, problem.weight, problem.inputs, problem.start,
+                  problem.linked, problem.link_weight, problem.floor, problem.bound)
+    ]  # fmt: skip
+    log_scale, t, x, weight, inputs, start, linked, link_weight, floor, bound = fixed
+    misfit, rss = np.full(len(theta), np.inf), np.full((len(theta), x.shape[1]), np.inf)
+    spent = np.zeros(len(theta), dtype=np.int64)
+    refine_range(
+        0, len(theta), tables, log_scale, theta, starts, t, x, weight, inputs, start, linked, link_weight, floor,
+        problem.log_residual, rtol, bound, max_steps, iterations, tolerance, misfit, rss, spent,
+    )  # fmt: skip
+    return theta, starts, misfit, rss, spent
+
+
+def _cost(structure: Structure, problem: Problem, iterations: int) -> float:
+    """Rough number of operations of a refinement: at least two steps of six stages for each sample and pass."""
+    samples, n_states = problem.x.shape
+    columns = 1 + structure.n_fitted + n_states
+    rates = n_states**2 * columns + 8 * structure.n_terms * len(problem.scale)
+    return iterations * samples * (12.0 * rates + n_states * columns**2)
 
 
 def refine(
@@ -100,7 +141,9 @@ def refine(
     tolerance: float = 0.05,
     rtol: float = 1e-6,
     max_steps: int | None = None,
-    n_jobs: int = 1,
+    n_jobs: int | None = 1,
+    checkpoint: Checkpoint | None = None,
+    in_time: Callable[[], bool] = always,
 ) -> Refined:
     """Refit all values of many candidates, and their starting states, to the measurements.
 
@@ -113,7 +156,10 @@ def refine(
         tolerance: two gains in a row below this many units of 2 log likelihood end the refinement.
         rtol: relative tolerance of the integrator.
         max_steps: integration steps one pass may take; default 40 for each sample and 400 more.
-        n_jobs: threads; the answer does not depend on it.
+        n_jobs: threads, or workers of the backend that ``joblib.parallel_config`` names; the answer does not depend
+            on them.
+        checkpoint: keeps the results, a block of candidates at a time.
+        in_time: asked before each block of candidates; once it says no, the rest is left out.
 
     Returns:
         Refined values in the order of ``structures``.
@@ -129,23 +175,16 @@ def refine(
     spent = np.zeros(len(structures), dtype=np.int64)
     if max_steps is None:
         max_steps = 40 * len(problem.t) + 400
-    log_scale = np.log(problem.scale)
-
-    def run(first: int, stop: int) -> None:
-        refine_range(
-            first, stop, packed, log_scale, theta, states, problem.t, problem.x, problem.weight, problem.inputs,
-            problem.start, problem.linked, problem.link_weight, problem.floor, problem.log_residual, rtol,
-            problem.bound, max_steps, iterations, tolerance, misfit, rss, spent,
-        )  # fmt: skip
-
-    block = max(1, min(16, -(-len(structures) // max(1, 4 * n_jobs))))
-    ranges = [(k, min(k + block, len(structures))) for k in range(0, len(structures), block)]
-    if n_jobs == 1 or len(ranges) == 1:
-        for first, stop in ranges:
-            run(first, stop)
-    else:
-        Parallel(n_jobs=n_jobs, backend="threading")(delayed(run)(*r) for r in ranges)
-    return Refined([theta[c, : len(values)].copy() for c, values in enumerate(thetas)], states, misfit, rss, spent)
+    ranges = partition((_cost(s, problem, iterations) for s in structures), BLOCK)
+    blocks = [(Tables(*(a[i:j] for a in packed)), theta[i:j], states[i:j]) for i, j in ranges]
+    shared = (problem, iterations, tolerance, rtol, max_steps)
+    found = run_blocks(_refine_block, blocks, *shared, n_jobs=n_jobs, checkpoint=checkpoint, in_time=in_time)
+    for (i, j), result in zip(ranges, found, strict=True):
+        if result is not None:
+            theta[i:j], states[i:j], misfit[i:j], rss[i:j], spent[i:j] = result
+    complete = all(result is not None for result in found)
+    refined = [theta[c, : len(values)].copy() for c, values in enumerate(thetas)]
+    return Refined(refined, states, misfit, rss, spent, complete)
 
 
 @dataclass(frozen=True)

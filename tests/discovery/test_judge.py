@@ -179,6 +179,40 @@ def test_the_deadline_is_heard():
         judge.judge([(LOTKA_STRUCTURE, VALUES)])
 
 
+def test_what_was_judged_when_time_ran_out_is_kept():
+    t = np.linspace(0, 14, 400)
+    run = Run(t, noisy(lotka(t) / SIZE, 0.03, 0))
+    units = [power(i, j) for i in range(4) for j in range(4) if 0 < i + j < 4]
+    proposals = [(LOTKA_STRUCTURE, VALUES)]
+    for k in range(2, len(units)):
+        wide = Structure((tuple({*LOTKA_STRUCTURE.equations[0], units[k]}), LOTKA_STRUCTURE.equations[1]))
+        proposals.append((wide, wide.theta({**TRUE})))
+    whole = judge_of([run], LOG)
+    whole.judge(proposals[:1])
+    whole.judge(proposals[1:], whole.starts)
+    counts = []
+    for allowed in (1, 2, 3):
+        judge = judge_of([run], LOG)
+        judge.judge(proposals[:1])
+        left = iter(range(allowed))
+
+        def over(left=left) -> None:
+            if next(left, None) is None:
+                raise TimeoutError
+
+        judge.deadline = over
+        with pytest.raises(TimeoutError):
+            judge.judge(proposals[1:], judge.starts)
+        counts.append(len(judge.ranked))
+        for judged in judge.ranked:
+            known = whole.seen[judged.structure]
+            assert known is not None
+            assert judged.misfit == known.misfit
+            assert np.array_equal(judged.theta, known.theta)
+    assert counts[0] == 1
+    assert 1 < counts[1] < counts[2] < len(whole.ranked)
+
+
 # ------------------------------------------------------------------------------------------- the problem it sets up
 def test_pieces_cover_the_runs_and_link_within_them():
     runs = [Run(T, RUNS[0].x), Run(T[:9], RUNS[0].x[:9]), Run(T[:4], RUNS[0].x[:4])]

@@ -13,6 +13,7 @@ from neural_arith.data import Run
 from neural_arith.discovery.dictionary import Dictionary, monomials
 from neural_arith.discovery.integral_form import integral_form
 from neural_arith.discovery.noise import Noise
+from neural_arith.discovery.regression import Regression
 from neural_arith.discovery.search import Pick, climb, combinations, interleave, join, shortlist
 from neural_arith.discovery.smoothing import smooth
 from neural_arith.integrate.batch import values_at
@@ -50,7 +51,8 @@ def test_the_right_equation_heads_the_shortlist_of_dense_data(share):
     curves = smooth(runs, noise)
     forms = [integral_form(curves, noise, length) for length in (None, 6)]
     for i, (units, values) in enumerate([((X, XY), (0.55, -0.42)), ((Y, XY), (-0.84, 0.52))]):
-        found = shortlist(forms, i, Dictionary([monomials(2, 3)] * 2), ONES, float(np.log(150)))
+        regressions = [Regression(form, i, ONES) for form in forms]
+        found = shortlist(regressions, Dictionary([monomials(2, 3)] * 2), float(np.log(150)))
         structures = [pick.structure for pick in found]
         place = structures.index(Structure((units,)))
         assert place < 5
@@ -111,11 +113,11 @@ def test_a_shortlist_fits_the_numbers_within_units():
     x = scipy_solution(lambda _, s: [0.5 - 1.2 * s[0] / (1 + 0.7 * s[0])], (4.0,), t)
     noise = Noise("additive", np.zeros(1))
     curves = smooth([Run(t, x)], noise)
-    forms = [integral_form(curves, noise, length) for length in (None, 6)]
+    regressions = [Regression(integral_form(curves, noise, length), 0, np.ones(1)) for length in (None, 6)]
     monod = power(1).over(one_plus(power(1), copy=1004))
     (number,) = numbers_of(monod)
     dictionary = Dictionary([[power(0), power(1), power(2), monod]], {number: 2.5})
-    best = shortlist(forms, 0, dictionary, np.ones(1), float(np.log(120)))[0]
+    best = shortlist(regressions, dictionary, float(np.log(120)))[0]
     neat = power(1).over(one_plus(power(1)))
     assert best.structure == Structure(((power(0), neat),))  # copies are numbered from zero
     values = best.structure.values(best.theta)

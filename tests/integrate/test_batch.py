@@ -390,3 +390,36 @@ def test_arguments_are_not_changed():
     refine(structures, values, starts, make(T, x, bound=1e3))
     assert all(np.array_equal(a, b) for a, b in zip(kept[0], values, strict=True))
     assert np.array_equal(kept[1], starts)
+
+
+def test_what_was_refined_in_time_is_whole_and_the_rest_is_left_out():
+    t = np.linspace(0, 14, 600)
+    x = lotka(t) / 20
+    structures, values = many()
+    problem = make(t, x, bound=1e3)
+    whole = refine(structures, values, x[:1], problem)
+    assert whole.complete
+    for times in (0, 1, 2):
+        counter = iter(range(100))
+        part = refine(structures, values, x[:1], problem, in_time=lambda counter=counter, n=times: next(counter) < n)
+        assert not part.complete
+        done = int((part.iterations > 0).nonzero()[0].max(initial=-1)) + 1
+        assert (done > 0) == (times > 0)
+        assert np.array_equal(part.misfit[:done], whole.misfit[:done])
+        assert np.array_equal(part.starts[:done], whole.starts[:done])
+        assert np.isinf(part.misfit[done:]).all()
+        assert all(np.array_equal(a, b) for a, b in zip(part.thetas[done:], values[done:], strict=True))
+
+
+def test_blocks_do_not_depend_on_who_refines_them():
+    t = np.linspace(0, 14, 600)
+    x = lotka(t) / 20
+    structures, values = many()
+    problem = make(t, x, bound=1e3)
+    counts = []
+    for n_jobs in (1, 2, -1):
+        counter: list[int] = []
+        refine(structures, values, x[:1], problem, n_jobs=n_jobs, in_time=lambda c=counter: c.append(0) is None)
+        counts.append(len(counter))
+    assert counts[0] > 3
+    assert len(set(counts)) == 1
