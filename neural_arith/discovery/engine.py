@@ -215,7 +215,7 @@ def _set_up(
     smooth_states = np.concatenate([c(r.t)[:, :n_states] for c, r in zip(curves, runs, strict=True)])
     smooth_states = np.where(positive[:n_states], np.maximum(smooth_states, 1e-9), smooth_states)
     whole, pieces = (make_problem(runs, curves, noise, scale, length) for length in (None, PIECE))
-    rtol = float(np.clip(0.01 * noise.level.min(), 1e-10, 1e-6))
+    rtol = float(np.clip(0.01 * noise.level.min(), 1e-11, 1e-6))
     starts = [smooth_states[problem.start[:-1]] for problem in (whole, pieces)]
     judge = Judge(
         whole,
@@ -307,7 +307,8 @@ def _fill(
 
 
 SHORT = 45.0
-"""Price of an equation that is short enough to be believed when it meets the measurements as closely as can be told."""
+"""Price of a polynomial that is short enough to be believed when it meets the measurements as closely as can be told;
+other equations have to be shorter by a third."""
 
 
 def settled(judge: Judge, state: int) -> bool:
@@ -315,8 +316,17 @@ def settled(judge: Judge, state: int) -> bool:
     best = judge.best
     if best is None or not judge.at_floor:
         return False
-    alone = Structure((best.structure.equations[state],))
-    return structure_price(alone, judge.per_number) < SHORT
+    equation = best.structure.equations[state]
+    polynomial = all(unit.plain and all(e >= 0 and float(e).is_integer() for e in unit.powers) for unit in equation)
+    return structure_price(Structure((equation,)), judge.per_number) < (SHORT if polynomial else SHORT * 2 / 3)
+
+
+def beyond_noise(judge: Judge, noise: Noise) -> bool:
+    """Whether a candidate meets the measurements far better than the noise that was estimated would allow."""
+    if judge.best is None or noise.kind != "additive":
+        return False
+    counts = np.maximum((judge.problem.weight > 0).sum(0), 1)
+    return bool(np.all(judge.best.rss / counts < (0.03 * noise.level) ** 2))
 
 
 def ranges_of(curves: list[Curve], positive: np.ndarray, scale: np.ndarray) -> Ranges:
@@ -373,7 +383,8 @@ def search(data: Trajectories, options: Options, progress: Progress = lambda _: 
     judge.judge([(nothing, np.zeros(0))])  # the baseline: no state ever changes
     try:
         _fill(judge, curves, noise, positive, options, progress)
-        for kind in other_kinds(runs, noise.kind) if options.noise == "auto" and not noise.clean else ():
+        certain = options.noise != "auto" or noise.clean or beyond_noise(judge, noise)
+        for kind in () if certain else other_kinds(runs, noise.kind):
             progress(f"checking {kind} noise")
             other = estimate_noise(runs, kind)
             rival, rival_curves = _set_up(runs, other, scaling.variable, options, deadline, known)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from neural_arith.integrate.blocks import Checkpoint
 from neural_arith.integrate.structure import Structure, tidy
 from neural_arith.integrate.units import Number
 
-FLOOR = 3e-7
+FLOOR = 5e-8
 """Misfits below this share of a state's size are not told apart: solvers and files are no better."""
 
 HOPELESS = 50.0
@@ -190,6 +190,24 @@ class Judge:
         """Whether the best candidate meets the measurements to within what the likelihood distinguishes."""
         return self.best is not None and self.meets_floor(self.best)
 
+    def raise_floor(self) -> None:
+        """Where the solver itself is less certain than the floor, as in chaos, differences below that do not count."""
+        if self.best is None or not np.all(self.best.rss < 1e-8 * len(self.problem.t)):
+            return
+        fine, coarse = (self.predict(self.best, rtol=self.rtol * much).x for much in (1.0, 100.0))
+        if not np.isfinite(fine).all() or not np.isfinite(coarse).all():
+            return
+        apart = 0.1 * np.sqrt(((fine - coarse) ** 2).mean(0))
+        if np.all(apart <= 1.5 * self.problem.floor):
+            return
+        self.problem = replace(self.problem, floor=np.clip(apart, self.problem.floor, 1e-4))
+        counts = (self.problem.weight > 0).sum(0)
+        for structure, judged in self.seen.items():
+            if judged is not None:
+                misfit = float((counts * np.log(judged.rss / np.maximum(counts, 1) + self.problem.floor**2)).sum())
+                self.seen[structure] = replace(judged, misfit=misfit)
+        self.best = self.ranked[0]
+
     @property
     def slack(self) -> float:
         """How much a candidate could gain over the best one at most, in units of 2 log likelihood."""
@@ -331,7 +349,7 @@ class Judge:
         )
 
     def _rtol(self, roughly: bool) -> float:
-        return min(100 * self.rtol, ROUGH) if roughly else self.rtol
+        return min(max(100 * self.rtol, 1e-8), ROUGH) if roughly else self.rtol
 
     def check(self) -> None:
         """Raise what ``deadline`` does, but only once there is something to return."""
@@ -380,6 +398,7 @@ class Judge:
         structure: Structure | None = None,
         theta: np.ndarray | None = None,
         columns: Sequence[Number] | None = None,
+        rtol: float | None = None,
     ) -> Prediction:
         """Trajectory and certainty of a candidate, or of a wider structure around it.
 
@@ -388,7 +407,8 @@ class Judge:
             structure: a wider structure to measure sensitivities in, with its values ``theta`` (zeros for new terms).
             theta: see ``structure``.
             columns: numbers within units to differentiate by; default all fitted ones.
+            rtol: tolerance of the integrator; default the judge's.
         """
         if structure is None or theta is None:
             structure, theta = judged.structure, judged.theta
-        return predict(structure, theta, judged.starts, self.problem, columns=columns, rtol=self.rtol)
+        return predict(structure, theta, judged.starts, self.problem, columns=columns, rtol=rtol or self.rtol)

@@ -88,7 +88,7 @@ def waves(ranges: Ranges, found: _Collector) -> None:
     n, one = found.n, power(*[0.0] * found.n)
     turn = ranges.span * ranges.scale
     stride = ranges.step * ranges.scale
-    angles = [v for v in range(n) if turn[v] > 0.5 and stride[v] < 1.5 and turn[v] < 80]
+    angles = [v for v in range(n) if turn[v] > 0.1 and stride[v] < 1.5 and turn[v] < 80]
     for v in angles:
         for w, phase in itertools.product((1.0, 2.0), (0.0, SINE)):
             found.add(replace(one, frequencies=found.axis(v, w), phase=phase))
@@ -141,6 +141,10 @@ def fractions(ranges: Ranges, found: _Collector) -> None:
         tops = [one, *axes, *products]
         if n <= 2:
             tops = list(dict.fromkeys([*tops, *(a.times(b) for a in axes for b in axes)]))
+        # In models without units of measurement the number beside the one is often one as well.
+        shown = [part for part in (axes[v], axes[v].times(axes[v])) if part != axes[v] or ranges.positive[v]]
+        for part, top in itertools.product(shown, tops):
+            found.add(top.over(Sum(((one, 1.0), (part, 1.0)))))
         for b in guesses:
             if ranges.positive[v]:
                 found.fraction(tops, axes[v], middle[v], b)
@@ -168,11 +172,11 @@ def powers_of_sums(ranges: Ranges, found: _Collector) -> None:
     n, one = found.n, power(*[0.0] * found.n)
     for v in range(n):
         x = power(*found.axis(v))
-        if not ranges.positive[v]:
+        if ranges.low[v] < 0 < ranges.high[v]:
             size = Sum(((x.times(x), 1.0),))
             found.add(x.over(size, 0.5))
             found.add(one.over(size, 0.5))
-        elif n <= 2 and ranges.span[v] > 1e-9:
+        elif ranges.positive[v] and n <= 2 and ranges.span[v] > 1e-9:
             found.fraction([one, x], x, ranges.high[v], -0.9, FITTED, sum_power=1.3)
     for v, w in itertools.combinations(range(n), 2):
         x, y = power(*found.axis(v)), power(*found.axis(w))

@@ -254,6 +254,7 @@ def propose(judge: Judge, judged: Judged, dictionary: Dictionary, most: int = 20
         mine = model.absent[model.owner[model.absent] == model.terms[k][0]]
         if len(mine):
             moves.extend(model.moves([k], mine[:, None], most))
+    moves.extend(_drop_one_by_one(model))
     for unit in judged.structure.units:
         dropped = [k for k in model.present if model.terms[k][1] == unit]
         where = [model.terms[k][0] for k in dropped]
@@ -273,6 +274,22 @@ def propose(judge: Judge, judged: Judged, dictionary: Dictionary, most: int = 20
         if len(alike) < (2 if structure.numbers else 1):
             alike.append(Proposal(structure, theta, move.misfit + judge.price(structure)))
     return sorted((p for alike in found.values() for p in alike), key=lambda p: p.expected)
+
+
+def _drop_one_by_one(model: _Model) -> Iterator[_Move]:
+    """Moves that drop two terms, three, and so on, at each step the one that is missed least."""
+    none = np.zeros((1, 0), dtype=int)
+    dropped: list[int] = []
+    left = list(model.present)
+    while len(left) > 1:
+        found = [(move, k) for k in left for move in model.moves([*dropped, k], none, 1)]
+        if not found:
+            return
+        best, gone = min(found, key=lambda item: item[0].expected)
+        dropped.append(gone)
+        left.remove(gone)
+        if len(dropped) > 1:
+            yield best
 
 
 def other_sums(judged: Judged, n_variables: int) -> list[tuple[Structure, np.ndarray]]:

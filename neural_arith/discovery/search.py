@@ -276,6 +276,7 @@ def triage(
     """
     rough = judge.judge(proposals, starts, iterations=4, again=again, roughly=True, until_floor=until_floor)
     judge.improve(sorted(rough, key=lambda j: j.score)[:kept], 15)
+    judge.raise_floor()
 
 
 def climb(
@@ -304,7 +305,8 @@ def climb(
     n_variables = len(judge.problem.scale)
     for _ in range(rounds * width):
         front = [j for j in judge.ranked[:width] if j.structure not in expanded]
-        if not front:
+        # Where the measurements are met as closely as can be told, only something simpler than the best can still win.
+        if not front or (judge.slack < STRONG and front[0] is not judge.ranked[0]):
             break
         best = front[0]
         expanded.add(best.structure)
@@ -315,7 +317,6 @@ def climb(
             for allowed, eq in zip(dictionary.units, best.structure.equations, strict=True)
         ]
         proposals = propose(judge, best, Dictionary(units, dictionary.values))
-        # Where the measurements are met as closely as can be told, only something simpler can still win.
         most = 8 if judge.slack < STRONG else tried
         worth = [p for p in proposals if judge.worth_trying(p.structure, p.expected)][:most]
         chosen = [*((p.structure, p.theta) for p in worth), *other_sums(best, n_variables)]

@@ -8,7 +8,7 @@ from simulated import LOTKA_STRUCTURE, judge_of, lotka, noisy, scipy_solution
 
 from neural_arith.data import Run
 from neural_arith.discovery.dictionary import structure_price
-from neural_arith.discovery.judge import FLOOR, make_problem
+from neural_arith.discovery.judge import FLOOR, PATIENCE, make_problem
 from neural_arith.discovery.noise import Noise
 from neural_arith.discovery.smoothing import smooth
 from neural_arith.integrate.structure import Structure, Term
@@ -77,14 +77,26 @@ def test_a_failing_neighbour_does_not_change_the_answer():
     assert one.score == other.score
 
 
-def test_going_gently_rescues_a_poor_guess():
+def test_short_pieces_rescue_a_poor_guess():
     poor = VALUES * np.array([1.6, 0.6, 0.6, 1.5])
-    hasty, gentle = judge_of(RUNS, LOG), judge_of(RUNS, LOG)
+    hasty, patient = judge_of(RUNS, LOG), judge_of(RUNS, LOG)
+    hasty.patience = 0  # pieces are not tried any more
     hasty.judge([(LOTKA_STRUCTURE, poor)], iterations=12)
-    (found,) = gentle.judge([(LOTKA_STRUCTURE, poor)], iterations=12, gently=True)
+    (found,) = patient.judge([(LOTKA_STRUCTURE, poor)], iterations=12)
     np.testing.assert_allclose(found.theta, VALUES, rtol=0.05)
     assert found.starts.shape == (1, 2)
-    assert not hasty.ranked or found.misfit <= hasty.ranked[0].misfit + 1e-6
+    assert not hasty.ranked or found.misfit < hasty.ranked[0].misfit - 100
+    assert patient.patience == PATIENCE
+
+
+def test_pieces_are_given_up_where_they_do_not_help():
+    judge = judge_of(RUNS, LOG)
+    proposals = [(LOTKA_STRUCTURE, VALUES * (1 + 0.01 * k)) for k in range(4)]
+    for k, proposal in enumerate(proposals):
+        judge.judge([proposal], again=True)
+        assert judge.patience == PATIENCE - 1 - k
+    judge.judge([proposals[0]], judge.starts, again=True)  # starting states that were refined before need no pieces
+    assert judge.patience == PATIENCE - len(proposals)
 
 
 def test_fitted_exponents_are_refined_and_the_structure_is_remembered():
