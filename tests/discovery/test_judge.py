@@ -77,8 +77,9 @@ def test_a_failing_neighbour_does_not_change_the_answer():
     assert one.score == other.score
 
 
-def test_short_pieces_rescue_a_poor_guess():
-    poor = VALUES * np.array([1.6, 0.6, 0.6, 1.5])
+@pytest.mark.parametrize("off", [(1.6, 0.6, 3.0, 1.6), (0.3, 3.0, 0.6, 3.0), (1.6, 0.3, 0.3, 3.0)])
+def test_short_pieces_rescue_a_poor_guess(off):
+    poor = VALUES * off
     hasty, patient = judge_of(RUNS, LOG), judge_of(RUNS, LOG)
     hasty.patience = 0  # pieces are not tried any more
     hasty.judge([(LOTKA_STRUCTURE, poor)], iterations=12)

@@ -32,7 +32,8 @@ def answer(found: Discovery) -> list[object]:
         str(found.equations),
         found.messages,
         found.initial_states.tolist(),
-        [(str(c.equations), c.constants, c.standard_errors, c.score, c.selected) for c in found.candidates],
+        # as text, since an error that the data do not fix is nan, which equals nothing
+        [repr((str(c.equations), c.constants, c.standard_errors, c.score, c.selected)) for c in found.candidates],
     ]
 
 
