@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import queue
 import signal
+import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from typing import Any
 
 from joblib.externals.loky import ProcessPoolExecutor
@@ -31,6 +32,7 @@ class Worker:
     def __init__(self, names: Sequence[str]) -> None:
         self._names = tuple(names)
         self._pool: ProcessPoolExecutor | None = None
+        self._last: Future[Any] | None = None
         self._closed = False
 
     def call(self, seconds: float, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -45,8 +47,8 @@ class Worker:
         try:
             if self._pool is None:
                 self._pool = ProcessPoolExecutor(max_workers=1, env=_ONE_THREAD, initializer=_deaf)
-                self._pool.submit(methods.load, self._names).result()
-            return self._pool.submit(function, *arguments).result(timeout=seconds)
+                self._submit(self._pool, methods.load, self._names).result()
+            return self._submit(self._pool, function, *arguments).result(timeout=seconds)
         except (TimeoutError, BrokenProcessPool):
             self.end()
             raise
@@ -60,7 +62,14 @@ class Worker:
         """End the process, whatever it does."""
         pool, self._pool = self._pool, None
         if pool is not None:
+            # A call that the pool's thread has not seen yet would end that thread, and leave the process behind.
+            while self._last is not None and not (self._last.running() or self._last.done()):
+                time.sleep(1e-3)
             pool.shutdown(wait=True, kill_workers=True)
+
+    def _submit(self, pool: ProcessPoolExecutor, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        self._last = pool.submit(function, *arguments)
+        return self._last
 
 
 def _deaf() -> None:

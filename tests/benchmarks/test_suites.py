@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import re
 import signal
@@ -116,6 +117,15 @@ def test_a_process_that_hangs_or_dies_is_replaced():
         worker.close()
     with pytest.raises(BrokenProcessPool):
         worker.call(60.0, divmod, 7, 2)
+
+
+def test_a_process_ended_at_once_is_gone():
+    for _ in range(3):  # an error in the thread that looks after it fails the test, too
+        worker = Worker(())
+        with pytest.raises(TimeoutError):
+            worker.call(0.0, signal.pause)
+        worker.close()
+        assert multiprocessing.active_children() == []
 
 
 # --- the command -----------------------------------------------------------------------------------------

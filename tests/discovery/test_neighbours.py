@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -89,7 +90,11 @@ def test_a_dictionary_without_news_offers_only_less():
     judge = judge_of(measured(LOTKA_STRUCTURE, TRUE), LOG)
     (found,) = judge.judge([(LOTKA_STRUCTURE, VALUES)])
     proposals = propose(judge, found, Dictionary([list(units) for units in LOTKA_STRUCTURE.equations]))
-    assert {p.structure.n_terms for p in proposals if not p.structure.numbers} == {3}
+    less = [p.structure for p in proposals if not p.structure.numbers]
+    assert all(set(structure.terms) < set(LOTKA_STRUCTURE.terms) for structure in less)
+    assert Counter(structure.n_terms for structure in less) == {3: 4, 2: 1, 1: 1}  # each term, then one by one
+    two, one = sorted((s for s in less if s.n_terms < 3), key=lambda s: -s.n_terms)
+    assert set(one.terms) < set(two.terms)
     freed = [p.structure for p in proposals if p.structure.numbers]
     assert freed
     assert {(s.n_terms, len(s.numbers)) for s in freed} == {(4, 1)}
