@@ -56,9 +56,9 @@ def statements(
     for name, share in poor:
         if not turns and status == "done":
             said.append(
-                f"The chosen equations leave {share:.0%} of the variation of {name} unexplained: no sum of products of "
-                f"powers of {', '.join((*data.names, *data.input_names))} that was tried does better. A state or an "
-                "input may be missing."
+                f"The chosen equations leave {share:.0%} of the variation of {name} unexplained: nothing that was "
+                f"tried of {', '.join((*data.names, *data.input_names))} does better. A state or an input may be "
+                "missing."
             )
     if not poor:
         said.extend(
