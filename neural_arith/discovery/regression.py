@@ -193,7 +193,7 @@ class Regression:
         if basis is None:
             return theta, np.inf
         bending = Structure((tuple(u for u, m in zip(units, moving, strict=True) if m),))
-        inner = np.ascontiguousarray(theta[n:], dtype=float)
+        inner = np.array(theta[n:], dtype=float)  # the search writes into it
         found = np.zeros(n)
         rest = self.target - basis.T @ (basis @ self.target)
         if not bending.n_terms:

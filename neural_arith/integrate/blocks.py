@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar, final
 
 import joblib
+from joblib.hashing import NumpyHasher
 
 from neural_arith.errors import OptionError
 
@@ -35,6 +36,18 @@ def _fingerprint() -> str:
     for source in sorted(_PACKAGE.rglob("*.py")):
         digest.update(source.read_bytes())
     return digest.hexdigest()[:16]
+
+
+class _Hasher(NumpyHasher):
+    """Tells values apart, not objects: two equal parts may be one object in this search and two in the next."""
+
+    def memoize(self, obj: object) -> None:
+        """Write everything out each time; nothing that is hashed here contains itself."""
+
+
+def _hash(value: object) -> str:
+    """The same for equal values in every process."""
+    return str(_Hasher("md5", coerce_mmap=True).hash(value))
 
 
 def _remember(key: str, compute: Callable[[], Any]) -> Any:
@@ -103,7 +116,7 @@ class Checkpoint:
         """
         if self._kept is None:
             return function(*inputs, **named, **ignored)
-        key = str(joblib.hash((function.__qualname__, inputs, named)))
+        key = _hash((function.__qualname__, inputs, named))
         found = self.find(key)
         if found is None:
             found = function(*inputs, **named, **ignored)
@@ -158,8 +171,8 @@ def run_blocks(
     results: list[Any] = [None] * len(blocks)
     keys: list[str] = []
     if checkpoint:
-        common = joblib.hash((function.__qualname__, shared))
-        keys = [str(joblib.hash((common, block))) for block in blocks]
+        common = _hash((function.__qualname__, shared))
+        keys = [_hash((common, block)) for block in blocks]
         results = [checkpoint.find(key) for key in keys]
     left = [k for k, result in enumerate(results) if result is None]
 

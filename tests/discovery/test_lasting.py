@@ -87,7 +87,7 @@ def through() -> list[object]:
     return answer(find(YEAST))
 
 
-@pytest.mark.parametrize("cue", ["regression", "best score", "polishing"])
+@pytest.mark.parametrize("cue", ["regression", "looking beyond", "best score", "polishing"])
 def test_a_stopped_search_goes_on_to_the_same_answer(cue, through, tmp_path):
     whole, half = tmp_path / "whole", tmp_path / "half"
     assert answer(find(YEAST, checkpoint=whole)) == through
@@ -115,7 +115,7 @@ def test_one_folder_serves_several_searches(through, tmp_path):
 def test_another_process_finds_everything_again(tmp_path):
     """Whatever text hashes to there."""
     series = tmp_path / "yeast.csv"
-    rows = [f"{t!r},{x!r}" for t, x in zip(T.tolist(), logistic(T)[:, 0].tolist(), strict=True)]
+    rows = [f"{t!r},{x!r}" for t, x in zip(T.tolist(), YEAST.runs[0].x[:, 0].tolist(), strict=True)]
     series.write_text("\n".join(["t,yeast", *rows]))
     folder, outputs, counts = tmp_path / "work", [], []
     for seed in ("1", "2"):

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Mapping
 from types import MappingProxyType
 
+import joblib
 import numpy as np
 import pytest
 from simulated import LOTKA_STRUCTURE, judge_of, lotka, noisy, scipy_solution
 
 from neural_arith.data import Run
 from neural_arith.discovery.dictionary import Dictionary, monomials
+from neural_arith.discovery.engine import ranges_of
 from neural_arith.discovery.integral_form import integral_form
+from neural_arith.discovery.lifted import lifted_units
 from neural_arith.discovery.noise import Noise
 from neural_arith.discovery.regression import Regression
-from neural_arith.discovery.search import Pick, climb, combinations, interleave, join, shortlist
+from neural_arith.discovery.search import Pick, around_each, climb, combinations, interleave, join, shortlist
 from neural_arith.discovery.smoothing import smooth
 from neural_arith.integrate.batch import values_at
+from neural_arith.integrate.blocks import Checkpoint
 from neural_arith.integrate.structure import Structure, Term
 from neural_arith.integrate.units import FITTED, Number, Unit, numbers_of, one_plus, power
 
@@ -124,6 +129,72 @@ def test_a_shortlist_fits_the_numbers_within_units():
     values = best.structure.values(best.theta)
     assert values[next(numbers_of(neat))] == pytest.approx(0.7, rel=0.01)
     assert values[0, neat] == pytest.approx(-1.2, rel=0.01)
+
+
+def monod_regression(points: int = 60) -> tuple[Regression, Dictionary]:
+    """One equation with a fraction, and what lies beyond products of powers to explain it."""
+    t = np.linspace(0, 6, points)
+    x = scipy_solution(lambda _, s: [0.5 - 1.2 * s[0] / (1 + 0.7 * s[0])], (4.0,), t)
+    noise = Noise("additive", np.zeros(1))
+    curves = smooth([Run(t, x)], noise)
+    lifted = lifted_units(ranges_of(curves, np.array([True]), np.ones(1)), 1, ("fractions", "exponentials"))
+    return Regression(integral_form(curves, noise, 6), 0, np.ones(1)), lifted
+
+
+def told(picks: list[Pick]) -> list[object]:
+    return [(p.structure, p.theta.tolist(), p.score) for p in picks]
+
+
+def test_a_fraction_is_found_in_its_company():
+    regression, lifted = monod_regression()
+    best, *_ = around_each(regression, monomials(1, 2), lifted, float(np.log(60)))
+    monod = power(1).over(one_plus(power(1)))
+    assert {u for u in best.structure.units if u.sums} <= {monod, power(0).over(one_plus(power(1)))}
+    (number,) = best.structure.numbers
+    assert best.structure.values(best.theta)[number] == pytest.approx(0.7, rel=0.02)
+
+
+@pytest.mark.parametrize("simple", [[], [power(2)], [power(2), power(0)]])
+def test_any_simple_units_will_do_as_company(simple):
+    regression, lifted = monod_regression()
+    found = around_each(regression, simple, lifted, float(np.log(60)))
+    assert found
+    for one in found:
+        assert len([u for u in one.structure.units if u not in simple]) == 1
+
+
+def test_lifted_units_are_tried_by_anyone_in_blocks_that_are_kept(tmp_path):
+    regression, lifted = monod_regression()
+    simple, price = monomials(1, 2), float(np.log(60))
+    alone = told(around_each(regression, simple, lifted, price))
+    assert told(around_each(regression, simple, lifted, price, n_jobs=2)) == alone
+    with joblib.parallel_config(backend="loky"):
+        assert told(around_each(regression, simple, lifted, price, n_jobs=2)) == alone
+    left = iter(range(3))
+    half = around_each(
+        regression, simple, lifted, price, checkpoint=Checkpoint(tmp_path), in_time=lambda: next(left, None) is not None
+    )
+    assert len(half) < len(alone)
+    first = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("output.pkl")}
+    assert len(first) == 3
+    again, _ = monod_regression()  # one that has kept nothing yet
+    assert told(around_each(again, simple, lifted, price, checkpoint=Checkpoint(tmp_path))) == alone
+    assert {p: p.stat().st_mtime_ns for p in first} == first
+    whole = len(list(tmp_path.rglob("output.pkl")))
+    around_each(regression, simple, lifted, price, checkpoint=Checkpoint(tmp_path))
+    assert len(list(tmp_path.rglob("output.pkl"))) == whole > 3
+
+
+def test_what_a_regression_has_kept_does_not_travel():
+    regression, _ = monod_regression()
+    fresh, name = pickle.dumps(regression), joblib.hash(regression)
+    structure = Structure(((power(0), power(1).over(one_plus(power(1)))),))
+    theta = np.array([0.4, -1.0, 1.0])
+    expected = regression.fit(structure, theta)
+    assert joblib.hash(regression) == name
+    found = pickle.loads(fresh).fit(structure, theta)
+    assert found[0].tolist() == expected[0].tolist()
+    assert found[1] == expected[1]
 
 
 def test_joining_keeps_numbers_of_equations_apart():

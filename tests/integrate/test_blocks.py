@@ -112,6 +112,20 @@ def test_recall_calls_once_for_the_same_inputs(tmp_path):
         assert calls == expected
 
 
+def test_equal_inputs_are_the_same_however_their_parts_are_shared(tmp_path):
+    checkpoint, calls = Checkpoint(tmp_path), []
+
+    def length(parts: list[tuple[float, ...]], *, say: list[object]) -> int:
+        say.append(parts)
+        return len(parts)
+
+    one, two = (tuple(float(k) for k in range(3)) for _ in range(2))
+    assert one is not two
+    for parts in ([one, one], [one, two], [two, one]):
+        assert checkpoint.recall(length, parts, ignored={"say": calls}) == 2
+    assert calls == [[one, one]]
+
+
 @pytest.mark.parametrize(
     "damage",
     [
