@@ -13,7 +13,7 @@ import pytest
 from simulated import LOTKA, logistic, noisy, predator_prey
 
 from neural_arith.data import Trajectories
-from neural_arith.discovery import Discovery, Options, discover
+from neural_arith.discovery import Discovery, Knowledge, Options, discover
 from neural_arith.errors import OptionError
 
 T = np.linspace(0, 10, 40)
@@ -99,6 +99,22 @@ def test_a_stopped_search_goes_on_to_the_same_answer(cue, through, tmp_path):
     assert 0 < len(kept(half)) < len(kept(whole))
     assert answer(find(YEAST, checkpoint=half, n_jobs=2)) == through
     assert [p.relative_to(half) for p in kept(half)] == [p.relative_to(whole) for p in kept(whole)]
+
+
+def test_what_is_known_holds_on_the_way_as_well(tmp_path):
+    t = np.linspace(0, 12, 30)
+    ill = 1 / (1 + 49 * np.exp(-0.8 * t))
+    data = Trajectories.from_arrays(t, noisy(np.stack([1 - ill, ill], axis=1), 0.02, 0), names=("S", "I"))
+    known = Knowledge(conserved=["S + I"], positive=["S", "I"], kinds=["fractions"], max_terms=2)
+    alone = answer(find(data, knowledge=known))
+    half = find(data, stop_at("looking beyond"), knowledge=known, checkpoint=tmp_path)
+    assert half.status == "interrupted"
+    whole = find(data, knowledge=known, checkpoint=tmp_path, n_jobs=2)
+    for found in (half, whole):
+        for candidate in found.candidates:
+            change = candidate.equations.to_numpy()(0.0, np.array([0.7, 0.2])).sum()
+            assert change == pytest.approx(0.0, abs=1e-9)
+    assert answer(whole) == alone
 
 
 def test_one_folder_serves_several_searches(through, tmp_path):
