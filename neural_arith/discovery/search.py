@@ -19,7 +19,6 @@ from neural_arith.discovery.subsets import best_subsets
 from neural_arith.integrate.structure import Structure, Term, rewrite, tidy
 from neural_arith.integrate.units import Number, Unit, numbers_of
 
-
 EXACT = 1e-8
 """Relative misfits below this are not told apart in the integral form."""
 

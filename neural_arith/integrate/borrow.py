@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from numba import njit
 from numba.core import cgutils
 from numba.extending import intrinsic
+
+from neural_arith.integrate.structure import Tables
 
 
 @intrinsic
@@ -27,3 +30,15 @@ def borrowed(typing_context: Any, array: Any) -> Any:
         return view._getvalue()
 
     return array(array), codegen
+
+
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+def borrowed_tables(tables: Tables) -> Tables:
+    """The tables of one candidate, each array borrowed."""
+    return Tables(
+        borrowed(tables.powers), borrowed(tables.rates), borrowed(tables.frequencies), borrowed(tables.phases),
+        borrowed(tables.logs), borrowed(tables.lifted), borrowed(tables.factor_first), borrowed(tables.factor_sum),
+        borrowed(tables.factor_power), borrowed(tables.part_first), borrowed(tables.part_unit),
+        borrowed(tables.part_coefficient), borrowed(tables.equation), borrowed(tables.unit), borrowed(tables.kind),
+        borrowed(tables.place), borrowed(tables.live),
+    )  # fmt: skip

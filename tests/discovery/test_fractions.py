@@ -20,7 +20,7 @@ T = np.linspace(0, 6, 40)
 def judged(units: tuple[Unit, ...], coefficients: dict[Unit, float], b: float):
     """A candidate that meets measurements of itself."""
     structure = Structure((units,))
-    numbers = {n: b for n in structure.numbers}
+    numbers = dict.fromkeys(structure.numbers, b)
     theta = structure.theta({(0, u): c for u, c in coefficients.items()} | numbers)
     x = scipy_solution(right_hand_side(structure, theta), (2.0,), T)
     judge = judge_of([Run(T, x)], CLEAN)
