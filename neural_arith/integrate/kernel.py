@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from neural_arith.integrate.kernel_units import load_numbers, unit_values
+from neural_arith.integrate.borrow import borrowed, borrowed_tables
+from neural_arith.integrate.kernel_units import ALL, NONE, load_numbers, unit_values
 from neural_arith.integrate.structure import Tables
 
 # Dormand-Prince 5(4): nodes, stage weights, and the difference of the two solutions.
@@ -29,12 +30,12 @@ _STAGES = np.array(
 _ERROR = np.array([71 / 57600, 0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 def _rates(x, log_scale, tables, theta, z, out, cols, n_states, room):
     """Right-hand side in column 0 of ``out``; rates of the sensitivities ``z`` in the others."""
     n_terms, n_numbers = tables.live[3], tables.live[4]
     value, dx, dp, total, total_dx, total_dp, jac = room
-    unit_values(x, log_scale, tables, cols > 1, value, dx, dp, total, total_dx, total_dp)
+    unit_values(x, log_scale, tables, ALL if cols > 1 else NONE, value, dx, dp, total, total_dx, total_dp)
     out[:, :] = 0.0
     for k in range(n_terms):
         out[tables.equation[k], 0] += theta[k] * value[tables.unit[k]]
@@ -75,6 +76,13 @@ def _advance(
     rate, fresh, x, room,
 ):  # fmt: skip
     """Carry ``z`` (state and sensitivities) from t0 to t1; returns (next step, steps left); -1 left is failure."""
+    tables, log_scale, theta = borrowed_tables(tables), borrowed(log_scale), borrowed(theta)
+    z, stage, trial, rate, x = borrowed(z), borrowed(stage), borrowed(trial), borrowed(rate), borrowed(x)
+    value, dx, dp, total, total_dx, total_dp, jac = room
+    room = (
+        borrowed(value), borrowed(dx), borrowed(dp), borrowed(total), borrowed(total_dx), borrowed(total_dp),
+        borrowed(jac),
+    )  # fmt: skip
     span = t1 - t0
     t = t0
     n_inputs = len(u0)
