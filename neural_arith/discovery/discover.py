@@ -44,7 +44,7 @@ def discover(data: Trajectories, options: Options | None = None, progress: Progr
     choice, fitted = _choose_soluble(searched, data)
     candidates = tuple(to_candidate(searched, data, judged, choice) for judged in choice.table)
     selected = next(c for c in candidates if c.selected)
-    starts = choice.selected.starts * scaling.state
+    starts = choice.selected.starts[~judge.problem.linked] * scaling.state
     solution = judge.predict(choice.selected).x * scaling.state
     bounds = np.cumsum([0, *(len(r.t) for r in data.runs)])
     residuals = [r.x - solution[a:b] for r, a, b in zip(data.runs, bounds[:-1], bounds[1:], strict=True)]
@@ -81,7 +81,9 @@ def _choose_soluble(searched: Searched, data: Trajectories) -> tuple[Choice, lis
     while True:
         choice = choose(ranked)
         equations = to_equations(searched, data, choice.selected)
-        fitted = fitted_curves(data, equations, choice.selected.starts * searched.scaling.state)
+        fitted = fitted_curves(
+            data, equations, choice.selected.starts[~searched.judge.problem.linked] * searched.scaling.state
+        )
         if len(ranked) == 1 or all(np.isfinite(x).all() for _, x in fitted):
             return choice, fitted
         ranked = [j for j in ranked if j is not choice.selected]

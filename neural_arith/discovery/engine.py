@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import time
 from collections.abc import Callable
@@ -43,8 +44,8 @@ Progress = Callable[[str], None]
 WINDOW = 6
 """Samples of a window of the integral form; whole runs are used beside it."""
 
-PIECE = 7
-"""Samples of a piece when a first guess is refined gently."""
+PIECE = 10
+"""Samples of a piece of multiple shooting."""
 
 DECISIVE = 10.0
 """Units of 2 log likelihood by which another noise model must explain the choice better to replace the one that the
@@ -267,7 +268,11 @@ def _fill(
     # As many pairings as a second or so affords: with few points the integral form is a poor guide.
     most = int(np.clip(12_000 / len(judge.problem.t), 40, 3000))
     progress("judging the best pairings by trajectory")
-    triage(judge, combinations(lists, most), until_floor=True)
+    pairings = combinations(lists, most)
+    if judge.pieces.n_pieces > judge.problem.n_pieces and judge.chaotic(pairings[:8]):
+        progress("judging by linked pieces: whole runs cannot be followed")
+        judge.turn([])
+    triage(judge, pairings, until_floor=True)
     if judge.at_floor:
         climb(judge, plain, report=progress)
     open_ = [i for i in range(n_states) if not settled(judge, i)]
@@ -302,8 +307,28 @@ def _fill(
         climb(judge, plain, report=progress)
         allowed = [a + b if i in open_ else a for i, (a, b) in enumerate(zip(plain.units, lifted.units, strict=True))]
         climb(judge, Dictionary(allowed, lifted.values), report=progress)
+        plain = Dictionary(allowed, lifted.values)
     progress("polishing the best candidates")
     judge.improve(judge.ranked[:20], 40)
+    if judge.in_pieces:
+        _try_whole_runs(judge, plain, progress)
+
+
+def _try_whole_runs(judge: Judge, dictionary: Dictionary, progress: Progress) -> None:
+    """Judge by whole runs after all, if the candidates found by pieces can follow them."""
+    progress("trying whole runs")
+    before, best = copy.copy(judge), judge.ranked[0]
+    try:
+        judge.turn(judge.ranked[:20])
+    except BaseException:  # what was found by pieces is the answer, then
+        vars(judge).update(vars(before))
+        raise
+    if judge.ranked[0].score < best.score + 5.0 * judge.piece_starts.size + 30.0:
+        judge.raise_floor()
+        climb(judge, dictionary, report=progress)
+        judge.improve(judge.ranked[:20], 40)
+    else:
+        vars(judge).update(vars(before))
 
 
 SHORT = 45.0
@@ -323,10 +348,10 @@ def settled(judge: Judge, state: int) -> bool:
 
 def beyond_noise(judge: Judge, noise: Noise) -> bool:
     """Whether a candidate meets the measurements far better than the noise that was estimated would allow."""
-    if judge.best is None or noise.kind != "additive":
+    if judge.best is None:
         return False
     counts = np.maximum((judge.problem.weight > 0).sum(0), 1)
-    return bool(np.all(judge.best.rss / counts < (0.03 * noise.level) ** 2))
+    return bool(np.all(judge.best.rss / counts < (0.01 * noise.level) ** 2))
 
 
 def ranges_of(curves: list[Curve], positive: np.ndarray, scale: np.ndarray) -> Ranges:
@@ -383,12 +408,17 @@ def search(data: Trajectories, options: Options, progress: Progress = lambda _: 
     judge.judge([(nothing, np.zeros(0))])  # the baseline: no state ever changes
     try:
         _fill(judge, curves, noise, positive, options, progress)
-        certain = options.noise != "auto" or noise.clean or beyond_noise(judge, noise)
+        if beyond_noise(judge, noise) and judge.best is not None:  # fast states look rough without any noise
+            counts = np.maximum((judge.problem.weight > 0).sum(0), 1)
+            noise = Noise(noise.kind, np.sqrt(judge.best.rss / counts))
+        certain = options.noise != "auto" or noise.clean
         for kind in () if certain else other_kinds(runs, noise.kind):
             progress(f"checking {kind} noise")
             other = estimate_noise(runs, kind)
             rival, rival_curves = _set_up(runs, other, scaling.variable, options, deadline, known)
             chosen = choose(judge.ranked).selected
+            if judge.in_pieces:
+                rival.turn([])
             again = rival.judge([(chosen.structure, chosen.theta)], chosen.starts, iterations=60)
             needed = DECISIVE
             if positive.all():

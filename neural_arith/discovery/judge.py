@@ -112,10 +112,11 @@ class Judge:
     """Refines candidates and remembers what it has seen.
 
     Attributes:
-        problem: the measurements.
-        starts: first guess of the starting states, ``(runs, states)``.
-        pieces: the same measurements cut into short pieces.
-        piece_starts: first guess of the starting states of the pieces.
+        problem: the measurements in the form candidates are judged by: whole runs or, after :meth:`turn`, linked
+            pieces.
+        starts: first guess of the starting states, ``(pieces, states)``.
+        pieces: the same measurements in the other form.
+        piece_starts: first guess of the starting states there.
         rtol: tolerance of the integrator.
         n_jobs: as in joblib, threads by default.
         positive: which variables never change sign; only their powers may be fitted. Default all.
@@ -156,7 +157,8 @@ class Judge:
         """
         n = int((self.problem.weight > 0).sum())
         tied = self.known.n_tied(structure)
-        left = n - structure.n_fitted + tied - self.starts.size - 1
+        runs = int((~self.problem.linked).sum())
+        left = n - structure.n_fitted + tied - runs * self.problem.x.shape[1] - 1
         if left < 1 and structure.n_terms:
             return np.inf  # as many numbers as values: anything fits
         return (structure_price(structure, self.per_number) - tied * self.per_number) * n / max(left, 1)
@@ -189,6 +191,44 @@ class Judge:
     def at_floor(self) -> bool:
         """Whether the best candidate meets the measurements to within what the likelihood distinguishes."""
         return self.best is not None and self.meets_floor(self.best)
+
+    def chaotic(self, proposals: Sequence[tuple[Structure, np.ndarray]]) -> bool:
+        """Whether linked pieces follow the measurements far better than whole runs do, whatever the candidate.
+
+        Along chaotic or fast series errors of the constants grow until nothing can be refined (multiple shooting: Bock,
+        1983).
+        """
+        structures, thetas = [structure for structure, _ in proposals], [theta for _, theta in proposals]
+        price = np.array([self.price(structure) for structure in structures])
+        both = [
+            self._refine(structures, thetas, starts, problem, 12, True).misfit + price
+            for starts, problem in ((self.starts, self.problem), (self.piece_starts, self.pieces))
+        ]
+        return bool(both[1].min() < both[0].min() - 5.0 * self.piece_starts.size - 30.0)
+
+    def turn(self, candidates: Sequence[Judged]) -> None:
+        """Judge by linked pieces from now on or, if that is the way already, by whole runs; all else is forgotten.
+
+        Args:
+            candidates: judged first, from the starting states they have.
+        """
+        first = ~self.problem.linked
+        self.problem, self.pieces = self.pieces, self.problem
+        self.starts, self.piece_starts = self.piece_starts, self.starts
+        self.seen, self.attempts, self.best = {}, Counter(), None
+        nothing = Structure(((),) * self.problem.x.shape[1])
+        self.judge([(nothing, np.zeros(0))])
+        if not candidates:
+            return
+        starts = self.starts
+        if self.problem.n_pieces < self.pieces.n_pieces:
+            starts = np.stack([j.starts[first][: self.problem.n_pieces] for j in candidates])
+        self._judge([j.structure for j in candidates], [j.theta for j in candidates], starts, 30)
+
+    @property
+    def in_pieces(self) -> bool:
+        """Whether candidates are judged by linked pieces."""
+        return self.problem.n_pieces > self.pieces.n_pieces
 
     def raise_floor(self) -> None:
         """Where the solver itself is less certain than the floor, as in chaos, differences below that do not count."""
@@ -306,24 +346,25 @@ class Judge:
         self, structures: list[Structure], thetas: list[np.ndarray], plain: Refined, most: int, roughly: bool
     ) -> Refined:
         """The better of plain refinements and of those that begin with short pieces."""
-        rough = self._refine(structures, thetas, self.piece_starts, self.pieces, 12, roughly)
+        price = np.array([self.price(structure) for structure in structures])
+        guide = self._refine(structures, thetas, self.piece_starts, self.pieces, 3, roughly)
+        chosen = np.argsort(guide.misfit + price, kind="stable")[: max(6, len(structures) // 4)]
+        structures = [structures[c] for c in chosen]
+        rough = self._refine(
+            structures, [guide.thetas[c] for c in chosen], guide.starts[chosen], self.pieces, 9, roughly
+        )
         place = np.searchsorted(self.pieces.start[:-1], self.problem.start[:-1])
         begin = np.where(np.isfinite(rough.misfit)[:, None, None], rough.starts[:, place], self.starts)
         gentle = self._refine(structures, rough.thetas, begin, self.problem, most, roughly)
-        price = np.array([self.price(structure) for structure in structures])
-        front = min((plain.misfit + price).min(), (gentle.misfit + price).min()) + 100.0
+        best = (plain.misfit + price).min()
         # What matters is whether it brings candidates to the front that were not there.
-        helped = (gentle.misfit < plain.misfit - 3.0) & (gentle.misfit + price < front)
-        self.patience = PATIENCE if helped.any() else self.patience - len(structures)
-        take = gentle.misfit < plain.misfit
-        return Refined(
-            [g if t else p for g, p, t in zip(gentle.thetas, plain.thetas, take, strict=True)],
-            np.where(take[:, None, None], gentle.starts, plain.starts),
-            np.where(take, gentle.misfit, plain.misfit),
-            np.where(take[:, None], gentle.rss, plain.rss),
-            plain.iterations + gentle.iterations,
-            plain.complete and rough.complete and gentle.complete,
-        )
+        better = gentle.misfit < plain.misfit[chosen]
+        helped = (gentle.misfit < plain.misfit[chosen] - 3.0) & (gentle.misfit + price[chosen] < best + 30.0)
+        self.patience = PATIENCE if helped.any() else self.patience - len(plain.thetas)
+        for c, k in zip(chosen[better], np.flatnonzero(better), strict=True):
+            plain.thetas[c] = gentle.thetas[k]
+            plain.starts[c], plain.misfit[c], plain.rss[c] = gentle.starts[k], gentle.misfit[k], gentle.rss[k]
+        return replace(plain, complete=all(part.complete for part in (plain, guide, rough, gentle)))
 
     def _refine(
         self,

@@ -8,6 +8,7 @@ linear solve each; only the most promising ones are refined through the solver.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -255,6 +256,11 @@ def propose(judge: Judge, judged: Judged, dictionary: Dictionary, most: int = 20
         if len(mine):
             moves.extend(model.moves([k], mine[:, None], most))
     moves.extend(_drop_one_by_one(model))
+    for k, j in itertools.combinations(model.present, 2):
+        # c - c / (1 + s) is c * s / (1 + s): two terms make place for one.
+        mine = model.absent[model.owner[model.absent] == model.terms[k][0]]
+        if model.terms[k][0] == model.terms[j][0] and len(mine):
+            moves.extend(model.moves([k, j], mine[:, None], 5))
     for unit in judged.structure.units:
         dropped = [k for k in model.present if model.terms[k][1] == unit]
         where = [model.terms[k][0] for k in dropped]
@@ -319,6 +325,44 @@ def other_sums(judged: Judged, n_variables: int) -> list[tuple[Structure, np.nda
         structure, theta = _exchange(judged.structure, values, old, new)
         if structure.n_fitted:
             found.append((structure, theta))
+    return found
+
+
+def other_fractions(judged: Judged) -> list[tuple[Structure, np.ndarray]]:
+    """Candidates with a fraction written otherwise: without its bar, or two terms made one.
+
+    With S = 1 + b p, c u + d u / S is c b u p / S where d = -c, and d u p / S + c u is c u / S where d = -b c. On clean
+    measurements a quadratic model is too coarse to see that.
+    """
+    values = judged.structure.values(judged.theta)
+    found: list[tuple[Structure, np.ndarray]] = []
+
+    def offer(changed: dict[Term, tuple[Term, float] | None]) -> None:
+        new = {k: v for k, v in values.items() if k not in changed}
+        equations = [[u for u in eq if (i, u) not in changed] for i, eq in enumerate(judged.structure.equations)]
+        for term, c in filter(None, changed.values()):
+            new[term] = new.get(term, 0.0) + c
+            equations[term[0]].append(term[1])
+        structure = Structure(tuple(tuple(eq) for eq in equations))
+        if all(number in new for number in structure.numbers):
+            found.append((structure, structure.theta(new)))
+
+    for i, unit in judged.structure.terms:
+        d = values[(i, unit)]
+        for total, q in unit.sums:
+            bare = replace(unit, sums=tuple(s for s in unit.sums if s != (total, q)), copy=0)
+            offer({(i, unit): ((i, bare), d)})
+            if len(total.parts) != 2 or q != -1.0 or not total.parts[1][0].plain or unit.n_fitted:
+                continue
+            part, b = total.parts[1]
+            b = values[Number("coefficient", total, 1)] if b == FITTED else b
+            if part.n_fitted or any(total.parts[0][0].powers) or not b:
+                continue
+            if (i, bare) in values:
+                offer({(i, unit): ((i, unit.times(part)), -d * b), (i, bare): None})
+            over = replace(unit, powers=tuple(e - p for e, p in zip(unit.powers, part.powers, strict=True)))
+            if (i, below := replace(bare, powers=over.powers)) in values:
+                offer({(i, unit): ((i, over), -d / b), (i, below): None})
     return found
 
 

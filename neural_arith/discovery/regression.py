@@ -14,7 +14,7 @@ from numba import njit
 from neural_arith.discovery.integral_form import IntegralForm
 from neural_arith.integrate.batch import values_at
 from neural_arith.integrate.kernel import solve_positive
-from neural_arith.integrate.kernel_units import load_numbers, many_values
+from neural_arith.integrate.kernel_units import NONE, NUMBERS, load_numbers, many_values
 from neural_arith.integrate.structure import Structure, Tables, pack
 from neural_arith.integrate.units import Number, Unit, numbers_of
 
@@ -67,7 +67,7 @@ def _search(points, log_scale, tables, step, first, window, weight, share, basis
     cost, damping, known = np.inf, 1e-2, False
     for _ in range(iterations + 1):
         load_numbers(tables, trial)
-        values, slopes = many_values(points, log_scale, tables, True)
+        values, slopes = many_values(points, log_scale, tables, NUMBERS)
         good = True
         for t in range(n_terms):
             good = good and _column(values[t], step, first, window, weight, share, basis, columns[t])
@@ -208,7 +208,7 @@ class Regression:
         if not np.isfinite(rss):
             return theta, np.inf
         load_numbers(tables, inner)
-        values, _ = many_values(form.nodes, np.log(self.scale), tables, False)
+        values, _ = many_values(form.nodes, np.log(self.scale), tables, NONE)
         found[moving] = c
         if len(still):
             left = self.target - c @ form.columns(values, self.state)

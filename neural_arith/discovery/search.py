@@ -12,7 +12,7 @@ import numpy as np
 from neural_arith.discovery.choice import STRONG
 from neural_arith.discovery.dictionary import Dictionary, structure_price, unit_price
 from neural_arith.discovery.judge import Judge, Judged
-from neural_arith.discovery.neighbours import other_sums, over_present_sums, propose
+from neural_arith.discovery.neighbours import other_fractions, other_sums, over_present_sums, propose
 from neural_arith.discovery.regression import Regression
 from neural_arith.discovery.subsets import best_subsets
 from neural_arith.integrate.blocks import Checkpoint, always, partition, run_blocks
@@ -319,6 +319,6 @@ def climb(
         proposals = propose(judge, best, Dictionary(units, dictionary.values))
         most = 8 if judge.slack < STRONG else tried
         worth = [p for p in proposals if judge.worth_trying(p.structure, p.expected)][:most]
-        chosen = [*((p.structure, p.theta) for p in worth), *other_sums(best, n_variables)]
+        chosen = [*((p.structure, p.theta) for p in worth), *other_sums(best, n_variables), *other_fractions(best)]
         triage(judge, chosen, best.starts, again=True)
     return judge.ranked

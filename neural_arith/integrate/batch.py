@@ -19,7 +19,7 @@ import numpy as np
 
 from neural_arith.integrate.blocks import Checkpoint, always, partition, run_blocks
 from neural_arith.integrate.kernel import evaluate, profile_misfit, refine_range
-from neural_arith.integrate.kernel_units import load_numbers, many_values
+from neural_arith.integrate.kernel_units import NONE, NUMBERS, load_numbers, many_values
 from neural_arith.integrate.structure import Structure, Tables, pack
 from neural_arith.integrate.units import Number, Unit
 
@@ -298,6 +298,6 @@ def evaluator(
     def evaluate_at(theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if slopes:
             load_numbers(tables, np.ascontiguousarray(theta[structure.n_terms :], dtype=float))
-        return many_values(places, log_scale, tables, slopes)
+        return many_values(places, log_scale, tables, NUMBERS if slopes else NONE)
 
     return evaluate_at

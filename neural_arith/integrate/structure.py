@@ -262,13 +262,15 @@ def tidy(structure: Structure, theta: np.ndarray) -> tuple[Structure, np.ndarray
         for unit in structure.units:
             new.update({there: values[here] for here, there in zip(_numbers(unit), _numbers(bare[unit]), strict=True)})
         return plain, plain.theta(new)
-    # Compound units come first as well: sums that lose their copies must not merge two units with numbers of their own.
-    steps = ((_compound_units, True), (_simple_units, False), (_sums, False), (_compound_units, False))
+    # From the outside in as well: what loses its copies must not make two units or sums with numbers of their own one.
+    steps = (
+        (_compound_units, True), (_sums, True), (_simple_units, False), (_sums, False), (_compound_units, False)
+    )  # fmt: skip
     for step, widely in steps:
         families: dict[object, list[tuple[tuple[float, ...], Unit | Sum]]] = {}
         for owner in step(structure):
             rank = tuple(values[number] for number in _own_numbers(owner))
-            form = _bare(owner) if widely and isinstance(owner, Unit) else replace(owner, copy=0)
+            form = _form(owner) if widely else replace(owner, copy=0)
             families.setdefault(form, []).append((rank, owner))
         numbering = {o: k if rank else 0 for family in families.values() for k, (rank, o) in enumerate(sorted(family))}
 
@@ -280,10 +282,18 @@ def tidy(structure: Structure, theta: np.ndarray) -> tuple[Structure, np.ndarray
 
 
 @lru_cache(100_000)
+def _form(owner: Unit | Sum) -> Unit | Sum:
+    """What is left of a unit or sum without copy numbers."""
+    if isinstance(owner, Sum):
+        return Sum(tuple((replace(part, copy=0), b) for part, b in owner.parts))
+    return _bare(owner)
+
+
+@lru_cache(100_000)
 def _bare(unit: Unit) -> Unit:
     """The unit with no copy numbers."""
-    sums = sorted((Sum(tuple((replace(part, copy=0), b) for part, b in total.parts)), q) for total, q in unit.sums)
-    return replace(unit, sums=tuple(sums), copy=0)
+    parts = [(tuple((replace(part, copy=0), b) for part, b in total.parts), q) for total, q in unit.sums]
+    return replace(unit, sums=tuple(sorted((Sum(p), q) for p, q in parts)), copy=0)
 
 
 @lru_cache(100_000)
@@ -293,13 +303,10 @@ def _numbers(unit: Unit) -> tuple[Number, ...]:
 
 @lru_cache(100_000)
 def _owners(unit: Unit) -> tuple[tuple[Unit | Sum, Unit | Sum], ...]:
-    """The unit, its sums and their parts, each with its form: what is left without copy numbers."""
-    found: list[tuple[Unit | Sum, Unit | Sum]] = [(unit, _bare(unit))]
-    for total, _ in unit.sums:
-        parts = [(part, replace(part, copy=0)) for part, _ in total.parts]
-        found.append((total, Sum(tuple((form, b) for (_, form), (_, b) in zip(parts, total.parts, strict=True)))))
-        found.extend(parts)
-    return tuple(found)
+    """The unit, its sums and their parts, each with its form."""
+    sums = [total for total, _ in unit.sums]
+    owners = (unit, *sums, *(part for total in sums for part, _ in total.parts))
+    return tuple((owner, _form(owner)) for owner in owners)
 
 
 def _each_form_once(structure: Structure) -> bool:

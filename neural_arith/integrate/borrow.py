@@ -1,0 +1,31 @@
+"""Arrays that the compiled solver reads in its innermost loops without counting references.
+
+Numba counts references to an array atomically whenever it passes one to a function, also to one that is inlined; the
+units of an equation have some twenty arrays, and counting them took ten times as long as evaluating a unit.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+
+def _borrowed(typing_context: Any, array: Any) -> Any:
+    """The same array without ownership of its memory.
+
+    Only for arguments of a function: the caller holds them until it returns. A local array might be freed after its
+    last use under its own name.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        view = context.make_array(signature.args[0])(context, builder, value=arguments[0])
+        view.meminfo = cgutils.get_null_value(view.meminfo.type)
+        view.parent = cgutils.get_null_value(view.parent.type)
+        return view._getvalue()
+
+    return array(array), codegen
+
+
+borrowed: Any = intrinsic(_borrowed)
