@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import time
 from collections.abc import Callable
@@ -316,15 +317,18 @@ def _fill(
 def _try_whole_runs(judge: Judge, dictionary: Dictionary, progress: Progress) -> None:
     """Judge by whole runs after all, if the candidates found by pieces can follow them."""
     progress("trying whole runs")
-    seen, best = judge.seen, judge.ranked[0]
-    judge.turn(judge.ranked[:20])
+    before, best = copy.copy(judge), judge.ranked[0]
+    try:
+        judge.turn(judge.ranked[:20])
+    except BaseException:  # what was found by pieces is the answer, then
+        vars(judge).update(vars(before))
+        raise
     if judge.ranked[0].score < best.score + 5.0 * judge.piece_starts.size + 30.0:
         judge.raise_floor()
         climb(judge, dictionary, report=progress)
         judge.improve(judge.ranked[:20], 40)
     else:
-        judge.turn([])
-        judge.seen, judge.best = seen, best
+        vars(judge).update(vars(before))
 
 
 SHORT = 45.0

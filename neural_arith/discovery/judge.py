@@ -112,7 +112,8 @@ class Judge:
     """Refines candidates and remembers what it has seen.
 
     Attributes:
-        problem: the measurements as candidates are judged by them: whole runs or, after :meth:`turn`, linked pieces.
+        problem: the measurements in the form candidates are judged by: whole runs or, after :meth:`turn`, linked
+            pieces.
         starts: first guess of the starting states, ``(pieces, states)``.
         pieces: the same measurements in the other form.
         piece_starts: first guess of the starting states there.
@@ -155,8 +156,8 @@ class Judge:
         does a useless choice; the price grows along.
         """
         n = int((self.problem.weight > 0).sum())
-        runs = int((~self.problem.linked).sum())
         tied = self.known.n_tied(structure)
+        runs = int((~self.problem.linked).sum())
         left = n - structure.n_fitted + tied - runs * self.problem.x.shape[1] - 1
         if left < 1 and structure.n_terms:
             return np.inf  # as many numbers as values: anything fits
@@ -197,7 +198,7 @@ class Judge:
         Along chaotic or fast series errors of the constants grow until nothing can be refined (multiple shooting: Bock,
         1983).
         """
-        structures, thetas = ([p[k] for p in proposals] for k in (0, 1))
+        structures, thetas = [structure for structure, _ in proposals], [theta for _, theta in proposals]
         price = np.array([self.price(structure) for structure in structures])
         both = [
             self._refine(structures, thetas, starts, problem, 12, True).misfit + price
@@ -346,10 +347,12 @@ class Judge:
     ) -> Refined:
         """The better of plain refinements and of those that begin with short pieces."""
         price = np.array([self.price(structure) for structure in structures])
-        rough = self._refine(structures, thetas, self.piece_starts, self.pieces, 3, roughly)
-        chosen = np.argsort(rough.misfit + price, kind="stable")[: max(6, len(structures) // 4)]
-        structures, thetas = [structures[c] for c in chosen], [rough.thetas[c] for c in chosen]
-        rough = self._refine(structures, thetas, rough.starts[chosen], self.pieces, 9, roughly)
+        guide = self._refine(structures, thetas, self.piece_starts, self.pieces, 3, roughly)
+        chosen = np.argsort(guide.misfit + price, kind="stable")[: max(6, len(structures) // 4)]
+        structures = [structures[c] for c in chosen]
+        rough = self._refine(
+            structures, [guide.thetas[c] for c in chosen], guide.starts[chosen], self.pieces, 9, roughly
+        )
         place = np.searchsorted(self.pieces.start[:-1], self.problem.start[:-1])
         begin = np.where(np.isfinite(rough.misfit)[:, None, None], rough.starts[:, place], self.starts)
         gentle = self._refine(structures, rough.thetas, begin, self.problem, most, roughly)
@@ -361,7 +364,7 @@ class Judge:
         for c, k in zip(chosen[better], np.flatnonzero(better), strict=True):
             plain.thetas[c] = gentle.thetas[k]
             plain.starts[c], plain.misfit[c], plain.rss[c] = gentle.starts[k], gentle.misfit[k], gentle.rss[k]
-        return replace(plain, complete=plain.complete and rough.complete and gentle.complete)
+        return replace(plain, complete=all(part.complete for part in (plain, guide, rough, gentle)))
 
     def _refine(
         self,
