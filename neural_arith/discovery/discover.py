@@ -81,9 +81,8 @@ def _choose_soluble(searched: Searched, data: Trajectories) -> tuple[Choice, lis
     while True:
         choice = choose(ranked)
         equations = to_equations(searched, data, choice.selected)
-        fitted = fitted_curves(
-            data, equations, choice.selected.starts[~searched.judge.problem.linked] * searched.scaling.state
-        )
+        starts = choice.selected.starts[~searched.judge.problem.linked]
+        fitted = fitted_curves(data, equations, starts * searched.scaling.state)
         if len(ranked) == 1 or all(np.isfinite(x).all() for _, x in fitted):
             return choice, fitted
         ranked = [j for j in ranked if j is not choice.selected]

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from numba import njit
 from numba.core import cgutils
 from numba.extending import intrinsic
+
+from neural_arith.integrate.structure import Tables
 
 
 def _borrowed(typing_context: Any, array: Any) -> Any:
@@ -29,3 +32,15 @@ def _borrowed(typing_context: Any, array: Any) -> Any:
 
 
 borrowed: Any = intrinsic(_borrowed)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+def borrowed_tables(tables: Tables) -> Tables:
+    """The tables of one candidate, each array borrowed."""
+    return Tables(
+        borrowed(tables.powers), borrowed(tables.rates), borrowed(tables.frequencies), borrowed(tables.phases),
+        borrowed(tables.logs), borrowed(tables.lifted), borrowed(tables.factor_first), borrowed(tables.factor_sum),
+        borrowed(tables.factor_power), borrowed(tables.part_first), borrowed(tables.part_unit),
+        borrowed(tables.part_coefficient), borrowed(tables.equation), borrowed(tables.unit), borrowed(tables.kind),
+        borrowed(tables.place), borrowed(tables.live),
+    )  # fmt: skip

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from neural_arith.integrate.borrow import borrowed
+from neural_arith.integrate.borrow import borrowed, borrowed_tables
 from neural_arith.integrate.kernel_units import ALL, NONE, load_numbers, unit_values
 from neural_arith.integrate.structure import Tables
 
@@ -31,35 +31,27 @@ _ERROR = np.array([71 / 57600, 0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 
 
 
 @njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
-def _rates(
-    x, log_scale, theta, z, out, cols, n_states, value, dx, dp, total, total_dx, total_dp, jac, powers, rates,
-    frequencies, phases, logs, lifted,
-    factor_first, factor_sum, factor_power, part_first, part_unit, part_coefficient, equation, unit, kind, place, live,
-):  # fmt: skip
+def _rates(x, log_scale, tables, theta, z, out, cols, n_states, room):
     """Right-hand side in column 0 of ``out``; rates of the sensitivities ``z`` in the others."""
-    n_terms, n_numbers = live[3], live[4]
-    unit_values(
-        x, log_scale, ALL if cols > 1 else NONE, value, dx, dp, total, total_dx, total_dp, powers, rates,
-        frequencies, phases, logs, lifted,
-        factor_first, factor_sum, factor_power, part_first, part_unit, part_coefficient, equation, unit, kind, place,
-        live,
-    )  # fmt: skip
+    n_terms, n_numbers = tables.live[3], tables.live[4]
+    value, dx, dp, total, total_dx, total_dp, jac = room
+    unit_values(x, log_scale, tables, ALL if cols > 1 else NONE, value, dx, dp, total, total_dx, total_dp)
     out[:, :] = 0.0
     for k in range(n_terms):
-        out[equation[k], 0] += theta[k] * value[unit[k]]
+        out[tables.equation[k], 0] += theta[k] * value[tables.unit[k]]
     if cols == 1:
         return
     jac[:, :] = 0.0
     for k in range(n_terms):
         c = theta[k]
         if c != 0.0:
-            h, i = unit[k], equation[k]
+            h, i = tables.unit[k], tables.equation[k]
             for v in range(n_states):
                 jac[i, v] += c * dx[h, v]
             for q in range(n_numbers):
                 out[i, 1 + n_terms + q] += c * dp[h, q]
     for k in range(n_terms):
-        out[equation[k], 1 + k] += value[unit[k]]
+        out[tables.equation[k], 1 + k] += value[tables.unit[k]]
     for i in range(n_states):
         for j in range(n_states):
             a = jac[i, j]
@@ -84,31 +76,13 @@ def _advance(
     rate, fresh, x, room,
 ):  # fmt: skip
     """Carry ``z`` (state and sensitivities) from t0 to t1; returns (next step, steps left); -1 left is failure."""
+    tables, log_scale, theta = borrowed_tables(tables), borrowed(log_scale), borrowed(theta)
+    z, stage, trial, rate, x = borrowed(z), borrowed(stage), borrowed(trial), borrowed(rate), borrowed(x)
     value, dx, dp, total, total_dx, total_dp, jac = room
-    (
-        powers, rates, frequencies, phases, logs, lifted,
-        factor_first, factor_sum, factor_power, part_first, part_unit, part_coefficient, equation, unit, kind, place,
-        live,
-    ) = tables  # fmt: skip
-    powers, rates, frequencies, phases = borrowed(powers), borrowed(rates), borrowed(frequencies), borrowed(phases)
-    logs, lifted, factor_first, factor_sum = (
-        borrowed(logs),
-        borrowed(lifted),
-        borrowed(factor_first),
-        borrowed(factor_sum),
-    )
-    factor_power, part_first, part_unit, part_coefficient = (
-        borrowed(factor_power),
-        borrowed(part_first),
-        borrowed(part_unit),
-        borrowed(part_coefficient),
-    )
-    equation, unit, kind, place = borrowed(equation), borrowed(unit), borrowed(kind), borrowed(place)
-    live, z, u0, u1 = borrowed(live), borrowed(z), borrowed(u0), borrowed(u1)
-    log_scale, theta, bound, stage = borrowed(log_scale), borrowed(theta), borrowed(bound), borrowed(stage)
-    trial, rate, fresh, x = borrowed(trial), borrowed(rate), borrowed(fresh), borrowed(x)
-    value, dx, dp, total = borrowed(value), borrowed(dx), borrowed(dp), borrowed(total)
-    total_dx, total_dp, jac = borrowed(total_dx), borrowed(total_dp), borrowed(jac)
+    room = (
+        borrowed(value), borrowed(dx), borrowed(dp), borrowed(total), borrowed(total_dx), borrowed(total_dp),
+        borrowed(jac),
+    )  # fmt: skip
     span = t1 - t0
     t = t0
     n_inputs = len(u0)
@@ -134,12 +108,7 @@ def _advance(
             for m in range(n_inputs):
                 share = (t + _NODES[s] * step_now - t0) / span
                 x[n_states + m] = u0[m] + share * (u1[m] - u0[m])
-            _rates(
-                x, log_scale, theta, trial, rate, cols, n_states, value, dx, dp, total, total_dx, total_dp, jac,
-                powers, rates, frequencies, phases, logs, lifted,
-                factor_first, factor_sum, factor_power, part_first, part_unit, part_coefficient, equation, unit,
-                kind, place, live,
-            )  # fmt: skip
+            _rates(x, log_scale, tables, theta, trial, rate, cols, n_states, room)
             stage[s, :, :cols] = rate[:, :cols]
         fresh[0] = False
         worst = 0.0

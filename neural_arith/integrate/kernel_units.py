@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from neural_arith.integrate.borrow import borrowed
+from neural_arith.integrate.borrow import borrowed, borrowed_tables
 
 _TINY = 1e-12
 
@@ -53,35 +53,34 @@ def power_product(x: np.ndarray, exponents: np.ndarray) -> float:
 
 
 @njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
-def _base(
-    h, x, log_scale, slopes, value, dx, dp, powers, rates, frequencies, phases, logs, lifted, kind, place, live
-):  # fmt: skip
+def _base(h, x, log_scale, tables, slopes, value, dx, dp):
     """Value of unit ``h`` without its sums; with ``slopes`` its derivatives in variables and refined numbers."""
     n_variables = len(x)
-    product = power_product(x, powers[h])
-    bits = lifted[h]
-    growth, wave, slant, log = 1.0, 1.0, 0.0, 1.0
-    if bits & 1:
+    powers = tables.powers[h]
+    product = power_product(x, powers)
+    lifted = tables.lifted[h]
+    growth, wave, slant, logs = 1.0, 1.0, 0.0, 1.0
+    if lifted & 1:
         argument = 0.0
         for v in range(n_variables):
-            argument += rates[h, v] * x[v]
+            argument += tables.rates[h, v] * x[v]
         growth = np.exp(min(argument, 300.0))
-    if bits & 2:
-        argument = phases[h]
+    if lifted & 2:
+        argument = tables.phases[h]
         for v in range(n_variables):
-            argument += frequencies[h, v] * x[v]
+            argument += tables.frequencies[h, v] * x[v]
         wave, slant = np.cos(argument), -np.sin(argument)
-    if bits & 4:
+    if lifted & 4:
         for v in range(n_variables):
-            if logs[h, v] != 0.0:
-                log *= np.log(abs(x[v])) + log_scale[v]
-    rest = growth * wave * log
+            if tables.logs[h, v] != 0.0:
+                logs *= np.log(abs(x[v])) + log_scale[v]
+    rest = growth * wave * logs
     value[h] = product * rest
     if not slopes:
         return
-    tilt = product * growth * log * slant
+    tilt = product * growth * logs * slant
     for v in range(n_variables if slopes == ALL else 0):
-        e = powers[h, v]
+        e = powers[v]
         d = 0.0
         if e != 0.0:
             if abs(x[v]) > _TINY:
@@ -89,54 +88,54 @@ def _base(
             elif e == 1.0:
                 part = rest
                 for w in range(n_variables):
-                    if w != v and powers[h, w] != 0.0:
-                        part *= _power(x[w], powers[h, w])
+                    if w != v and powers[w] != 0.0:
+                        part *= _power(x[w], powers[w])
                 d = part
-        if bits & 1:
-            d += value[h] * rates[h, v]
-        if bits & 2:
-            d += tilt * frequencies[h, v]
-        if bits & 4 and logs[h, v] != 0.0:
+        if lifted & 1:
+            d += value[h] * tables.rates[h, v]
+        if lifted & 2:
+            d += tilt * tables.frequencies[h, v]
+        if lifted & 4 and tables.logs[h, v] != 0.0:
             part = product * growth * wave / x[v]
             for w in range(n_variables):
-                if w != v and logs[h, w] != 0.0:
+                if w != v and tables.logs[h, w] != 0.0:
                     part *= np.log(abs(x[w])) + log_scale[w]
             d += part
         dx[h, v] = d
-    for q in range(live[4]):
+    for q in range(tables.live[4]):
         dp[h, q] = 0.0
-        if kind[q] < 4 and place[q, 0] == h:
-            v = place[q, 1]
-            if kind[q] == 0:
+        if tables.kind[q] < 4 and tables.place[q, 0] == h:
+            v = tables.place[q, 1]
+            if tables.kind[q] == 0:
                 dp[h, q] = value[h] * np.log(max(abs(x[v]), 1e-300))
-            elif kind[q] == 1:
+            elif tables.kind[q] == 1:
                 dp[h, q] = value[h] * x[v]
-            elif kind[q] == 2:
+            elif tables.kind[q] == 2:
                 dp[h, q] = tilt * x[v]
             else:
                 dp[h, q] = tilt
 
 
 @njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
-def unit_values(
-    x, log_scale, slopes, value, dx, dp, total, total_dx, total_dp, powers, rates, frequencies, phases, logs, lifted,
-    factor_first, factor_sum, factor_power, part_first, part_unit, part_coefficient, equation, unit, kind, place, live,
-):  # fmt: skip
+def unit_values(x, log_scale, tables, slopes, value, dx, dp, total, total_dx, total_dp):
     """Values of all units at one state, sums included; with ``slopes`` their derivatives.
 
-    ``x`` are states and inputs in scaled numbers, ``(variables,)``, ``log_scale`` the logarithm of what they are
-    multiplied by to be original ones, and ``slopes`` says which derivatives are wanted: NONE, ALL or NUMBERS. Filled
-    are ``value`` ``(units,)``, ``dx`` ``(units, variables)`` and ``dp`` ``(units, numbers)`` in the refined numbers;
-    ``total``, ``total_dx`` and ``total_dp`` are room for the same of sums. From ``powers`` on it is one candidate,
-    :class:`neural_arith.integrate.structure.Tables`, array by array: a tuple of arrays would be counted anew at every
-    access.
+    Args:
+        x: states and inputs in scaled numbers, ``(variables,)``.
+        log_scale: logarithm of what they are multiplied by to be original ones.
+        tables: one candidate; arrays that are :func:`borrowed` make this ten times faster.
+        slopes: which derivatives are wanted: NONE, ALL or NUMBERS.
+        value: filled with the values, ``(units,)``.
+        dx: filled with derivatives in the variables, ``(units, variables)``.
+        dp: filled with derivatives in the refined numbers, ``(units, numbers)``.
+        total: room for the values of sums, ``(sums,)``.
+        total_dx: room for their derivatives.
+        total_dp: room for their derivatives.
     """
     n_variables = len(x)
-    n_inner, n_units, n_sums, n_numbers = live[0], live[1], live[2], live[4]
+    n_inner, n_units, n_sums, n_numbers = tables.live[0], tables.live[1], tables.live[2], tables.live[4]
     for h in range(n_units):
-        _base(
-            h, x, log_scale, slopes, value, dx, dp, powers, rates, frequencies, phases, logs, lifted, kind, place, live
-        )  # fmt: skip
+        _base(h, x, log_scale, tables, slopes, value, dx, dp)
     if n_sums == 0:
         return
     for g in range(n_sums):
@@ -144,19 +143,19 @@ def unit_values(
         if slopes:
             total_dx[g, :] = 0.0
             total_dp[g, :] = 0.0
-        for k in range(part_first[g], part_first[g + 1]):
-            h, b = part_unit[k], part_coefficient[k]
+        for k in range(tables.part_first[g], tables.part_first[g + 1]):
+            h, b = tables.part_unit[k], tables.part_coefficient[k]
             total[g] += b * value[h]
             if slopes:
                 for v in range(n_variables if slopes == ALL else 0):
                     total_dx[g, v] += b * dx[h, v]
                 for q in range(n_numbers):
                     total_dp[g, q] += b * dp[h, q]
-                    if kind[q] == 4 and place[q, 0] == k:
+                    if tables.kind[q] == 4 and tables.place[q, 0] == k:
                         total_dp[g, q] += value[h]
     for h in range(n_inner, n_units):
-        for f in range(factor_first[h], factor_first[h + 1]):
-            g, e = factor_sum[f], factor_power[f]
+        for f in range(tables.factor_first[h], tables.factor_first[h + 1]):
+            g, e = tables.factor_sum[f], tables.factor_power[f]
             s = total[g]
             # A real power of a sum is meant where the sum is positive.
             raised = np.nan if s < 0.0 and e != np.rint(e) else _power(s, e)
@@ -169,7 +168,7 @@ def unit_values(
                 dx[h, v] = dx[h, v] * raised + old * inner * total_dx[g, v]
             for q in range(n_numbers):
                 dp[h, q] = dp[h, q] * raised + old * inner * total_dp[g, q]
-                if kind[q] == 5 and place[q, 0] == f:
+                if tables.kind[q] == 5 and tables.place[q, 0] == f:
                     dp[h, q] += value[h] * np.log(max(s, 1e-300))
 
 
@@ -196,39 +195,16 @@ def many_values(points, log_scale, tables, slopes):
 @njit(cache=True, nogil=True, error_model="numpy")
 def _fill_values(points, log_scale, tables, slopes, value, dx, dp, total, total_dx, total_dp, out, out_dp):
     """The loop of :func:`many_values`."""
-    (
-        powers, rates, frequencies, phases, logs, lifted,
-        factor_first, factor_sum, factor_power, part_first, part_unit, part_coefficient, equation, unit, kind, place,
-        live,
-    ) = tables  # fmt: skip
-    powers, rates, frequencies, phases = borrowed(powers), borrowed(rates), borrowed(frequencies), borrowed(phases)
-    logs, lifted, factor_first, factor_sum = (
-        borrowed(logs),
-        borrowed(lifted),
-        borrowed(factor_first),
-        borrowed(factor_sum),
-    )
-    factor_power, part_first, part_unit, part_coefficient = (
-        borrowed(factor_power),
-        borrowed(part_first),
-        borrowed(part_unit),
-        borrowed(part_coefficient),
-    )
-    equation, unit, kind, place = borrowed(equation), borrowed(unit), borrowed(kind), borrowed(place)
-    live, points, log_scale, value = borrowed(live), borrowed(points), borrowed(log_scale), borrowed(value)
-    dx, dp, total, total_dx = borrowed(dx), borrowed(dp), borrowed(total), borrowed(total_dx)
-    total_dp, out, out_dp = borrowed(total_dp), borrowed(out), borrowed(out_dp)
+    tables = borrowed_tables(tables)
+    points, log_scale = borrowed(points), borrowed(log_scale)
+    value, dx, dp = borrowed(value), borrowed(dx), borrowed(dp)
+    total, total_dx, total_dp = borrowed(total), borrowed(total_dx), borrowed(total_dp)
     for k in range(len(points)):
-        unit_values(
-            points[k], log_scale, slopes, value, dx, dp, total, total_dx, total_dp, powers, rates, frequencies,
-            phases, logs, lifted,
-            factor_first, factor_sum, factor_power, part_first, part_unit, part_coefficient, equation, unit, kind,
-            place, live,
-        )  # fmt: skip
+        unit_values(points[k], log_scale, tables, slopes, value, dx, dp, total, total_dx, total_dp)
         for h in range(len(out)):
-            out[h, k] = value[unit[h]]
+            out[h, k] = value[tables.unit[h]]
             for q in range(out_dp.shape[1]):
-                out_dp[h, q, k] = dp[unit[h], q]
+                out_dp[h, q, k] = dp[tables.unit[h], q]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
