@@ -112,8 +112,7 @@ class Judge:
     """Refines candidates and remembers what it has seen.
 
     Attributes:
-        problem: the measurements in the form candidates are judged by: whole runs or, after :meth:`turn`, linked
-            pieces.
+        problem: the measurements as candidates are judged by them: whole runs or, after :meth:`turn`, linked pieces.
         starts: first guess of the starting states, ``(pieces, states)``.
         pieces: the same measurements in the other form.
         piece_starts: first guess of the starting states there.
@@ -349,10 +348,8 @@ class Judge:
         price = np.array([self.price(structure) for structure in structures])
         guide = self._refine(structures, thetas, self.piece_starts, self.pieces, 3, roughly)
         chosen = np.argsort(guide.misfit + price, kind="stable")[: max(6, len(structures) // 4)]
-        structures = [structures[c] for c in chosen]
-        rough = self._refine(
-            structures, [guide.thetas[c] for c in chosen], guide.starts[chosen], self.pieces, 9, roughly
-        )
+        structures, thetas = [structures[c] for c in chosen], [guide.thetas[c] for c in chosen]
+        rough = self._refine(structures, thetas, guide.starts[chosen], self.pieces, 9, roughly)
         place = np.searchsorted(self.pieces.start[:-1], self.problem.start[:-1])
         begin = np.where(np.isfinite(rough.misfit)[:, None, None], rough.starts[:, place], self.starts)
         gentle = self._refine(structures, rough.thetas, begin, self.problem, most, roughly)

@@ -1,7 +1,7 @@
 """Units beyond powers that an equation may need: waves, exponentials, logarithms, fractions, powers of sums.
 
 Each comes with first guesses of the numbers fitted within it, spread over what the measurements can tell apart: a wave
-that turns by less than half a radian over the data, or an exponential that hardly bends, only imitates a line.
+that turns by less than a tenth of a radian over the data, or an exponential that hardly bends, only imitates a line.
 """
 
 from __future__ import annotations

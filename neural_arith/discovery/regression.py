@@ -54,7 +54,7 @@ def _remove(basis, rows, line):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _search(points, log_scale, tables, step, first, window, weight, share, basis, target, inner, iterations):
-    """Fit the numbers ``inner`` in place; returns coefficients of the units that hold them, and the residual sum."""
+    """Fit the numbers ``inner`` in place; returns the coefficients of the units that hold them, and what is left."""
     n_terms, n_numbers, n = tables.live[3], len(inner), len(target)
     columns, q = np.empty((n_terms, n)), np.empty((n_terms, n))
     r = np.zeros((n_terms, n_terms))

@@ -107,7 +107,9 @@ def _refine_block(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Refined values, starts, misfits, residual sums and iterations of a few candidates, wherever this is run."""
     # What arrives in another process may be read-only; the kernel is compiled for arrays that are not.
-    tables, theta, starts = Tables(*(np.array(a) for a in packed)), np.array(theta), np.array(starts)
+    # One memory layout, whatever the caller has: the kernel is compiled anew for every other.
+    tables = Tables(*(np.array(a, order="C") for a in packed))
+    theta, starts = np.array(theta, order="C"), np.array(starts, order="C")
     fixed = [
         np.require(a, requirements=["C", "W"])
         for a in (np.log(problem.scale), problem.t, problem.x, problem.weight, problem.inputs, problem.start,

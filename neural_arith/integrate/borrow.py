@@ -15,8 +15,7 @@ from numba.extending import intrinsic
 from neural_arith.integrate.structure import Tables
 
 
-@intrinsic
-def borrowed(typing_context: Any, array: Any) -> Any:
+def _borrowed(typing_context: Any, array: Any) -> Any:
     """The same array without ownership of its memory.
 
     Only for arguments of a function: the caller holds them until it returns. A local array might be freed after its
@@ -30,6 +29,9 @@ def borrowed(typing_context: Any, array: Any) -> Any:
         return view._getvalue()
 
     return array(array), codegen
+
+
+borrowed: Any = intrinsic(_borrowed)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", forceinline=True)

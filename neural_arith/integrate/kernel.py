@@ -282,7 +282,7 @@ def refine_range(
         for i in range(n_states):
             if weight[k, i] > 0.0:
                 counts[i] += 1.0
-    nothing = np.empty((1, n_states))
+    nothing, keep = np.empty((1, n_states)), n_states < 0  # a plain False would compile a variant of its own
     for c in range(first, stop):
         tables = Tables(
             many.powers[c], many.rates[c], many.frequencies[c], many.phases[c], many.logs[c], many.lifted[c],
@@ -309,7 +309,7 @@ def refine_range(
         load_numbers(tables, now[n_terms:])
         gaps = evaluate(
             now, now_starts, log_scale, tables, t, xs, weight, inputs, start, linked, link_weight, log_residual, rtol,
-            bound, steps, cols, normal, gradient, rss, nothing, False,
+            bound, steps, cols, normal, gradient, rss, nothing, keep,
         )  # fmt: skip
         value = profile_misfit(rss, gaps, counts, floor)
         if not np.isfinite(value):
@@ -343,7 +343,7 @@ def refine_range(
                 load_numbers(tables, trial[n_terms:])
                 gaps = evaluate(
                     trial, trial_starts, log_scale, tables, t, xs, weight, inputs, start, linked, link_weight,
-                    log_residual, rtol, bound, steps, cols, normal_new, gradient_new, rss_new, nothing, False,
+                    log_residual, rtol, bound, steps, cols, normal_new, gradient_new, rss_new, nothing, keep,
                 )  # fmt: skip
                 value_new = profile_misfit(rss_new, gaps, counts, floor)
             if value_new < value:

@@ -120,12 +120,13 @@ def test_a_process_that_hangs_or_dies_is_replaced():
 
 
 def test_a_process_ended_at_once_is_gone():
+    others = set(multiprocessing.active_children())
     for _ in range(3):  # an error in the thread that looks after it fails the test, too
         worker = Worker(())
         with pytest.raises(TimeoutError):
             worker.call(0.0, signal.pause)
         worker.close()
-        assert multiprocessing.active_children() == []
+        assert set(multiprocessing.active_children()) <= others
 
 
 # --- the command -----------------------------------------------------------------------------------------
