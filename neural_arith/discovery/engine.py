@@ -406,6 +406,7 @@ def search(data: Trajectories, options: Options, progress: Progress = lambda _: 
         progress("loading the compiled solver (compiled on first use, in half a minute)")
     nothing = Structure(((),) * data.n_states)
     judge.judge([(nothing, np.zeros(0))])  # the baseline: no state ever changes
+    begun = time.monotonic()  # the budget is for searching, not for compiling
     try:
         _fill(judge, curves, noise, positive, options, progress)
         if beyond_noise(judge, noise) and judge.best is not None:  # fast states look rough without any noise

@@ -319,13 +319,17 @@ def refine_range(
         quiet = 0
         for it in range(iterations):
             spent[c] = it + 1
-            matrix[:, :] = normal[n_states]
-            delta[:] = -gradient[n_states]
+            for a in range(size):
+                delta[a] = -gradient[n_states, a]
+                for b in range(a + 1):
+                    matrix[a, b] = normal[n_states, a, b]
             for i in range(n_states):
                 if counts[i] > 0:
                     w = 1.0 / (rss[i] / counts[i] + floor[i] ** 2)
-                    matrix += w * normal[i]
-                    delta -= w * gradient[i]
+                    for a in range(size):
+                        delta[a] -= w * gradient[i, a]
+                        for b in range(a + 1):
+                            matrix[a, b] += w * normal[i, a, b]
             for a in range(size):
                 matrix[a, a] = matrix[a, a] * (1.0 + damping) + 1e-300
             good = solve_positive(matrix, delta, size, work)
