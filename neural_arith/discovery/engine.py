@@ -29,6 +29,7 @@ from neural_arith.discovery.search import (
     climb,
     combinations,
     interleave,
+    low_degree,
     one_by_one,
     shortlist,
     triage,
@@ -308,6 +309,14 @@ def _fill(
         allowed = [a + b if i in open_ else a for i, (a, b) in enumerate(zip(plain.units, lifted.units, strict=True))]
         climb(judge, Dictionary(allowed, lifted.values), report=progress)
         plain = Dictionary(allowed, lifted.values)
+        if not judge.at_floor:
+            progress("trying all equations of few terms")
+            before = judge.best
+            few = [known.units(i, simple) for i in range(n_states)]
+            picks = [low_degree(regressions[i][1], units, judge.per_number) for i, units in enumerate(few)]
+            one_by_one(judge, [sized(i, p) for i, p in enumerate(picks)], tried=200, report=progress)
+            if judge.best is not before:
+                climb(judge, plain, report=progress)
     progress("polishing the best candidates")
     judge.improve(judge.ranked[:20], 40)
     if judge.in_pieces:

@@ -233,15 +233,34 @@ def one_by_one(
     judge: Judge, lists: Sequence[Sequence[Pick]], *, tried: int = 60, report: Callable[[str], None] = lambda _: None
 ) -> None:
     """Exchange one equation of the best candidate after the other for entries of its shortlist, while that helps."""
-    current: Structure | None = None
     for _ in range(2 if judge.ranked else 0):  # what is known may have left none
+        current = judge.ranked[0].structure
         for i, picks in enumerate(lists):
             best = judge.ranked[0]
             report(f"{len(judge.seen)} candidates, best score {best.score:.1f}")
             triage(judge, [_with_equation(best, i, pick) for pick in picks[:tried]], best.starts)
         if judge.ranked[0].structure == current:
             break
-        current = judge.ranked[0].structure
+
+
+def low_degree(regression: Regression, simple: Sequence[Unit], per_number: float, largest: int = 3) -> list[Pick]:
+    """All right-hand sides of few simple units, best first.
+
+    Where a fast state is enslaved by the others its equation is a small difference of large terms, which no integral
+    of smoothed curves singles out; trajectories do.
+
+    Args:
+        regression: the equation in the integral form, for first guesses and the order.
+        simple: plain units of low degree.
+        per_number: price of one fitted number.
+        largest: most units.
+    """
+    picks = []
+    for k in range(1, largest + 1):
+        for units in itertools.combinations(simple, k):
+            structure = Structure((units,))
+            picks.append(_fitted(regression, structure, np.zeros(k), per_number, 0))
+    return sorted((p for p in picks if np.isfinite(p.score)), key=lambda p: p.score)
 
 
 def _with_equation(judged: Judged, index: int, pick: Pick) -> tuple[Structure, np.ndarray]:
