@@ -15,7 +15,7 @@ from neural_arith.data import Run, Trajectories
 from neural_arith.discovery.choice import choose
 from neural_arith.discovery.constraints import Constraints
 from neural_arith.discovery.dictionary import Dictionary, monomials, roots_and_ratios, structure_price, units_of
-from neural_arith.discovery.integral_form import IntegralForm, integral_form
+from neural_arith.discovery.integral_form import IntegralForm, integral_form, some_windows
 from neural_arith.discovery.judge import Judge, Judged, make_problem
 from neural_arith.discovery.knowledge import Knowledge
 from neural_arith.discovery.lifted import Ranges, lifted_units
@@ -25,6 +25,7 @@ from neural_arith.discovery.regression import Regression
 from neural_arith.discovery.scaling import Scaling, fit_scaling
 from neural_arith.discovery.search import (
     Pick,
+    abreast,
     around_each,
     climb,
     combinations,
@@ -44,6 +45,9 @@ Progress = Callable[[str], None]
 
 WINDOW = 6
 """Samples of a window of the integral form; whole runs are used beside it."""
+
+ENOUGH = 300
+"""Samples that guide the search for units beyond powers; trajectories judge by all."""
 
 PIECE = 10
 """Samples of a piece of multiple shooting."""
@@ -259,18 +263,25 @@ def _fill(
     def sized(i: int, picks: list[Pick]) -> list[Pick]:
         return [p for p in picks if known.within_size(i, p.structure.equations[0])] or picks
 
-    regressions, lists, recall = [], [], judge.checkpoint.recall
+    simple = monomials(len(scale), {1: 4, 2: 3}.get(len(scale), 2))
+    regressions, lists, polynomials, recall = [], [], [], judge.checkpoint.recall
+    few = known.filter(Dictionary([list(simple) for _ in range(n_states)]))
     for i in range(n_states):
         progress(f"regression for equation {i + 1}")
         regressions.append([Regression(form, i, scale) for form in forms])
+        polynomials.append(sized(i, recall(shortlist, regressions[i], few, judge.per_number, keep=20)))
         lists.append(sized(i, recall(shortlist, regressions[i], dictionary, judge.per_number)))
     # Exponents a population left unusual are worth trying only where they were found.
     plain = Dictionary([[u for u in units if not u.n_fitted] for units in dictionary.units])
     # As many pairings as a second or so affords: with few points the integral form is a poor guide.
     most = int(np.clip(12_000 / len(judge.problem.t), 40, 3000))
     progress("judging the best pairings by trajectory")
+    # Of many equations some are always wrong at first, but low degrees never leave their domain: neighbours mend them.
+    triage(judge, abreast(polynomials, 6), judge.starts)
     pairings = combinations(lists, most)
-    if judge.pieces.n_pieces > judge.problem.n_pieces and judge.chaotic(pairings[:8]):
+    if near_noise(judge, noise):
+        judge.patience = 0
+    elif judge.pieces.n_pieces > judge.problem.n_pieces and judge.chaotic(pairings[:8]):
         progress("judging by linked pieces: whole runs cannot be followed")
         judge.turn([])
     triage(judge, pairings, until_floor=True)
@@ -283,7 +294,6 @@ def _fill(
             [list(dict.fromkeys(a + b)) for a, b in zip(dictionary.units, lifted.units, strict=True)],
             {**dictionary.values, **lifted.values},
         )
-        simple = monomials(len(scale), {1: 4, 2: 3}.get(len(scale), 2))
         for i in open_:
             progress(f"looking beyond products of powers in equation {i + 1}")
             judge.check()
@@ -291,7 +301,7 @@ def _fill(
             around = []
             if lifted.units[i]:
                 around = around_each(
-                    regressions[i][1],
+                    Regression(some_windows(forms[1], ENOUGH), i, scale),
                     known.units(i, simple),
                     lifted,
                     judge.per_number,
@@ -312,8 +322,7 @@ def _fill(
         if not judge.at_floor:
             progress("trying all equations of few terms")
             before = judge.best
-            few = [known.units(i, simple) for i in range(n_states)]
-            picks = [low_degree(regressions[i][1], units, judge.per_number) for i, units in enumerate(few)]
+            picks = [low_degree(regressions[i][1], units, judge.per_number) for i, units in enumerate(few.units)]
             one_by_one(judge, [sized(i, p) for i, p in enumerate(picks)], tried=200, report=progress)
             if judge.best is not before:
                 climb(judge, plain, report=progress)
@@ -355,12 +364,12 @@ def settled(judge: Judge, state: int) -> bool:
     return structure_price(Structure((equation,)), judge.per_number) < (SHORT if polynomial else SHORT * 2 / 3)
 
 
-def beyond_noise(judge: Judge, noise: Noise) -> bool:
-    """Whether a candidate meets the measurements far better than the noise that was estimated would allow."""
+def near_noise(judge: Judge, noise: Noise, times: float = 1.5) -> bool:
+    """Whether the best candidate leaves no more than so many times the noise that was estimated."""
     if judge.best is None:
         return False
     counts = np.maximum((judge.problem.weight > 0).sum(0), 1)
-    return bool(np.all(judge.best.rss / counts < (0.01 * noise.level) ** 2))
+    return bool(np.all(judge.best.rss / counts < (times * noise.level) ** 2))
 
 
 def ranges_of(curves: list[Curve], positive: np.ndarray, scale: np.ndarray) -> Ranges:
@@ -418,7 +427,7 @@ def search(data: Trajectories, options: Options, progress: Progress = lambda _: 
     begun = time.monotonic()  # the budget is for searching, not for compiling
     try:
         _fill(judge, curves, noise, positive, options, progress)
-        if beyond_noise(judge, noise) and judge.best is not None:  # fast states look rough without any noise
+        if near_noise(judge, noise, 0.01) and judge.best is not None:  # fast states look rough without any noise
             counts = np.maximum((judge.problem.weight > 0).sum(0), 1)
             noise = Noise(noise.kind, np.sqrt(judge.best.rss / counts))
         certain = options.noise != "auto" or noise.clean

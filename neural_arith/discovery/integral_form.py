@@ -101,3 +101,18 @@ def integral_form(curves: list[Curve], noise: Noise, window_length: int | None =
     place = np.concatenate(window)
     target = np.stack([_project(x_i, w_i, place) for x_i, w_i in zip(np.concatenate(raw).T, w, strict=True)])
     return IntegralForm(np.concatenate(nodes), np.concatenate(step), place, np.concatenate(first), w, target)
+
+
+def some_windows(form: IntegralForm, most: int) -> IntegralForm:
+    """The form with evenly spread windows only, of about ``most`` samples together."""
+    n_windows = int(form.window[-1]) + 1
+    kept = np.unique(np.linspace(0, n_windows - 1, max(1, n_windows * most // len(form.window))).round().astype(int))
+    if len(form.window) <= most or len(kept) == n_windows:
+        return form
+    samples = np.isin(form.window, kept)
+    nodes = np.repeat(samples[~form.first], len(_POINTS))
+    window = np.searchsorted(kept, form.window[samples])
+    return IntegralForm(
+        form.nodes[nodes], form.step[nodes], window, form.first[samples], form.weight[:, samples].copy(),
+        form.target[:, samples].copy(),
+    )  # fmt: skip

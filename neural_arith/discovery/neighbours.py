@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 
 from neural_arith.discovery.dictionary import Dictionary, snap, unit_price
 from neural_arith.discovery.judge import Judge, Judged
-from neural_arith.integrate.structure import Structure, Term, rewrite, tidy
+from neural_arith.integrate.structure import Structure, Term, form_of, rewrite, tidy
 from neural_arith.integrate.units import FITTED, Number, Sum, Unit, numbers_of, one_plus, power
 
 
@@ -319,7 +320,7 @@ def other_sums(judged: Judged, n_variables: int) -> list[tuple[Structure, np.nda
                 (total, Sum(tuple(p for k, p in enumerate(total.parts) if k != m), total.copy))
                 for m in range(1, len(total.parts))
             )
-        changes.extend((total, twin) for twin in totals if twin.copy < total.copy and twin.parts == total.parts)
+        changes.extend((total, twin) for twin in totals if twin < total and form_of(twin) == form_of(total))
     found = []
     for old, new in changes:
         structure, theta = _exchange(judged.structure, values, old, new)
@@ -337,8 +338,10 @@ def other_fractions(judged: Judged) -> list[tuple[Structure, np.ndarray]]:
     values = judged.structure.values(judged.theta)
     found: list[tuple[Structure, np.ndarray]] = []
 
-    def offer(changed: dict[Term, tuple[Term, float] | None]) -> None:
-        new = {k: v for k, v in values.items() if k not in changed}
+    def offer(
+        changed: dict[Term, tuple[Term, float] | None], numbers: Mapping[Number, float] = MappingProxyType({})
+    ) -> None:
+        new = {k: v for k, v in values.items() if k not in changed} | dict(numbers)
         equations = [[u for u in eq if (i, u) not in changed] for i, eq in enumerate(judged.structure.equations)]
         for term, c in filter(None, changed.values()):
             new[term] = new.get(term, 0.0) + c
@@ -355,7 +358,13 @@ def other_fractions(judged: Judged) -> list[tuple[Structure, np.ndarray]]:
             if len(total.parts) != 2 or q != -1.0 or not total.parts[1][0].plain or unit.n_fitted:
                 continue
             part, b = total.parts[1]
+            known = b != FITTED
             b = values[Number("coefficient", total, 1)] if b == FITTED else b
+            used = sum(total == other for term in judged.structure.terms for other, _ in term[1].sums)
+            if part.n_fitted and (i, bare) in values and b and not known and used == 1:
+                # 1 - 1 / (1 + b x^p) = 1 / (1 + x^-p / b): the same form with other numbers.
+                turned = {n: -values[n] for n in numbers_of(part) if n.kind == "power"}
+                offer({(i, bare): None, (i, unit): ((i, unit), -d)}, {Number("coefficient", total, 1): 1 / b, **turned})
             if part.n_fitted or any(total.parts[0][0].powers) or not b:
                 continue
             if (i, bare) in values:

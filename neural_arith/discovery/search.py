@@ -211,6 +211,12 @@ def combinations(lists: Sequence[Sequence[Pick]], most: int) -> list[tuple[Struc
     return [join([lists[i][k] for i, k in enumerate(choice)]) for choice in choices]
 
 
+def abreast(lists: Sequence[Sequence[Pick]], most: int) -> list[tuple[Structure, np.ndarray]]:
+    """The first entries of all shortlists together, then the second ones, and so on."""
+    ranks = range(min(most, max(map(len, lists))) if all(lists) else 0)
+    return [join([entries[min(k, len(entries) - 1)] for entries in lists]) for k in ranks]
+
+
 def join(picks: Sequence[Pick]) -> tuple[Structure, np.ndarray]:
     """A system of right-hand sides that were found one by one; numbers fitted within units stay their own."""
     values: dict[Term | Number, float] = {}

@@ -270,7 +270,7 @@ def tidy(structure: Structure, theta: np.ndarray) -> tuple[Structure, np.ndarray
         families: dict[object, list[tuple[tuple[float, ...], Unit | Sum]]] = {}
         for owner in step(structure):
             rank = tuple(values[number] for number in _own_numbers(owner))
-            form = _form(owner) if widely else replace(owner, copy=0)
+            form = form_of(owner) if widely else replace(owner, copy=0)
             families.setdefault(form, []).append((rank, owner))
         numbering = {o: k if rank else 0 for family in families.values() for k, (rank, o) in enumerate(sorted(family))}
 
@@ -282,7 +282,7 @@ def tidy(structure: Structure, theta: np.ndarray) -> tuple[Structure, np.ndarray
 
 
 @lru_cache(100_000)
-def _form(owner: Unit | Sum) -> Unit | Sum:
+def form_of(owner: Unit | Sum) -> Unit | Sum:
     """What is left of a unit or sum without copy numbers."""
     if isinstance(owner, Sum):
         return Sum(tuple((replace(part, copy=0), b) for part, b in owner.parts))
@@ -306,7 +306,7 @@ def _owners(unit: Unit) -> tuple[tuple[Unit | Sum, Unit | Sum], ...]:
     """The unit, its sums and their parts, each with its form."""
     sums = [total for total, _ in unit.sums]
     owners = (unit, *sums, *(part for total in sums for part, _ in total.parts))
-    return tuple((owner, _form(owner)) for owner in owners)
+    return tuple((owner, form_of(owner)) for owner in owners)
 
 
 def _each_form_once(structure: Structure) -> bool:

@@ -7,10 +7,10 @@ import pytest
 from simulated import judge_of, right_hand_side, scipy_solution
 
 from neural_arith.data import Run
-from neural_arith.discovery.neighbours import other_fractions
+from neural_arith.discovery.neighbours import other_fractions, other_sums
 from neural_arith.discovery.noise import Noise
 from neural_arith.integrate.structure import Structure
-from neural_arith.integrate.units import Number, Unit, one_plus, power
+from neural_arith.integrate.units import FITTED, Number, Unit, one_plus, power
 
 ONE, X, XX = power(0), power(1), power(2)
 CLEAN = Noise("additive", np.zeros(1))
@@ -74,3 +74,28 @@ def test_only_numbers_that_are_known_are_used():
         assert len(theta) == structure.n_fitted
         assert np.isfinite(theta).all()
         assert all(isinstance(number, Number) for number in structure.numbers)
+
+
+def test_a_hill_term_with_a_fitted_power_is_turned_over():
+    """0.8 - 0.8 / (1 + 0.5 x^1.4) = 0.8 / (1 + 2 x^-1.4)."""
+    hill = ONE.over(one_plus(power(FITTED)))
+    structure = Structure(((ONE, X, hill),))
+    (b,) = [n for n in structure.numbers if n.kind == "coefficient"]
+    (p,) = [n for n in structure.numbers if n.kind == "power"]
+    theta = structure.theta({(0, ONE): 0.8, (0, X): -0.3, (0, hill): -0.8, b: 0.5, p: 1.4})
+    x = scipy_solution(right_hand_side(structure, theta), (2.0,), T)
+    (here,) = judge_of([Run(T, x)], CLEAN).judge([(structure, theta)], iterations=5)
+    ((turned, values),) = [c for c in other_fractions(here) if c[0] == Structure(((X, hill),))]
+    for x in (0.5, 1.0, 3.0):
+        assert slope(turned, values, x) == pytest.approx(slope(structure, theta, x), rel=1e-5)
+
+
+def test_two_sums_with_fitted_powers_are_offered_as_one():
+    first = X.over(one_plus(Unit((FITTED,), copy=1), copy=1))
+    second = ONE.over(one_plus(Unit((FITTED,), copy=2), copy=2))
+    structure = Structure(((ONE, first, second),))
+    values = {n: (1.4 if n.kind == "power" else 0.5) for n in structure.numbers}
+    theta = structure.theta({(0, ONE): 0.3, (0, first): -0.4, (0, second): 0.2} | values)
+    x = scipy_solution(right_hand_side(structure, theta), (2.0,), T)
+    (here,) = judge_of([Run(T, x)], CLEAN).judge([(structure, theta)], iterations=2)
+    assert any(found.n_fitted == structure.n_fitted - 2 for found, _ in other_sums(here, 1))
