@@ -6,8 +6,9 @@ import numpy as np
 
 from neural_arith.data import Trajectories
 from neural_arith.discovery.choice import Choice, choose
-from neural_arith.discovery.engine import Options, Progress, Searched, search
+from neural_arith.discovery.engine import Searched, search
 from neural_arith.discovery.noise import Noise
+from neural_arith.discovery.options import Options, Progress
 from neural_arith.discovery.result import Candidate, Discovery, fitted_curves, to_candidate, to_equations
 from neural_arith.discovery.statements import statements
 

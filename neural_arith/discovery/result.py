@@ -8,9 +8,10 @@ import numpy as np
 
 from neural_arith.data import Trajectories
 from neural_arith.discovery.choice import Choice
-from neural_arith.discovery.engine import Options, Searched
+from neural_arith.discovery.engine import Searched
 from neural_arith.discovery.judge import Judged
 from neural_arith.discovery.noise import Noise
+from neural_arith.discovery.options import Options
 from neural_arith.equations import EquationSystem
 from neural_arith.equations.structures import from_structure
 from neural_arith.errors import IntegrationError

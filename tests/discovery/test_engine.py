@@ -7,9 +7,11 @@ import pytest
 from simulated import lotka
 
 from neural_arith.data import Run
-from neural_arith.discovery.engine import Options, build_dictionary, clip_nodes, other_kinds, positive_variables
+from neural_arith.discovery.engine import other_kinds
 from neural_arith.discovery.integral_form import integral_form
+from neural_arith.discovery.material import build_dictionary, clip_nodes, positive_variables
 from neural_arith.discovery.noise import Noise
+from neural_arith.discovery.options import Options
 from neural_arith.discovery.smoothing import smooth
 from neural_arith.errors import OptionError
 from neural_arith.integrate.units import numbers_of, power

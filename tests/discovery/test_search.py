@@ -13,9 +13,9 @@ from simulated import LOTKA_STRUCTURE, judge_of, lotka, noisy, scipy_solution
 
 from neural_arith.data import Run
 from neural_arith.discovery.dictionary import Dictionary, monomials
-from neural_arith.discovery.engine import ranges_of
 from neural_arith.discovery.integral_form import integral_form
 from neural_arith.discovery.lifted import lifted_units
+from neural_arith.discovery.material import ranges_of
 from neural_arith.discovery.noise import Noise
 from neural_arith.discovery.regression import Regression
 from neural_arith.discovery.search import Pick, around_each, climb, combinations, interleave, join, shortlist

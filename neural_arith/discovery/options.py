@@ -1,0 +1,71 @@
+"""Settings of a search, checked when they are made."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from neural_arith.discovery.knowledge import Knowledge
+from neural_arith.discovery.noise import NoiseKind
+from neural_arith.errors import OptionError
+
+Progress = Callable[[str], None]
+"""Told what is being done, one line at a time."""
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+@dataclass(frozen=True)
+class Options:
+    """Settings of a search; one default for every system.
+
+    Attributes:
+        noise: noise model, or "auto" to choose it from the data.
+        max_units: most units the population fits in one equation.
+        restarts: members of the population for each equation and number of units.
+        max_points: samples used, of all runs together; longer series are thinned evenly.
+        time_budget: seconds after which the best so far is returned; None for no limit.
+        seed: of the random starts; the same seed gives the same answer.
+        n_jobs: threads; -1 for all cores, None for what ``joblib.parallel_config`` says (one without it). A backend
+            named there does the work instead of threads. The answer depends on none of this.
+        checkpoint: folder that keeps the expensive steps; a search repeated with it goes on where it stopped.
+        knowledge: what is known about the equations beforehand.
+    """
+
+    noise: NoiseKind | Literal["auto"] = "auto"
+    max_units: int = 4
+    restarts: int = 64
+    max_points: int = 1000
+    time_budget: float | None = None
+    seed: int = 0
+    n_jobs: int | None = -1
+    checkpoint: str | os.PathLike[str] | None = None
+    knowledge: Knowledge = field(default_factory=Knowledge)
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        for name, least in (("max_units", 1), ("restarts", 1), ("max_points", 20)):
+            value = getattr(self, name)
+            if not _is_whole(value) or value < least:
+                raise OptionError(f"{name} must be a whole number from {least}, got {value!r}")
+        budget = self.time_budget
+        if budget is not None and not (isinstance(budget, int | float | np.number) and budget > 0):
+            raise OptionError(f"time_budget must be positive seconds or None, got {budget!r}")
+        jobs = self.n_jobs
+        if jobs is not None and (not _is_whole(jobs) or jobs == 0 or jobs < -1):
+            raise OptionError(
+                f"n_jobs must be a positive number of threads, -1 for all cores or None for joblib's own setting, "
+                f"got {jobs!r}"
+            )
+        if self.checkpoint is not None and not isinstance(self.checkpoint, str | os.PathLike):
+            raise OptionError(f"checkpoint must be the path of a folder or None, got {self.checkpoint!r}")
+        if not _is_whole(self.seed) or not 0 <= self.seed < 2**63:
+            raise OptionError(f"seed must be a whole number from 0 to 2**63 - 1, got {self.seed!r}")
+        if not isinstance(self.knowledge, Knowledge):
+            raise OptionError(f"knowledge must be a Knowledge, got {self.knowledge!r}")

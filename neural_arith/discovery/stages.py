@@ -1,0 +1,214 @@
+"""The stages of a search under one noise model, from plain to rich; its candidates end up in the judge."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+
+from neural_arith.discovery.dictionary import Dictionary, monomials, structure_price
+from neural_arith.discovery.integral_form import integral_form, some_windows
+from neural_arith.discovery.judge import Judge
+from neural_arith.discovery.lifted import lifted_units
+from neural_arith.discovery.material import build_dictionary, clip_nodes, ranges_of
+from neural_arith.discovery.noise import Noise
+from neural_arith.discovery.options import Options, Progress
+from neural_arith.discovery.regression import Regression
+from neural_arith.discovery.search import (
+    Pick,
+    abreast,
+    around_each,
+    climb,
+    combinations,
+    interleave,
+    low_degree,
+    one_by_one,
+    shortlist,
+    triage,
+)
+from neural_arith.discovery.smoothing import Curve
+from neural_arith.integrate.structure import Structure
+
+WINDOW = 6
+"""Samples of a window of the integral form; whole runs are used beside it."""
+
+ENOUGH = 300
+"""Samples that guide the search for units beyond powers; trajectories judge by all."""
+
+SHORT = 45.0
+"""Price of a polynomial that is short enough to be believed when it meets the measurements as closely as can be told;
+other equations have to be shorter by a third."""
+
+
+class Stages:
+    """A search under one noise model; each stage goes on from what the judge has.
+
+    Args:
+        judge: remembers the candidates.
+        curves: smooth curves through the measurements.
+        noise: the noise model.
+        positive: which variables never change sign.
+        options: settings.
+        progress: told what is being done.
+    """
+
+    def __init__(
+        self,
+        judge: Judge,
+        curves: list[Curve],
+        noise: Noise,
+        positive: np.ndarray,
+        options: Options,
+        progress: Progress,
+    ) -> None:
+        self.judge, self.curves, self.noise, self.positive = judge, curves, noise, positive
+        self.options, self.progress = options, progress
+        self.known, self.scale, self.n_states = judge.known, judge.problem.scale, len(judge.problem.floor)
+        forms = [integral_form(curves, noise, length) for length in (None, WINDOW)]
+        self.forms = [clip_nodes(form, positive, noise) for form in forms]
+        self.simple = monomials(len(self.scale), {1: 4, 2: 3}.get(len(self.scale), 2))
+        self.few = self.known.filter(Dictionary([list(self.simple) for _ in range(self.n_states)]))
+        # As many pairings as a second or so affords: with few points the integral form is a poor guide.
+        self.most = int(np.clip(12_000 / len(judge.problem.t), 40, 3000))
+
+    def run(self) -> None:
+        """All stages, as far as the measurements pay for them."""
+        self.regress()
+        self.pair()
+        unsettled = [i for i in range(self.n_states) if not settled(self.judge, i)]
+        if unsettled:
+            self.enrich(unsettled)
+            self.try_few_terms()
+        self.progress("polishing the best candidates")
+        self.judge.improve(self.judge.ranked[:20], 40)
+        if self.judge.in_pieces:
+            self.try_whole_runs()
+
+    def regress(self) -> None:
+        """Shortlists of plain units for each equation, by the integral form."""
+        judge, recall = self.judge, self.judge.checkpoint.recall
+        found = build_dictionary(self.forms, self.positive, self.options, self.progress, self._in_time)
+        self.dictionary = self.known.filter(found)
+        # Exponents a population left unusual are worth trying only where they were found.
+        self.allowed = Dictionary([[u for u in units if not u.n_fitted] for units in self.dictionary.units])
+        self.regressions: list[list[Regression]] = []
+        self.polynomials: list[list[Pick]] = []
+        self.lists: list[list[Pick]] = []
+        for i in range(self.n_states):
+            self.progress(f"regression for equation {i + 1}")
+            both = [Regression(form, i, self.scale) for form in self.forms]
+            self.regressions.append(both)
+            self.polynomials.append(self._sized(i, recall(shortlist, both, self.few, judge.per_number, keep=20)))
+            self.lists.append(self._sized(i, recall(shortlist, both, self.dictionary, judge.per_number)))
+
+    def pair(self) -> None:
+        """The best pairings of plain right-hand sides, judged by trajectory, and their neighbours where all is met."""
+        judge = self.judge
+        self.progress("judging the best pairings by trajectory")
+        # Of many equations some are always wrong at first, but low degrees never leave their domain: neighbours mend
+        # them.
+        triage(judge, abreast(self.polynomials, 6), judge.starts)
+        pairings = combinations(self.lists, self.most)
+        if near_noise(judge, self.noise):
+            judge.patience = 0
+        elif judge.pieces.n_pieces > judge.problem.n_pieces and judge.chaotic(pairings[:8]):
+            self.progress("judging by linked pieces: whole runs cannot be followed")
+            judge.turn([])
+        triage(judge, pairings, until_floor=True)
+        if judge.at_floor:
+            climb(judge, self.allowed, report=self.progress)
+
+    def enrich(self, unsettled: list[int]) -> None:
+        """Units beyond products of powers in some equations; then the climb, plain units first."""
+        judge, recall = self.judge, self.judge.checkpoint.recall
+        lifted = self.known.filter(lifted_units(ranges_of(self.curves, self.positive, self.scale), self.n_states))
+        rich = Dictionary(
+            [list(dict.fromkeys(a + b)) for a, b in zip(self.dictionary.units, lifted.units, strict=True)],
+            {**self.dictionary.values, **lifted.values},
+        )
+        for i in unsettled:
+            self.progress(f"looking beyond products of powers in equation {i + 1}")
+            judge.check()
+            picks = [self.lists[i], recall(shortlist, self.regressions[i], rich, judge.per_number, largest=4)]
+            if lifted.units[i]:
+                guide = Regression(some_windows(self.forms[1], ENOUGH), i, self.scale)
+                around = around_each(
+                    guide,
+                    self.known.units(i, self.simple),
+                    lifted,
+                    judge.per_number,
+                    n_jobs=judge.n_jobs,
+                    checkpoint=judge.checkpoint,
+                    in_time=judge.in_time,
+                )
+                picks.append(around)
+            judge.check()
+            self.lists[i] = self._sized(i, interleave(*picks))
+        self.progress("judging the best pairings by trajectory")
+        triage(judge, combinations(self.lists, self.most), until_floor=True)
+        if not judge.at_floor:
+            one_by_one(judge, self.lists, report=self.progress)
+        climb(judge, self.allowed, report=self.progress)
+        both = enumerate(zip(self.allowed.units, lifted.units, strict=True))
+        self.allowed = Dictionary([a + b if i in unsettled else a for i, (a, b) in both], lifted.values)
+        climb(judge, self.allowed, report=self.progress)
+
+    def try_few_terms(self) -> None:
+        """All equations of few simple terms, one equation after the other."""
+        judge = self.judge
+        if judge.at_floor:
+            return
+        self.progress("trying all equations of few terms")
+        before = judge.best
+        picks = [
+            low_degree(r[1], units, judge.per_number) for r, units in zip(self.regressions, self.few.units, strict=True)
+        ]
+        one_by_one(judge, [self._sized(i, p) for i, p in enumerate(picks)], tried=200, report=self.progress)
+        if judge.best is not before:
+            climb(judge, self.allowed, report=self.progress)
+
+    def try_whole_runs(self) -> None:
+        """Judge by whole runs after all, if the candidates found by pieces can follow them."""
+        judge = self.judge
+        self.progress("trying whole runs")
+        before, best = copy.copy(judge), judge.ranked[0]
+        try:
+            judge.turn(judge.ranked[:20])
+        except BaseException:  # what was found by pieces is the answer, then
+            vars(judge).update(vars(before))
+            raise
+        if judge.ranked[0].score < best.score + 5.0 * judge.piece_starts.size + 30.0:
+            judge.raise_floor()
+            climb(judge, self.allowed, report=self.progress)
+            judge.improve(judge.ranked[:20], 40)
+        else:
+            vars(judge).update(vars(before))
+
+    def _sized(self, i: int, picks: list[Pick]) -> list[Pick]:
+        """The picks that are not larger than is known, or all where none is small enough."""
+        return [p for p in picks if self.known.within_size(i, p.structure.equations[0])] or picks
+
+    def _in_time(self) -> bool:
+        try:
+            self.judge.deadline()
+        except Exception:  # whatever it raises ends the search: once more, when there is something to return
+            return False
+        return True
+
+
+def settled(judge: Judge, state: int) -> bool:
+    """Whether the best candidate leaves nothing to look for in one equation: short and as good as can be told."""
+    best = judge.best
+    if best is None or not judge.at_floor:
+        return False
+    equation = best.structure.equations[state]
+    polynomial = all(unit.plain and all(e >= 0 and float(e).is_integer() for e in unit.powers) for unit in equation)
+    return structure_price(Structure((equation,)), judge.per_number) < (SHORT if polynomial else SHORT * 2 / 3)
+
+
+def near_noise(judge: Judge, noise: Noise, times: float = 1.5) -> bool:
+    """Whether the best candidate leaves no more than so many times the noise that was estimated."""
+    if judge.best is None:
+        return False
+    counts = np.maximum((judge.problem.weight > 0).sum(0), 1)
+    return bool(np.all(judge.best.rss / counts < (times * noise.level) ** 2))
