@@ -17,10 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from neural_arith import systems
-from neural_arith.benchmarks.record import read_rows, write
+from neural_arith.benchmarks.record import run_seeds
 from neural_arith.data import Trajectories
 from neural_arith.discovery import Options, discover, reactions_of
 from neural_arith.equations import EquationSystem, Reactions, fit_rates, read_reactions
@@ -116,19 +115,17 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    path = None if options.out is None else options.out / "crnn.json"
-    rows = [] if path is None else read_rows(path)
-    done = {row["seed"] for row in rows}
     command = f"python -m neural_arith.benchmarks.crnn --seeds {options.seeds}"
     if options.time_budget is not None:
         command += f" --time-budget {options.time_budget:g}"
-    for seed in tqdm([s for s in range(options.seeds) if s not in done], desc="crnn"):
-        rows.append(one_seed(seed, options.time_budget))
-        if path is not None:
-            write(path, command, rows, summarise(rows))
-    for key, value in summarise(rows).items():
-        print(f"{key}: {value}")
-    return 0
+    return run_seeds(
+        lambda seed: one_seed(seed, options.time_budget),
+        options.seeds,
+        name="crnn",
+        command=command,
+        out=options.out,
+        summarise=summarise,
+    )
 
 
 def summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:

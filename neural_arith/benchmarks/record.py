@@ -8,10 +8,12 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from tqdm import tqdm
 
 _PACKAGES = ("neural-arith", "torch", "numpy", "scipy", "sympy", "numba")
 
@@ -50,6 +52,40 @@ def provenance(command: str, packages: Sequence[str] = ()) -> dict[str, Any]:
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """Rows of an earlier, perhaps interrupted, run; none when there is no file."""
     return json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
+
+
+def run_seeds(
+    one: Callable[[int], dict[str, Any]],
+    seeds: int,
+    *,
+    name: str,
+    command: str,
+    out: Path | None,
+    summarise: Callable[[list[dict[str, Any]]], dict[str, Any]],
+) -> int:
+    """Make the rows of the seeds that the result file lacks, keep each one at once, and print the summary.
+
+    Args:
+        one: makes the row of one seed.
+        seeds: how many, from 0 on.
+        name: of the result file, without its ending, and of the progress bar.
+        command: the command line, without paths of this machine.
+        out: folder of the result file; None keeps nothing.
+        summarise: what the rows come to.
+
+    Returns:
+        Exit code 0.
+    """
+    path = None if out is None else out / f"{name}.json"
+    rows = [] if path is None else read_rows(path)
+    done = {row["seed"] for row in rows}
+    for seed in tqdm([s for s in range(seeds) if s not in done], desc=name):
+        rows.append(one(seed))
+        if path is not None:
+            write(path, command, rows, summarise(rows))
+    for key, value in summarise(rows).items():
+        print(f"{key}: {value}")
+    return 0
 
 
 def write(

@@ -18,10 +18,9 @@ from typing import Any
 
 import numpy as np
 import sympy as sp
-from tqdm import tqdm
 
 from neural_arith import systems
-from neural_arith.benchmarks.record import read_rows, write
+from neural_arith.benchmarks.record import run_seeds
 from neural_arith.data import Trajectories
 from neural_arith.equations import EquationSystem, refit_constants
 from neural_arith.errors import NeuralArithError, OptionError
@@ -110,28 +109,20 @@ def _run(options: argparse.Namespace) -> int:
     real = system.suite == "real"
     truth = (LOTKA_VOLTERRA if system.slug == "lynx_hare" else None) if real else system.equations
     name = f"recovery_{system.slug}" + ("" if real else f"_noise_{options.noise:g}_runs_{options.runs}")
-    path = None if options.out is None else options.out / f"{name}.json"
-    rows = [] if path is None else read_rows(path)
-    done = {row["seed"] for row in rows}
     command = f"python -m neural_arith.benchmarks.recovery {system.slug} --seeds {options.seeds}"
     if not real:
         command += f" --noise {options.noise:g} --runs {options.runs}"
-    for seed in tqdm([s for s in range(options.seeds) if s not in done], desc=name):
+
+    def one(seed: int) -> dict[str, Any]:
         if real:
-            data = system.data()
-        else:
-            starts = starts_for(system, options.runs)
-            data = system.sample(initial=starts, noise=options.noise, noise_kind="additive", seed=seed)
+            return one_seed(system, system.data(), truth, seed)
+        starts = starts_for(system, options.runs)
+        data = system.sample(initial=starts, noise=options.noise, noise_kind="additive", seed=seed)
         row = one_seed(system, data, truth, seed)
-        if not real:
-            given = refit_constants(system.equations, data)
-            row["oracle_exact"] = is_exact(given, system.equations)
-        rows.append(row)
-        if path is not None:
-            write(path, command, rows, summarise(rows))
-    for key, value in summarise(rows).items():
-        print(f"{key}: {value}")
-    return 0
+        row["oracle_exact"] = is_exact(refit_constants(system.equations, data), system.equations)
+        return row
+
+    return run_seeds(one, options.seeds, name=name, command=command, out=options.out, summarise=summarise)
 
 
 def summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:

@@ -20,7 +20,6 @@ from neural_arith.discovery.smoothing import Curve, smooth
 from neural_arith.discovery.stages import Stages, near_noise
 from neural_arith.integrate.blocks import Checkpoint
 from neural_arith.integrate.kernel import refine_range
-from neural_arith.integrate.structure import Structure
 
 PIECE = 10
 """Samples of a piece of multiple shooting."""
@@ -72,8 +71,8 @@ def _set_up(
     options: Options,
     deadline: Callable[[], None],
     known: Constraints,
-) -> tuple[Judge, list[Curve]]:
-    """A judge for the measurements under one noise model, and the curves it starts from."""
+) -> tuple[Judge, list[Curve], np.ndarray]:
+    """A judge for the measurements under one noise model, the curves it starts from, and which variables keep signs."""
     curves = smooth(runs, noise)
     positive = positive_variables(runs, noise) | known.positive
     n_states = runs[0].x.shape[1]
@@ -94,7 +93,7 @@ def _set_up(
         checkpoint=Checkpoint(options.checkpoint),
         known=known,
     )
-    return judge, curves
+    return judge, curves, positive
 
 
 def _log_likelihood2(judge: Judge, judged: Judged) -> float:
@@ -133,24 +132,21 @@ def search(data: Trajectories, options: Options, progress: Progress = lambda _: 
     runs = scaling.runs(data)
     progress("estimating the noise")
     noise = estimate_noise(runs, options.noise)
-    judge, curves = _set_up(runs, noise, scaling.variable, options, deadline, known)
-    positive = positive_variables(runs, noise) | known.positive
+    judge, curves, positive = _set_up(runs, noise, scaling.variable, options, deadline, known)
     status = "done"
     if not refine_range.signatures:
         progress("loading the compiled solver (compiled on first use, in half a minute)")
-    nothing = Structure(((),) * data.n_states)
-    judge.judge([(nothing, np.zeros(0))])  # the baseline: no state ever changes
+    judge.judge_nothing()
     begun = time.monotonic()  # the budget is for searching, not for compiling
     try:
         Stages(judge, curves, noise, positive, options, progress).run()
         if near_noise(judge, noise, 0.01) and judge.best is not None:  # fast states look rough without any noise
-            counts = np.maximum((judge.problem.weight > 0).sum(0), 1)
-            noise = Noise(noise.kind, np.sqrt(judge.best.rss / counts))
+            noise = Noise(noise.kind, judge.spread(judge.best))
         certain = options.noise != "auto" or noise.clean
         for kind in () if certain else other_kinds(runs, noise.kind):
             progress(f"checking {kind} noise")
             other = estimate_noise(runs, kind)
-            rival, rival_curves = _set_up(runs, other, scaling.variable, options, deadline, known)
+            rival, rival_curves, rival_positive = _set_up(runs, other, scaling.variable, options, deadline, known)
             chosen = choose(judge.ranked).selected
             if judge.in_pieces:
                 rival.turn([])
@@ -159,8 +155,7 @@ def search(data: Trajectories, options: Options, progress: Progress = lambda _: 
             if positive.all():
                 needed += USUAL if kind == "additive" else -USUAL
             if again and _log_likelihood2(rival, again[0]) < _log_likelihood2(judge, chosen) - needed:
-                noise, judge, curves = other, rival, rival_curves
-                positive = positive_variables(runs, noise) | known.positive
+                noise, judge, curves, positive = other, rival, rival_curves, rival_positive
                 Stages(judge, curves, noise, positive, options, progress).run()
     except _OutOfTimeError:
         status = "out of time"

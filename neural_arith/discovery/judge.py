@@ -17,6 +17,7 @@ from neural_arith.discovery.smoothing import Curve
 from neural_arith.discovery.tied import refine_tied
 from neural_arith.integrate.batch import Prediction, Problem, Refined, predict, refine
 from neural_arith.integrate.blocks import Checkpoint
+from neural_arith.integrate.kernel import profile_misfit
 from neural_arith.integrate.structure import Structure, tidy
 from neural_arith.integrate.units import Number
 
@@ -146,7 +147,7 @@ class Judge:
     @property
     def per_number(self) -> float:
         """What one fitted number costs: log of the number of samples of a state (BIC)."""
-        return float(np.log(max(2.0, (self.problem.weight > 0).sum(0).max())))
+        return float(np.log(max(2.0, self.problem.counts.max())))
 
     def price(self, structure: Structure) -> float:
         """Description length, larger when few values are left for many numbers.
@@ -154,7 +155,7 @@ class Judge:
         With an unknown noise level a useless number lowers n log(rss) by n / (n - k - 1) on average, not by one, and so
         does a useless choice; the price grows along.
         """
-        n = int((self.problem.weight > 0).sum())
+        n = int(self.problem.counts.sum())
         tied = self.known.n_tied(structure)
         runs = int((~self.problem.linked).sum())
         left = n - structure.n_fitted + tied - runs * self.problem.x.shape[1] - 1
@@ -181,10 +182,13 @@ class Judge:
         """All successful candidates, best score first."""
         return sorted((j for j in self.seen.values() if j is not None), key=lambda j: j.score)
 
+    def spread(self, judged: Judged) -> np.ndarray:
+        """Root mean square of what a candidate leaves of each state, weighted, ``(states,)``."""
+        return np.sqrt(judged.rss / np.maximum(self.problem.counts, 1))
+
     def meets_floor(self, judged: Judged) -> bool:
         """Whether a candidate meets the measurements to within what the likelihood distinguishes."""
-        counts = np.maximum((self.problem.weight > 0).sum(0), 1)
-        return bool(np.all(judged.rss / counts < (2 * self.problem.floor) ** 2))
+        return bool(np.all(self.spread(judged) < 2 * self.problem.floor))
 
     @property
     def at_floor(self) -> bool:
@@ -203,7 +207,16 @@ class Judge:
             self._refine(structures, thetas, starts, problem, 12, True).misfit + price
             for starts, problem in ((self.starts, self.problem), (self.piece_starts, self.pieces))
         ]
-        return bool(both[1].min() < both[0].min() - 5.0 * self.piece_starts.size - 30.0)
+        return bool(both[1].min() < both[0].min() - self.freedom)
+
+    @property
+    def freedom(self) -> float:
+        """Units of 2 log likelihood by which linked pieces may beat whole runs through their free starts alone."""
+        return 5.0 * max(self.starts.size, self.piece_starts.size) + 30.0
+
+    def judge_nothing(self) -> None:
+        """Judge the baseline: no state ever changes."""
+        self.judge([(Structure(((),) * self.problem.x.shape[1]), np.zeros(0))])
 
     def turn(self, candidates: Sequence[Judged]) -> None:
         """Judge by linked pieces from now on or, if that is the way already, by whole runs; all else is forgotten.
@@ -215,8 +228,7 @@ class Judge:
         self.problem, self.pieces = self.pieces, self.problem
         self.starts, self.piece_starts = self.piece_starts, self.starts
         self.seen, self.attempts, self.best = {}, Counter(), None
-        nothing = Structure(((),) * self.problem.x.shape[1])
-        self.judge([(nothing, np.zeros(0))])
+        self.judge_nothing()
         if not candidates:
             return
         starts = self.starts
@@ -239,19 +251,18 @@ class Judge:
         apart = 0.1 * np.sqrt(((fine - coarse) ** 2).mean(0))
         if np.all(apart <= 1.5 * self.problem.floor):
             return
-        self.problem = replace(self.problem, floor=np.clip(apart, self.problem.floor, 1e-4))
-        counts = (self.problem.weight > 0).sum(0)
+        old, new = self.problem.floor, np.clip(apart, self.problem.floor, 1e-4)
+        self.problem, counts = replace(self.problem, floor=new), self.problem.counts
         for structure, judged in self.seen.items():
-            if judged is not None:
-                misfit = float((counts * np.log(judged.rss / np.maximum(counts, 1) + self.problem.floor**2)).sum())
-                self.seen[structure] = replace(judged, misfit=misfit)
+            if judged is not None:  # the gaps between pieces, in the misfit too, stay what they are
+                more = profile_misfit(judged.rss, 0.0, counts, new) - profile_misfit(judged.rss, 0.0, counts, old)
+                self.seen[structure] = replace(judged, misfit=judged.misfit + more)
         self.best = self.ranked[0]
 
     @property
     def slack(self) -> float:
         """How much a candidate could gain over the best one at most, in units of 2 log likelihood."""
-        counts = (self.problem.weight > 0).sum(0)
-        lowest = float((counts * 2 * np.log(self.problem.floor)).sum())
+        lowest = float((self.problem.counts * 2 * np.log(self.problem.floor)).sum())
         return np.inf if self.best is None else self.best.misfit - lowest
 
     def judge(

@@ -48,7 +48,12 @@ def clip_nodes(form: IntegralForm, positive: np.ndarray, noise: Noise) -> Integr
 
 
 def build_dictionary(
-    forms: list[IntegralForm], positive: np.ndarray, options: Options, report: Progress, in_time: Callable[[], bool]
+    forms: list[IntegralForm],
+    positive: np.ndarray,
+    options: Options,
+    report: Progress,
+    in_time: Callable[[], bool],
+    checkpoint: Checkpoint | None = None,
 ) -> Dictionary:
     """Units each equation may be made of: monomials, roots and ratios and, while in time, those of the population."""
     n_variables, n_states = len(positive), len(forms[0].target)
@@ -57,7 +62,7 @@ def build_dictionary(
     if n_variables <= 4:
         plain = plain + roots_and_ratios(positive)
     dictionary = Dictionary([])
-    checkpoint = Checkpoint(options.checkpoint)
+    checkpoint = checkpoint or Checkpoint()
     count = 1
     for i in range(n_states):
         units = list(plain)

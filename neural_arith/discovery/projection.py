@@ -12,6 +12,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from neural_arith.integrate.kernel import solve_positive
+
 # Adding it rounds to a whole number, which then stands in the lowest bits.
 _ROUND = 6755399441055744.0
 _LOG2_E = 1.4426950408889634
@@ -254,37 +256,17 @@ def project(
 
 
 @njit(error_model="numpy")
-def _step(normal, gradient, size, damping, factor, change):
+def _step(normal, gradient, size, damping, damped, factor, change):
     """Damped step by Cholesky; whether the matrix was positive definite and the step is finite."""
     largest = 0.0
     for a in range(size):
         largest = max(largest, normal[a, a])
     for a in range(size):
+        change[a] = gradient[a]
         for b in range(a + 1):
-            acc = normal[a, b]
-            if a == b:
-                acc += damping * acc + 1e-12 * largest + 1e-300
-            for k in range(b):
-                acc -= factor[a, k] * factor[b, k]
-            if a == b:
-                if not acc > 0.0:
-                    return False
-                factor[a, a] = np.sqrt(acc)
-            else:
-                factor[a, b] = acc / factor[b, b]
-    for a in range(size):
-        acc = gradient[a]
-        for k in range(a):
-            acc -= factor[a, k] * change[k]
-        change[a] = acc / factor[a, a]
-    for a in range(size - 1, -1, -1):
-        acc = change[a]
-        for k in range(a + 1, size):
-            acc -= factor[k, a] * change[k]
-        change[a] = acc / factor[a, a]
-        if not np.isfinite(change[a]):
-            return False
-    return True
+            damped[a, b] = normal[a, b]
+        damped[a, a] += damping * normal[a, a] + 1e-12 * largest + 1e-300
+    return solve_positive(damped, change, size, factor) and np.isfinite(change[:size]).all()
 
 
 @njit(error_model="numpy")
@@ -343,7 +325,8 @@ def search_range(
     mixing = np.zeros((units, units + 1))
     coefficients = np.zeros(units)
     gradient, gradient_new, change = np.zeros(most), np.zeros(most), np.zeros(most)
-    normal, normal_new, factor = np.zeros((most, most)), np.zeros((most, most)), np.zeros((most, most))
+    normal, normal_new = np.zeros((most, most)), np.zeros((most, most))
+    damped, factor = np.zeros((most, most)), np.zeros((most, most))
     trial, trial_imaginary = np.empty((units, n_columns)), np.empty((units, n_columns))
     total = _dot(target, target)
     for r in range(first, stop):
@@ -365,7 +348,7 @@ def search_range(
             if trip > 0:
                 if quiet == 2 or now <= 1e-26 * total or now == np.inf:
                     break
-                if not _step(normal, gradient, size, damping, factor, change):
+                if not _step(normal, gradient, size, damping, damped, factor, change):
                     damping *= 4.0
                     continue
                 _move(real[r], imaginary[r], slopes[r], size, change, low, high, reach, trial, trial_imaginary)

@@ -66,8 +66,8 @@ class Stages:
         self.known, self.scale, self.n_states = judge.known, judge.problem.scale, len(judge.problem.floor)
         forms = [integral_form(curves, noise, length) for length in (None, WINDOW)]
         self.forms = [clip_nodes(form, positive, noise) for form in forms]
-        self.simple = monomials(len(self.scale), {1: 4, 2: 3}.get(len(self.scale), 2))
-        self.few = self.known.filter(Dictionary([list(self.simple) for _ in range(self.n_states)]))
+        simple = monomials(len(self.scale), {1: 4, 2: 3}.get(len(self.scale), 2))
+        self.few = self.known.filter(Dictionary([simple for _ in range(self.n_states)]))
         # As many pairings as a second or so affords: with few points the integral form is a poor guide.
         self.most = int(np.clip(12_000 / len(judge.problem.t), 40, 3000))
 
@@ -87,7 +87,9 @@ class Stages:
     def regress(self) -> None:
         """Shortlists of plain units for each equation, by the integral form."""
         judge, recall = self.judge, self.judge.checkpoint.recall
-        found = build_dictionary(self.forms, self.positive, self.options, self.progress, self._in_time)
+        found = build_dictionary(
+            self.forms, self.positive, self.options, self.progress, self._in_time, judge.checkpoint
+        )
         self.dictionary = self.known.filter(found)
         # Exponents a population left unusual are worth trying only where they were found.
         self.allowed = Dictionary([[u for u in units if not u.n_fitted] for units in self.dictionary.units])
@@ -134,7 +136,7 @@ class Stages:
                 guide = Regression(some_windows(self.forms[1], ENOUGH), i, self.scale)
                 around = around_each(
                     guide,
-                    self.known.units(i, self.simple),
+                    self.few.units[i],
                     lifted,
                     judge.per_number,
                     n_jobs=judge.n_jobs,
@@ -177,7 +179,7 @@ class Stages:
         except BaseException:  # what was found by pieces is the answer, then
             vars(judge).update(vars(before))
             raise
-        if judge.ranked[0].score < best.score + 5.0 * judge.piece_starts.size + 30.0:
+        if judge.ranked[0].score < best.score + judge.freedom:
             judge.raise_floor()
             climb(judge, self.allowed, report=self.progress)
             judge.improve(judge.ranked[:20], 40)
@@ -210,5 +212,4 @@ def near_noise(judge: Judge, noise: Noise, times: float = 1.5) -> bool:
     """Whether the best candidate leaves no more than so many times the noise that was estimated."""
     if judge.best is None:
         return False
-    counts = np.maximum((judge.problem.weight > 0).sum(0), 1)
-    return bool(np.all(judge.best.rss / counts < (times * noise.level) ** 2))
+    return bool(np.all(judge.spread(judge.best) < times * noise.level))

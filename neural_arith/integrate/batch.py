@@ -69,6 +69,11 @@ class Problem:
         object.__setattr__(self, "linked", np.ascontiguousarray(self.linked, dtype=bool))
 
     @property
+    def counts(self) -> np.ndarray:
+        """How many values of each state were measured, ``(states,)``."""
+        return (self.weight > 0).sum(0)
+
+    @property
     def n_pieces(self) -> int:
         """Number of pieces."""
         return len(self.start) - 1
@@ -239,7 +244,7 @@ def predict(
     gradient = np.zeros((n_states + 1, size))
     rss = np.empty(n_states)
     predicted = np.full(problem.x.shape, np.nan)
-    counts = (problem.weight > 0).sum(0).astype(float)
+    counts = problem.counts.astype(float)
     gaps = evaluate(
         np.ascontiguousarray(theta, dtype=float), np.ascontiguousarray(starts), np.log(problem.scale), tables,
         problem.t, problem.x, problem.weight, problem.inputs, problem.start, problem.linked, problem.link_weight,

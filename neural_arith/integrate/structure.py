@@ -284,16 +284,17 @@ def tidy(structure: Structure, theta: np.ndarray) -> tuple[Structure, np.ndarray
 @lru_cache(100_000)
 def form_of(owner: Unit | Sum) -> Unit | Sum:
     """What is left of a unit or sum without copy numbers."""
-    if isinstance(owner, Sum):
-        return Sum(tuple((replace(part, copy=0), b) for part, b in owner.parts))
-    return _bare(owner)
+    return _bare_sum(owner) if isinstance(owner, Sum) else _bare(owner)
+
+
+def _bare_sum(total: Sum) -> Sum:
+    return Sum(tuple((replace(part, copy=0), b) for part, b in total.parts))
 
 
 @lru_cache(100_000)
 def _bare(unit: Unit) -> Unit:
     """The unit with no copy numbers."""
-    parts = [(tuple((replace(part, copy=0), b) for part, b in total.parts), q) for total, q in unit.sums]
-    return replace(unit, sums=tuple(sorted((Sum(p), q) for p, q in parts)), copy=0)
+    return replace(unit, sums=tuple(sorted((_bare_sum(total), q) for total, q in unit.sums)), copy=0)
 
 
 @lru_cache(100_000)
