@@ -27,7 +27,8 @@ from neural_arith.discovery.search import (
     triage,
 )
 from neural_arith.discovery.smoothing import Curve
-from neural_arith.integrate.structure import Structure
+from neural_arith.integrate.structure import Structure, form_of
+from neural_arith.integrate.units import Unit
 
 WINDOW = 6
 """Samples of a window of the integral form; whole runs are used beside it."""
@@ -38,6 +39,10 @@ ENOUGH = 300
 SHORT = 45.0
 """Price of a polynomial that is short enough to be believed when it meets the measurements as closely as can be told;
 other equations have to be shorter by a third."""
+
+
+WIDEST = 600
+"""Terms that one quadratic model of the neighbours may hold: its cost grows with their square."""
 
 
 class Stages:
@@ -152,8 +157,15 @@ class Stages:
             one_by_one(judge, self.lists, report=self.progress)
         climb(judge, self.allowed, report=self.progress)
         both = enumerate(zip(self.allowed.units, lifted.units, strict=True))
-        self.allowed = Dictionary([a + b if i in unsettled else a for i, (a, b) in both], lifted.values)
+        rich_units = [self._promising(i, a, b) if i in unsettled else a for i, (a, b) in both]
+        self.allowed = Dictionary(rich_units, lifted.values)
         climb(judge, self.allowed, report=self.progress)
+
+    def _promising(self, i: int, plain: list[Unit], lifted: list[Unit]) -> list[Unit]:
+        """The units neighbours are made of: all that there is room for, those of the equation's shortlist first."""
+        liked = {form_of(unit) for pick in self.lists[i] for unit in pick.structure.units}
+        room = max(50, WIDEST // self.n_states - len(plain))
+        return plain + sorted(lifted, key=lambda unit: form_of(unit) not in liked)[:room]
 
     def try_few_terms(self) -> None:
         """All equations of few simple terms, one equation after the other."""
