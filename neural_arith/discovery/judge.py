@@ -461,3 +461,21 @@ class Judge:
         if structure is None or theta is None:
             structure, theta = judged.structure, judged.theta
         return predict(structure, theta, judged.starts, self.problem, columns=columns, rtol=rtol or self.rtol)
+
+    def along(self, judged: Judged, parts: int) -> tuple[np.ndarray, np.ndarray]:
+        """Times and states of a candidate, each interval between samples in so many parts, all runs in a row.
+
+        The states are not finite where it cannot be followed.
+        """
+        old = self.problem
+        runs = np.flatnonzero(~old.linked)
+        ends = np.append(old.start[runs], len(old.t))
+        spread = [np.interp(np.arange((b - a - 1) * parts + 1) / parts, np.arange(b - a), old.t[a:b])
+                  for a, b in itertools.pairwise(ends)]  # fmt: skip
+        run_of = np.searchsorted(runs, np.arange(old.n_pieces), side="right") - 1
+        offset = np.append(0, np.cumsum([len(t) for t in spread]))
+        start = offset[run_of] + (old.start[:-1] - ends[run_of]) * parts
+        t, none = np.concatenate(spread), np.ones((int(offset[-1]), old.x.shape[1]))
+        inputs = np.stack([np.interp(t, old.t, u) for u in old.inputs.T], axis=1) if old.inputs.size else none[:, :0]
+        dense = replace(old, t=t, x=none, weight=none, inputs=inputs, start=np.append(start, len(t)))
+        return t, predict(judged.structure, judged.theta, judged.starts, dense, rtol=self.rtol).x

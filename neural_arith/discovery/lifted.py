@@ -73,8 +73,11 @@ class _Collector:
             part = replace(part, copy=self.count)
             for kind, table in (("power", part.powers), ("rate", part.rates)):
                 self.values.update({Number(kind, part, v): numbers[kind] for v, x in enumerate(table) if x == FITTED})
-        total = one_plus(part, copy=self.count)
-        self.values[Number("coefficient", total, 1)] = b / size
+        self.over(tops, one_plus(part, copy=self.count), [b / size], q, **numbers)
+
+    def over(self, tops: list[Unit], total: Sum, coefficients: list[float], q: float = -1.0, **numbers: float) -> None:
+        """Add units over a sum with guesses of its fitted coefficients; its copy number is the latest."""
+        self.values.update({Number("coefficient", total, m): b for m, b in enumerate(coefficients, 1)})
         for top in tops:
             unit = top.over(total, q)
             if q == FITTED:
@@ -153,6 +156,14 @@ def fractions(ranges: Ranges, found: _Collector) -> None:
             for b in (0.3, 2.0):
                 hill = power(*found.axis(v, FITTED))
                 found.fraction([one, *axes], hill, middle[v] ** -2.5, b, power=-2.5)
+        if n <= 3 and ranges.positive[v]:
+            # Haldane: too much of it hinders
+            own = [x.times(axes[v]) for x in dict.fromkeys((one, *axes))]
+            for b, c in ((0.3, 0.3), (1.0, 10.0), (10.0, 1.0)):
+                found.count += 1
+                total = one_plus(axes[v], axes[v].times(axes[v]), copy=found.count)
+                sizes = {axes[v]: b / middle[v], axes[v].times(axes[v]): c / middle[v] ** 2}
+                found.over([one, *own], total, [sizes[part] for part, _ in total.parts[1:]])
         if n <= 4:
             for slope, place in itertools.product((-8.0, -2.0, 2.0, 8.0), (-0.5, 0.25, 0.75, 1.5)):
                 rate = slope / ranges.span[v]
@@ -178,6 +189,11 @@ def powers_of_sums(ranges: Ranges, found: _Collector) -> None:
             found.add(one.over(size, 0.5))
         elif ranges.positive[v] and n <= 2 and ranges.span[v] > 1e-9:
             found.fraction([one, x], x, ranges.high[v], -0.9, FITTED, sum_power=1.3)
+            if ranges.low[v] > 0.1 * ranges.high[v]:  # what counts is by how much it is above something
+                for share in (0.5, 0.95):
+                    found.count += 1
+                    above = Sum(((x, 1.0), (one, FITTED)), found.count)
+                    found.over([one], above, [-share * ranges.low[v]], FITTED, sum_power=1.3)
     for v, w in itertools.combinations(range(n), 2):
         x, y = power(*found.axis(v)), power(*found.axis(w))
         total = Sum(((x.times(x), 1.0), (y.times(y), 1.0)))

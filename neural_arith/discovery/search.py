@@ -338,8 +338,8 @@ def climb(
         report(f"{len(judge.seen)} candidates, best score {judge.ranked[0].score:.1f}")
         shared = over_present_sums(best, n_variables)
         units = [
-            sorted({*allowed, *eq, *shared})
-            for allowed, eq in zip(dictionary.units, best.structure.equations, strict=True)
+            sorted({*allowed, *best.structure.units, *shared})
+            for allowed in dictionary.units
         ]
         proposals = propose(judge, best, Dictionary(units, dictionary.values))
         most = 8 if judge.slack < STRONG else tried

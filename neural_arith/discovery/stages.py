@@ -5,10 +5,11 @@ from __future__ import annotations
 import copy
 
 import numpy as np
+from scipy.interpolate import make_interp_spline
 
 from neural_arith.discovery.dictionary import Dictionary, monomials, structure_price
 from neural_arith.discovery.integral_form import integral_form, some_windows
-from neural_arith.discovery.judge import Judge
+from neural_arith.discovery.judge import Judge, Judged
 from neural_arith.discovery.lifted import lifted_units
 from neural_arith.discovery.material import build_dictionary, clip_nodes, ranges_of
 from neural_arith.discovery.noise import Noise
@@ -40,6 +41,12 @@ SHORT = 45.0
 """Price of a polynomial that is short enough to be believed when it meets the measurements as closely as can be told;
 other equations have to be shorter by a third."""
 
+
+AGAIN = 3
+"""Most rounds of looking again along the best candidate's trajectory."""
+
+PARTS = 8
+"""Points of a candidate's trajectory in each interval between samples."""
 
 WIDEST = 600
 """Terms that one quadratic model of the neighbours may hold: its cost grows with their square."""
@@ -84,6 +91,7 @@ class Stages:
         if unsettled:
             self.enrich(unsettled)
             self.try_few_terms()
+        self.look_again()
         self.progress("polishing the best candidates")
         self.judge.improve(self.judge.ranked[:20], 40)
         if self.judge.in_pieces:
@@ -161,6 +169,30 @@ class Stages:
         self.allowed = Dictionary(rich_units, lifted.values)
         climb(judge, self.allowed, report=self.progress)
 
+    def look_again(self) -> None:
+        """Shortlists by integrals along the best candidate's own trajectory, which is smoother than any curve."""
+        judge = self.judge
+        for _ in range(AGAIN):
+            before = judge.best
+            if before is None or not before.structure.n_terms:
+                return
+            self.progress("looking again along the best trajectory")
+            curves = along_candidate(judge, before, self.curves)
+            if curves is None:
+                return
+            forms = [clip_nodes(integral_form(curves, self.noise, n), self.positive, self.noise) for n in (None, WINDOW)]
+            lists, values = [], before.structure.values(before.theta)
+            own = {number: values[number] for number in before.structure.numbers}
+            for i in range(self.n_states):
+                both = [Regression(form, i, self.scale) for form in forms]
+                units = list(dict.fromkeys((*self.allowed.units[i], *before.structure.units)))
+                allowed = Dictionary([[]] * i + [units], {**self.allowed.values, **own})
+                lists.append(self._sized(i, shortlist(both, allowed, judge.per_number)))
+            one_by_one(judge, lists, tried=20, report=self.progress)
+            if judge.best is before:
+                return
+            climb(judge, self.allowed, report=self.progress)
+
     def _promising(self, i: int, plain: list[Unit], lifted: list[Unit]) -> list[Unit]:
         """The units neighbours are made of: all that there is room for, those of the equation's shortlist first."""
         liked = {form_of(unit) for pick in self.lists[i] for unit in pick.structure.units}
@@ -208,6 +240,20 @@ class Stages:
         except Exception:  # whatever it raises ends the search: once more, when there is something to return
             return False
         return True
+
+
+def along_candidate(judge: Judge, judged: Judged, curves: list[Curve]) -> list[Curve] | None:
+    """Curves through a candidate's trajectory; None where it cannot be followed."""
+    t, x = judge.along(judged, PARTS)
+    if not np.isfinite(x).all():
+        return None
+    found, begin = [], 0
+    for curve in curves:
+        end = begin + (len(curve.run.t) - 1) * PARTS + 1
+        splines = tuple(make_interp_spline(t[begin:end], column, k=min(5, end - begin - 1)) for column in x[begin:end].T)
+        found.append(Curve(splines, False, curve.run))
+        begin = end
+    return found
 
 
 def settled(judge: Judge, state: int) -> bool:
