@@ -262,8 +262,16 @@ class Judge:
     @property
     def slack(self) -> float:
         """How much a candidate could gain over the best one at most, in units of 2 log likelihood."""
-        lowest = float((self.problem.counts * 2 * np.log(self.problem.floor)).sum())
-        return np.inf if self.best is None else self.best.misfit - lowest
+        return np.inf if self.best is None else self.best.misfit - self._lowest
+
+    @property
+    def _lowest(self) -> float:
+        """The misfit of a candidate that leaves nothing."""
+        return float((self.problem.counts * 2 * np.log(self.problem.floor)).sum())
+
+    def can_win(self, structure: Structure) -> bool:
+        """Whether a structure would score best if it left nothing of the measurements."""
+        return self.best is None or self.price(structure) + self._lowest < self.best.score
 
     def judge(
         self,
@@ -285,7 +293,8 @@ class Judge:
             iterations: Levenberg-Marquardt iterations.
             again: refine structures that were seen before as well, keeping the better result.
             roughly: spend few integration steps, of low accuracy.
-            until_floor: leave the rest out once one of these meets the measurements as closely as can be told.
+            until_floor: once one of these meets the measurements as closely as can be told, leave out what is not
+                simple enough to win.
 
         Returns:
             The successful ones.
@@ -299,11 +308,15 @@ class Judge:
                 asked[neat].append(values)
         items = [(structure, theta) for structure, thetas in asked.items() for theta in thetas]
         results: list[Judged] = []
-        cuts = [0, 8, 24, *range(56, len(items) + 32, 32)]
-        for k, stop in itertools.pairwise(cuts):
-            if k >= len(items) or (until_floor and any(map(self.meets_floor, results))):
+        sizes = itertools.chain([8, 16], itertools.repeat(32))
+        while items:
+            if until_floor and any(map(self.meets_floor, results)):
+                items = [item for item in items if self.can_win(item[0])]
+            size = next(sizes)
+            part, items = items[:size], items[size:]
+            if not part:
                 break
-            structures, thetas = [list(column) for column in zip(*items[k:stop], strict=True)]
+            structures, thetas = [list(column) for column in zip(*part, strict=True)]
             begin = self.starts if starts is None else starts
             results.extend(self._judge(structures, thetas, begin, iterations, unsure=starts is None, roughly=roughly))
         return results

@@ -173,7 +173,7 @@ def _fit_block(tasks: Sequence[_Task], regression: Regression, per_number: float
 def _companies(
     regression: Regression, simple: Sequence[Unit], lifted: Dictionary, per_number: float, most: int
 ) -> list[list[tuple[int, ...]]]:
-    """For each lifted unit, as first guessed, the two sets of simple units that go best with it."""
+    """For each lifted unit, as first guessed, the sets of simple units that go best with it."""
     n = regression.n_seen
     rich = regression.guesses(lifted.units[regression.state], lifted.values)
     usable = np.all(np.isfinite(rich), axis=1)
@@ -190,8 +190,14 @@ def _companies(
         rss = np.maximum(rest @ rest - (left[good] @ rest) ** 2 / size[good], 0.0)
         price = sum(unit_price(simple[j]) + per_number for j in members) * n / max(n - len(members) - 3, 1)
         scores[row, good] = n * np.log(rss / n + EXACT**2) + price
-    order = np.argsort(scores, axis=0, kind="stable")[:2].T
-    return [[sets[r] for r in rows] for rows in order]
+    # What goes best with numbers that are only guessed is often too much: the best of every size gets its chance.
+    sizes = np.array([len(members) for members in sets])
+    order = np.argsort(scores, axis=0, kind="stable")
+    chosen: list[list[tuple[int, ...]]] = []
+    for rows in order.T:
+        of_size = [rows[sizes[rows] == k][:2] for k in range(most + 1)]
+        chosen.append([sets[r] for r in dict.fromkeys([*rows[:2], *np.concatenate(of_size)])])
+    return chosen
 
 
 def interleave(*lists: Sequence[Pick]) -> list[Pick]:
@@ -244,7 +250,8 @@ def one_by_one(
         for i, picks in enumerate(lists):
             best = judge.ranked[0]
             report(f"{len(judge.seen)} candidates, best score {best.score:.1f}")
-            triage(judge, [_with_equation(best, i, pick) for pick in picks[:tried]], best.starts)
+            proposals = [_with_equation(best, i, pick) for pick in picks[:tried]]
+            triage(judge, [p for p in proposals if judge.can_win(p[0])], best.starts, until_floor=True)
         if judge.ranked[0].structure == current:
             break
 
