@@ -40,7 +40,9 @@ def kinds_of(unit: Unit) -> set[str]:
         found.add("waves")
     for total, q in unit.sums:
         turns = q == 1.0 and any(part.frequencies for part, _ in total.parts)
-        found.add("fractions" if q == -1.0 else "waves" if turns else "powers of sums")
+        ratio = q == 1.0 and all(part.logs for part, _ in total.parts)
+        kind = "waves" if turns else "exponentials" if ratio else "powers of sums"
+        found.add("fractions" if q == -1.0 else kind)
     return found
 
 

@@ -62,6 +62,8 @@ def _own_price(unit: Unit) -> float:
 
 def sum_price(total: Sum) -> float:
     """Price of naming a sum: its parts, each with a choice of whether its coefficient is one or fitted."""
+    if all(part.logs and not any(part.powers) for part, _ in total.parts):
+        return _LIFTED + 2.0 * len(total.parts)  # the logarithm of a ratio
     return _SUM + sum(_own_price(part) + (2.0 if m else 0.0) for m, (part, _) in enumerate(total.parts))
 
 

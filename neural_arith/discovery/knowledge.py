@@ -10,7 +10,7 @@ import numpy as np
 import sympy as sp
 
 from neural_arith.data import Trajectories
-from neural_arith.discovery.constraints import ROOTS, Constraints
+from neural_arith.discovery.constraints import Constraints
 from neural_arith.discovery.lifted import KINDS, SINE
 from neural_arith.equations.terms import power_terms
 from neural_arith.equations.text import read_expression
@@ -18,7 +18,7 @@ from neural_arith.errors import EquationError, OptionError
 from neural_arith.integrate.structure import Structure
 from neural_arith.integrate.units import Unit
 
-ALLOWED_KINDS = (ROOTS, *KINDS)
+ALLOWED_KINDS = tuple(KINDS)
 """Families of units that may be allowed or not; products of whole powers always are."""
 
 _LIFTED = (sp.exp, sp.sin, sp.cos, sp.log)

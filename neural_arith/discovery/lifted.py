@@ -114,7 +114,7 @@ def waves(ranges: Ranges, found: _Collector) -> None:
 
 
 def exponentials(ranges: Ranges, found: _Collector) -> None:
-    """Exponentials of a variable, with a fitted rate and with rate one, alone and times a state; logarithms."""
+    """Exponentials of a variable, with a fitted rate and with rate one, alone and times a state; logarithms, also of ratios."""
     n, one = found.n, power(*[0.0] * found.n)
     tops = [one, *(power(*found.axis(v)) for v in range(n))]
     for v in range(n):
@@ -129,6 +129,10 @@ def exponentials(ranges: Ranges, found: _Collector) -> None:
             logs = tuple(int(w == v) for w in range(n))
             for top in tops:
                 found.add(replace(top, logs=logs))
+    for v, w in itertools.combinations(np.flatnonzero(ranges.positive), 2):
+        over = [(replace(one, logs=tuple(int(k == u) for k in range(n))), sign) for u, sign in ((v, 1.0), (w, -1.0))]
+        for top in tops:
+            found.add(top.over(Sum(tuple(over)), 1.0))
 
 
 def fractions(ranges: Ranges, found: _Collector) -> None:
@@ -178,6 +182,16 @@ def fractions(ranges: Ranges, found: _Collector) -> None:
                 found.fraction([*axes], ratio, middle[w] / middle[v], b)
 
 
+def real_powers(ranges: Ranges, found: _Collector) -> None:
+    """Fitted powers of a positive variable, alone and times another variable."""
+    n, one = found.n, power(*[0.0] * found.n)
+    for v in np.flatnonzero(ranges.positive & (ranges.span > 1e-9)) if n <= 4 else ():
+        for top in (one, *(power(*found.axis(w)) for w in range(n) if w != v)):
+            powers = tuple(FITTED if w == v else e for w, e in enumerate(top.powers))
+            for e in (-0.7, 0.6, 1.6):
+                found.add(replace(top, powers=powers), power=e)
+
+
 def powers_of_sums(ranges: Ranges, found: _Collector) -> None:
     """Absolute values, powers of x^2 + y^2 (Kepler, drag) and of 1 - x / capacity."""
     n, one = found.n, power(*[0.0] * found.n)
@@ -205,12 +219,13 @@ def powers_of_sums(ranges: Ranges, found: _Collector) -> None:
 
 
 KINDS = {
+    "roots and ratios": real_powers,
     "waves": waves,
     "exponentials": exponentials,
     "fractions": fractions,
     "powers of sums": powers_of_sums,
 }
-"""Families of units beyond products of powers, by the name a user allows or forbids them with."""
+"""Families of units beyond products of whole powers, by the name a user allows or forbids them with."""
 
 
 def lifted_units(ranges: Ranges, n_equations: int, kinds: tuple[str, ...] = tuple(KINDS)) -> Dictionary:

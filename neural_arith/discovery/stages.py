@@ -161,8 +161,7 @@ class Stages:
             self.lists[i] = self._sized(i, interleave(*picks))
         self.progress("judging the best pairings by trajectory")
         triage(judge, combinations(self.lists, self.most), until_floor=True)
-        if True:
-            one_by_one(judge, self.lists, report=self.progress)
+        one_by_one(judge, self.lists, report=self.progress)
         climb(judge, self.allowed, report=self.progress)
         both = enumerate(zip(self.allowed.units, lifted.units, strict=True))
         rich_units = [self._promising(i, a, b) if i in unsettled else a for i, (a, b) in both]

@@ -82,6 +82,8 @@ def _sum_power(total: Sum, exponent: sp.Expr, values: Values, symbols: Sequence[
     for m, (part, b) in enumerate(total.parts):
         coefficient = sp.Float(values[Number("coefficient", total, m)]) if b == FITTED else exact_exponent(b)
         parts.append(coefficient * unit_expression(part, values, symbols))
+    if len(parts) == 2 and exponent == 1 and isinstance(parts[0], sp.log) and isinstance(-parts[1], sp.log):
+        return sp.log(parts[0].args[0] / (-parts[1]).args[0])  # log x - log y
     base = sp.Add(*parts)
     if isinstance(base, sp.Pow) and base.exp == 2 and exponent == sp.Rational(1, 2):
         return sp.Abs(base.base)

@@ -42,7 +42,13 @@ SUM = st.one_of(
 COMPOUND = st.builds(
     lambda top, sums, copy: Unit(top.powers, top.rates, sums=tuple(sorted(sums)), copy=copy),
     SIMPLE,
-    st.lists(st.tuples(SUM, st.sampled_from([-1.0, -2.0, 0.5, FITTED])), min_size=1, max_size=2),
+    # A sum with two powers would be one power.
+    st.lists(
+        st.tuples(SUM, st.sampled_from([-1.0, -2.0, 0.5, FITTED])),
+        min_size=1,
+        max_size=2,
+        unique_by=lambda factor: factor[0].parts,
+    ),
     st.integers(0, 3),
 )
 UNIT = st.one_of(SIMPLE, COMPOUND)
