@@ -114,7 +114,7 @@ def waves(ranges: Ranges, found: _Collector) -> None:
 
 
 def exponentials(ranges: Ranges, found: _Collector) -> None:
-    """Exponentials of a variable, with a fitted rate and with rate one, alone and times a state; logarithms, also of ratios."""
+    """Exponentials of a variable, with a fitted rate and with rate one, logarithms, also of ratios; times a state."""
     n, one = found.n, power(*[0.0] * found.n)
     tops = [one, *(power(*found.axis(v)) for v in range(n))]
     for v in range(n):

@@ -344,10 +344,7 @@ def climb(
         expanded.add(best.structure)
         report(f"{len(judge.seen)} candidates, best score {judge.ranked[0].score:.1f}")
         shared = over_present_sums(best, n_variables)
-        units = [
-            sorted({*allowed, *best.structure.units, *shared})
-            for allowed in dictionary.units
-        ]
+        units = [sorted({*allowed, *best.structure.units, *shared}) for allowed in dictionary.units]
         proposals = propose(judge, best, Dictionary(units, dictionary.values))
         most = 8 if judge.slack < STRONG else tried
         worth = [p for p in proposals if judge.worth_trying(p.structure, p.expected)][:most]

@@ -169,26 +169,29 @@ class Stages:
         climb(judge, self.allowed, report=self.progress)
 
     def look_again(self) -> None:
-        """Shortlists by integrals along the best candidate's own trajectory, which is smoother than any curve."""
+        """Shortlists by integrals along the best candidate's trajectory, smoother than any curve through samples."""
         judge = self.judge
         for _ in range(AGAIN):
-            before = judge.best
-            if before is None or not before.structure.n_terms:
+            best = judge.best
+            if best is None or not best.structure.n_terms:
                 return
             self.progress("looking again along the best trajectory")
-            curves = along_candidate(judge, before, self.curves)
+            curves = along_candidate(judge, best, self.curves)
             if curves is None:
                 return
-            forms = [clip_nodes(integral_form(curves, self.noise, n), self.positive, self.noise) for n in (None, WINDOW)]
-            lists, values = [], before.structure.values(before.theta)
-            own = {number: values[number] for number in before.structure.numbers}
-            for i in range(self.n_states):
+            forms = [integral_form(curves, self.noise, length) for length in (None, WINDOW)]
+            forms = [clip_nodes(form, self.positive, self.noise) for form in forms]
+            values = best.structure.values(best.theta)
+            known = {**self.allowed.values, **{number: values[number] for number in best.structure.numbers}}
+            lists = []
+            for i, allowed in enumerate(self.allowed.units):
+                units: list[list[Unit]] = [[] for _ in range(self.n_states)]
+                units[i] = list(dict.fromkeys((*allowed, *best.structure.units)))
                 both = [Regression(form, i, self.scale) for form in forms]
-                units = list(dict.fromkeys((*self.allowed.units[i], *before.structure.units)))
-                allowed = Dictionary([[]] * i + [units], {**self.allowed.values, **own})
-                lists.append(self._sized(i, shortlist(both, allowed, judge.per_number)))
+                found = judge.checkpoint.recall(shortlist, both, Dictionary(units, known), judge.per_number)
+                lists.append(self._sized(i, found))
             one_by_one(judge, lists, tried=20, report=self.progress)
-            if judge.best is before:
+            if judge.best is best:
                 return
             climb(judge, self.allowed, report=self.progress)
 
@@ -249,7 +252,8 @@ def along_candidate(judge: Judge, judged: Judged, curves: list[Curve]) -> list[C
     found, begin = [], 0
     for curve in curves:
         end = begin + (len(curve.run.t) - 1) * PARTS + 1
-        splines = tuple(make_interp_spline(t[begin:end], column, k=min(5, end - begin - 1)) for column in x[begin:end].T)
+        degree = min(5, end - begin - 1)
+        splines = tuple(make_interp_spline(t[begin:end], column, k=degree) for column in x[begin:end].T)
         found.append(Curve(splines, False, curve.run))
         begin = end
     return found

@@ -167,6 +167,43 @@ def test_prediction_of_a_candidate_and_in_a_wider_structure_agree():
     assert abs(other.gradient[new] / size[new]) > 1e-3
 
 
+def test_states_between_the_samples_of_every_run_and_piece():
+    first, second = np.linspace(0, 6, 30), np.linspace(2, 5, 11)
+    runs = [Run(t, lotka(t, start) / SIZE) for t, start in ((first, (30.0, 4.0)), (second, (12.0, 9.0)))]
+    judge = judge_of(runs, Noise("additive", np.zeros(2)))
+    for in_pieces in (False, True):
+        if in_pieces:
+            judge.turn([])
+        (found,) = judge.judge([(LOTKA_STRUCTURE, VALUES)], iterations=5)
+        t, x = judge.along(found, 4)
+        there = [np.linspace(0, 6, 117), np.linspace(2, 5, 41)]
+        np.testing.assert_allclose(t, np.concatenate(there), rtol=1e-12)
+        true = [lotka(s, start) / SIZE for s, start in zip(there, ((30.0, 4.0), (12.0, 9.0)), strict=True)]
+        np.testing.assert_allclose(x, np.concatenate(true), rtol=1e-6)
+
+
+def test_inputs_between_the_samples_are_straight_lines():
+    t = np.linspace(0, 5, 26)
+    u = np.sin(t)[:, None]
+    x = scipy_solution(lambda s, x: -0.7 * x + 1.3 * np.interp(s, t, u[:, 0]), (0.5,), t)
+    judge = judge_of([Run(t, x, u)], Noise("additive", np.zeros(1)))
+    (found,) = judge.judge([(Structure(((power(1, 0), power(0, 1)),)), np.array([1.3, -0.7]))], iterations=10)
+    times, states = judge.along(found, 3)
+    fine = scipy_solution(lambda s, x: -0.7 * x + 1.3 * np.interp(s, t, u[:, 0]), (0.5,), times)
+    np.testing.assert_allclose(states, fine, atol=1e-7)
+
+
+def test_only_what_is_simple_enough_can_win():
+    judge = judge_of(RUNS, LOG)
+    wide = LOTKA_STRUCTURE.replace(0, [power(1, 0), power(1, 1), power(2, 0), power(2, 1), power(3, 0)])
+    assert judge.can_win(wide)
+    clean = judge_of([Run(T, lotka(T) / SIZE)], Noise("log", np.full(2, 1e-9)))
+    clean.judge([(LOTKA_STRUCTURE, VALUES)], iterations=10)
+    assert clean.at_floor
+    assert not clean.can_win(wide)
+    assert clean.can_win(Structure(((power(1, 0),), (power(0, 1),))))
+
+
 def test_prices_grow_with_terms_and_when_values_are_few():
     judge = judge_of(RUNS, LOG)
     wide = LOTKA_STRUCTURE.replace(0, [power(1, 0), power(1, 1), power(2, 0)])

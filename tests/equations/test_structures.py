@@ -167,3 +167,10 @@ def test_units_with_numbers_of_their_own_are_not_drawn_together():
     eqs = from_structure(structure, values, ["x", "y"], ["u"])
     expected = 0.7 * 2**0.4 + 0.2 * 2**1.3 * math.log(2)
     assert at(eqs.rhs["x"], np.array([2.0, 1.0, 1.0])) == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_difference_of_logarithms_is_the_logarithm_of_a_ratio():
+    log_x, log_y = (Unit((0.0, 0.0), logs=logs) for logs in ((1, 0), (0, 1)))
+    unit = power(1, 0).over(Sum(((log_x, 1.0), (log_y, -1.0))), 1.0)
+    eqs = from_structure(Structure(((unit,), ())), {(0, unit): -0.2}, ["x", "y"])
+    assert str(eqs).splitlines()[0] == "d x/dt = -0.2*x*log(x/y)"
