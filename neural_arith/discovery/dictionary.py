@@ -108,17 +108,19 @@ def monomials(n_variables: int, degree: int) -> list[Unit]:
 
 
 def roots_and_ratios(positive: np.ndarray) -> list[Unit]:
-    """Square roots, inverses and their products for the variables that stay positive."""
+    """Square roots, inverses and their products for the variables that stay positive; of many only ratios."""
     n = len(positive)
-    choices = (-1.0, 0.5, 1.0)
+    pairs = {(-1.0, 1.0), (1.0, -1.0), (-1.0, 2.0), (2.0, -1.0)}
+    if n <= 4:
+        pairs |= {(0.5, 0.5), (0.5, 1.0), (1.0, 0.5), (0.5, -1.0), (-1.0, 0.5)}
     found = []
     for v in range(n):
         for e in (-1.0, 0.5, 1.5):
             if positive[v]:
                 found.append(power(*(e if w == v else 0.0 for w in range(n))))
     for v, w in itertools.combinations(range(n), 2):
-        for a, b in itertools.product(choices, choices):
-            if (a, b) != (1.0, 1.0) and (a, b) != (-1.0, -1.0) and (positive[v] or a == 1) and (positive[w] or b == 1):
+        for a, b in sorted(pairs):
+            if (positive[v] or a >= 1) and (positive[w] or b >= 1):
                 found.append(power(*(a if k == v else b if k == w else 0.0 for k in range(n))))
     return found
 

@@ -174,12 +174,27 @@ def fractions(ranges: Ranges, found: _Collector) -> None:
                 centre = ranges.low[v] + place * ranges.span[v]
                 part = replace(one, rates=found.axis(v, FITTED))
                 found.fraction([one], part, math.exp(rate * centre), 1.0, rate=rate)
+    sigmoids_of_two(ranges, found)
     for v, w in itertools.permutations(range(n), 2):
         if n <= 4 and ranges.positive[v] and ranges.positive[w]:
             # x*y / (x + b*y), written with one fitted number
             ratio = power(*(-1.0 if k == v else 1.0 if k == w else 0.0 for k in range(n)))
             for b in (0.3, 3.0):
                 found.fraction([*axes], ratio, middle[w] / middle[v], b)
+
+
+def sigmoids_of_two(ranges: Ranges, found: _Collector) -> None:
+    """Logistic curves of what two variables add up to, as in models of neurons."""
+    n, one = found.n, power(*[0.0] * found.n)
+    pairs = [p for p in itertools.combinations(range(n), 2) if n <= 4 and min(ranges.span[list(p)]) > 1e-9]
+    for (v, w), *effects in itertools.product(pairs, (1.0, 4.0), (1.0, -1.0), (1.0, -1.0)):
+        rates = np.zeros(n)
+        rates[[v, w]] = effects[0] * np.array(effects[1:]) / ranges.span[[v, w]]
+        found.count += 1
+        part = replace(one, rates=tuple(FITTED if k in (v, w) else 0.0 for k in range(n)), copy=found.count)
+        found.values.update({Number("rate", part, k): float(rates[k]) for k in (v, w)})
+        middle = float(rates @ (ranges.low + ranges.high)) / 2
+        found.over([one], one_plus(part, copy=found.count), [math.exp(-middle)])
 
 
 def real_powers(ranges: Ranges, found: _Collector) -> None:

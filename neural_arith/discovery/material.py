@@ -17,6 +17,10 @@ from neural_arith.discovery.smoothing import Curve
 from neural_arith.integrate.blocks import Checkpoint
 
 
+MANY = 6
+"""Variables of which ratios are still listed; there are five times their square."""
+
+
 def positive_variables(runs: list[Run], noise: Noise) -> np.ndarray:
     """Which variables never change sign beyond what the noise explains, ``(variables,)``."""
     n_states = runs[0].x.shape[1]
@@ -59,7 +63,7 @@ def build_dictionary(
     n_variables, n_states = len(positive), len(forms[0].target)
     degree = {1: 5, 2: 4, 3: 3}.get(n_variables, 2)
     plain = monomials(n_variables, degree)
-    if n_variables <= 4:
+    if n_variables <= MANY:
         plain = plain + roots_and_ratios(positive)
     dictionary = Dictionary([])
     checkpoint = checkpoint or Checkpoint()

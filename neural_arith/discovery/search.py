@@ -154,11 +154,12 @@ def around_each(
         pick = Pick(*tidy(rough.structure, rough.theta), rough.score)
         if pick.structure not in best or pick.score < best[pick.structure].score:
             best[pick.structure] = pick
-    # Each form of a lifted unit has its best company fitted to the end, whatever the others look like.
+    # Each form of a lifted unit has its best company of every size fitted to the end, whatever the others look like.
     picks = sorted(best.values(), key=lambda p: p.score)
-    first: dict[tuple[Unit, ...], Pick] = {}
+    first: dict[object, Pick] = {}
     for pick in picks:
-        first.setdefault(tuple(u for u in pick.structure.units if not u.plain or u.n_fitted), pick)
+        own = tuple(u for u in pick.structure.units if not u.plain or u.n_fitted)
+        first.setdefault((own, pick.structure.n_terms), pick)
     again = list({p.structure: p for p in (*picks[:keep], *first.values())}.values())
     done = [p for p in again if not p.structure.numbers]
     done += fit_all([(p.structure, p.theta) for p in again if p.structure.numbers], 20)
