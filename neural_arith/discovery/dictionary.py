@@ -120,7 +120,7 @@ def roots_and_ratios(positive: np.ndarray) -> list[Unit]:
                 found.append(power(*(e if w == v else 0.0 for w in range(n))))
     for v, w in itertools.combinations(range(n), 2):
         for a, b in sorted(pairs):
-            if (positive[v] or a >= 1) and (positive[w] or b >= 1):
+            if (positive[v] or a in (1.0, 2.0)) and (positive[w] or b in (1.0, 2.0)):
                 found.append(power(*(a if k == v else b if k == w else 0.0 for k in range(n))))
     return found
 

@@ -7,10 +7,13 @@ import numpy as np
 from neural_arith.data import Trajectories
 from neural_arith.discovery.choice import Choice, choose
 from neural_arith.discovery.engine import Searched, search
+from neural_arith.discovery.judge import Judged
 from neural_arith.discovery.noise import Noise
 from neural_arith.discovery.options import Options, Progress
 from neural_arith.discovery.result import Candidate, Discovery, fitted_curves, to_candidate, to_equations
+from neural_arith.discovery.rounded import round_values
 from neural_arith.discovery.statements import statements
+from neural_arith.equations import EquationSystem
 
 
 def discover(data: Trajectories, options: Options | None = None, progress: Progress = lambda _: None) -> Discovery:
@@ -45,8 +48,11 @@ def discover(data: Trajectories, options: Options | None = None, progress: Progr
     choice, fitted = _choose_soluble(searched, data)
     candidates = tuple(to_candidate(searched, data, judged, choice) for judged in choice.table)
     selected = next(c for c in candidates if c.selected)
-    starts = choice.selected.starts[~judge.problem.linked] * scaling.state
-    solution = judge.predict(choice.selected).x * scaling.state
+    equations, final = selected.equations, choice.selected
+    if options.round_constants and (rounder := _round(searched, data, choice.selected)) is not None:
+        equations, final, fitted = rounder
+    starts = final.starts[~judge.problem.linked] * scaling.state
+    solution = judge.predict(final).x * scaling.state
     bounds = np.cumsum([0, *(len(r.t) for r in data.runs)])
     residuals = [r.x - solution[a:b] for r, a, b in zip(data.runs, bounds[:-1], bounds[1:], strict=True)]
     noise = searched.noise
@@ -54,7 +60,7 @@ def discover(data: Trajectories, options: Options | None = None, progress: Progr
         noise = Noise(noise.kind, noise.level * scaling.state)
     return Discovery(
         data=data,
-        equations=selected.equations,
+        equations=equations,
         candidates=candidates,
         noise=noise,
         initial_states=starts,
@@ -76,7 +82,21 @@ def discover(data: Trajectories, options: Options | None = None, progress: Progr
     )
 
 
-def _choose_soluble(searched: Searched, data: Trajectories) -> tuple[Choice, list[tuple[np.ndarray, np.ndarray]]]:
+_Curves = list[tuple[np.ndarray, np.ndarray]]
+
+
+def _round(searched: Searched, data: Trajectories, judged: Judged) -> tuple[EquationSystem, Judged, _Curves] | None:
+    """The choice with rounded constants, and its solution; None where that cannot be or has none."""
+    rounded = round_values(searched.judge, searched.scaling, judged)
+    if rounded is None:
+        return None
+    equations = rounded.tell(to_equations(searched, data, judged, rounded.theta))
+    starts = rounded.judged.starts[~searched.judge.problem.linked]
+    curves = fitted_curves(data, equations, starts * searched.scaling.state)
+    return (equations, rounded.judged, curves) if all(np.isfinite(x).all() for _, x in curves) else None
+
+
+def _choose_soluble(searched: Searched, data: Trajectories) -> tuple[Choice, _Curves]:
     """The choice among candidates that a second solver, too, carries over every run, and its solution."""
     ranked = searched.judge.ranked
     while True:

@@ -30,6 +30,9 @@ HOPELESS = 50.0
 ROUGH = 1e-5
 """Largest relative tolerance of the integrator where candidates are only compared roughly."""
 
+STEEPEST = 10.0
+"""Largest fitted power; one that runs away imitates something else."""
+
 PATIENCE = 24
 """Candidates that are refined through short pieces in vain before plain refinement is trusted alone."""
 
@@ -348,7 +351,7 @@ class Judge:
             self.attempts[structure] += 1
             self.seen.setdefault(structure, None)
             price = self.price(structure)
-            if not np.isfinite(refined.misfit[c] + price) or not np.isfinite(refined.thetas[c]).all():
+            if not np.isfinite(refined.misfit[c] + price) or not _sensible(structure, refined.thetas[c]):
                 continue
             judged = Judged(
                 structure, refined.thetas[c], refined.starts[c], float(refined.misfit[c]), price, refined.rss[c]
@@ -492,3 +495,9 @@ class Judge:
         inputs = np.stack([np.interp(t, old.t, u) for u in old.inputs.T], axis=1) if old.inputs.size else none[:, :0]
         dense = replace(old, t=t, x=none, weight=none, inputs=inputs, start=np.append(start, len(t)))
         return t, predict(judged.structure, judged.theta, judged.starts, dense, rtol=self.rtol).x
+
+
+def _sensible(structure: Structure, theta: np.ndarray) -> bool:
+    """Whether all values are finite and no power has run away."""
+    powers = [k for k, number in enumerate(structure.numbers, structure.n_terms) if number.kind == "power"]
+    return bool(np.isfinite(theta).all() and (np.abs(theta[powers]) <= STEEPEST).all())

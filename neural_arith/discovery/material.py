@@ -16,7 +16,6 @@ from neural_arith.discovery.population import fit_population
 from neural_arith.discovery.smoothing import Curve
 from neural_arith.integrate.blocks import Checkpoint
 
-
 MANY = 6
 """Variables of which ratios are still listed; there are five times their square."""
 

@@ -35,6 +35,7 @@ class Options:
         n_jobs: threads; -1 for all cores, None for what ``joblib.parallel_config`` says (one without it). A backend
             named there does the work instead of threads. The answer depends on none of this.
         checkpoint: folder that keeps the expensive steps; a search repeated with it goes on where it stopped.
+        round_constants: whether the constants of the choice are rounded where the likelihood allows it.
         knowledge: what is known about the equations beforehand.
     """
 
@@ -46,6 +47,7 @@ class Options:
     seed: int = 0
     n_jobs: int | None = -1
     checkpoint: str | os.PathLike[str] | None = None
+    round_constants: bool = True
     knowledge: Knowledge = field(default_factory=Knowledge)
 
     def __post_init__(self) -> None:
@@ -67,5 +69,7 @@ class Options:
             raise OptionError(f"checkpoint must be the path of a folder or None, got {self.checkpoint!r}")
         if not _is_whole(self.seed) or not 0 <= self.seed < 2**63:
             raise OptionError(f"seed must be a whole number from 0 to 2**63 - 1, got {self.seed!r}")
+        if not isinstance(self.round_constants, bool):
+            raise OptionError(f"round_constants must be True or False, got {self.round_constants!r}")
         if not isinstance(self.knowledge, Knowledge):
             raise OptionError(f"knowledge must be a Knowledge, got {self.knowledge!r}")

@@ -58,8 +58,8 @@ class Discovery:
 
     Attributes:
         data: the measurements, thinned where there were very many.
-        equations: the chosen equations.
-        candidates: the choice, its near-ties, the Pareto front and the best of the rest, from simple to complex.
+        equations: the chosen equations, their constants rounded where the likelihood allows it.
+        candidates: as fitted: the choice, its near-ties, the Pareto front and the best of the rest, simple ones first.
         noise: the noise model; levels in the measurements' own units (a share of the value unless additive).
         initial_states: fitted starting state of each run, ``(runs, states)``.
         fitted: for each run times and states of the fitted solution.
@@ -110,13 +110,7 @@ def uncertainty(searched: Searched, judged: Judged) -> np.ndarray:
     covariance = (vectors[:, ~weak] / values[~weak]) @ vectors[:, ~weak].T / scale[:, None] / scale
     lost = (vectors[:, weak] ** 2).sum(1) > 1e-6
     slopes = np.zeros((n, len(free)))
-    for k in range(n):
-        step = 1e-6 * max(abs(judged.theta[k]), 1e-3)
-        there, back = judged.theta.copy(), judged.theta.copy()
-        there[k] += step
-        back[k] -= step
-        rise = searched.scaling.original(structure, there) - searched.scaling.original(structure, back)
-        slopes[:, k] = rise / (2 * step)
+    slopes[:, :n] = searched.scaling.slopes(structure, judged.theta)
     slopes = slopes @ free
     errors = np.sqrt(np.maximum(np.einsum("ai,ij,aj->a", slopes, covariance, slopes), 0))
     errors[(slopes[:, lost] != 0).any(axis=1)] = np.nan

@@ -67,6 +67,24 @@ class Scaling:
             new[(i, unit)] = values[(i, unit)] * self.state[i] / self.time / shrunk
         return structure.theta(new)
 
+    def scaled(self, structure: Structure, theta: np.ndarray) -> np.ndarray:
+        """The values of a candidate for the scaled numbers, given those for the original ones."""
+        kinds = [place.kind if isinstance(place, Number) else "" for place in (*structure.terms, *structure.numbers)]
+        kept = np.array([kind in ("power", "sum power", "phase") for kind in kinds], dtype=bool)
+        # For given exponents all others are multiplied by something.
+        return np.where(kept, theta, theta / self.original(structure, np.where(kept, theta, 1.0)))
+
+    def slopes(self, structure: Structure, theta: np.ndarray) -> np.ndarray:
+        """How the values for the original numbers change with those for the scaled ones, ``(values, values)``."""
+        slopes = np.zeros((len(theta), len(theta)))
+        for k, value in enumerate(theta):
+            step = 1e-6 * max(abs(value), 1e-3)
+            there, back = theta.copy(), theta.copy()
+            there[k] += step
+            back[k] -= step
+            slopes[:, k] = (self.original(structure, there) - self.original(structure, back)) / (2 * step)
+        return slopes
+
 
 def fit_scaling(data: Trajectories) -> Scaling:
     """Sizes of the variables of ``data``; a variable that is always zero has size one.

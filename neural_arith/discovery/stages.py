@@ -25,6 +25,7 @@ from neural_arith.discovery.search import (
     low_degree,
     one_by_one,
     shortlist,
+    slim,
     triage,
 )
 from neural_arith.discovery.smoothing import Curve
@@ -122,7 +123,7 @@ class Stages:
         self.progress("judging the best pairings by trajectory")
         # Of many equations some are always wrong at first, but low degrees never leave their domain: neighbours mend
         # them.
-        triage(judge, abreast(self.polynomials, 6), judge.starts)
+        triage(judge, [*abreast(self.polynomials, 6), *slim(self.lists)], judge.starts)
         pairings = combinations(self.lists, self.most)
         if near_noise(judge, self.noise):
             judge.patience = 0
@@ -160,7 +161,7 @@ class Stages:
             judge.check()
             self.lists[i] = self._sized(i, interleave(*picks))
         self.progress("judging the best pairings by trajectory")
-        triage(judge, combinations(self.lists, self.most), until_floor=True)
+        triage(judge, [*slim(self.lists), *combinations(self.lists, self.most)], until_floor=True)
         one_by_one(judge, self.lists, report=self.progress)
         climb(judge, self.allowed, report=self.progress)
         both = enumerate(zip(self.allowed.units, lifted.units, strict=True))
@@ -190,6 +191,7 @@ class Stages:
                 both = [Regression(form, i, self.scale) for form in forms]
                 found = judge.checkpoint.recall(shortlist, both, Dictionary(units, known), judge.per_number)
                 lists.append(self._sized(i, found))
+            triage(judge, slim(lists))
             one_by_one(judge, lists, tried=20, report=self.progress)
             if judge.best is best:
                 return

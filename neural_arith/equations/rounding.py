@@ -30,7 +30,7 @@ _LARGEST_INTEGER = 10
 _MOST_FIGURES = 12
 _MOST_ROUNDS = 6
 _SHARP = 0.01
-"""A coefficient is taken for a third only when it is known to this relative error: 0.3 is the rounder 0.33."""
+"""A coefficient is taken for a third only when known to this error, and relative error: 0.3 is the rounder 0.33."""
 
 
 Offers = Callable[[float, float, bool], list[Fraction]]
@@ -105,16 +105,16 @@ def _round_once(
     fitted = problem.fit(start, np.arange(n), noise, max_iterations)
     if not np.isfinite(fitted.squares):
         return equations
-    rounding = _Rounding(problem, fitted, _CONSTANT + min(max_loss_increase * problem.n_values, _UNITS), max_iterations)
+    rounding = _Rounding(problem, fitted, allowance(problem.n_values, max_loss_increase), max_iterations)
     exact: dict[int, Fraction] = {}
     fresh = False
     while not fresh:
         # the scatter is estimated anew before the last word, as it would be if rounding were called again
         fresh = not exact or rounding.reweigh()
-        while taken := rounding.round_one(partial(_exact_values, allowed=allowed)):
+        while taken := rounding.round_one(partial(exact_values, allowed=allowed)):
             exact.update([taken])
             fresh = False
-    while "figures" in allowed and rounding.round_one(_figures):
+    while "figures" in allowed and rounding.round_one(fewer_figures):
         pass
     constants = rounding.fitted.point.constants
     values: list[float | sp.Expr] = [
@@ -178,10 +178,27 @@ class _Rounding:
         return True
 
 
-def _exact_values(value: float, error: float, is_exponent: bool, allowed: Sequence[str]) -> list[Fraction]:
-    """Exact values near a constant, simplest first; never zero, which would be pruning."""
+def allowance(n_values: int, max_loss_increase: float = 0.02) -> float:
+    """Units of 2 log likelihood that one rounder value may cost.
+
+    Args:
+        n_values: measured values.
+        max_loss_increase: share by which the sum of squares may grow at most.
+    """
+    return _CONSTANT + min(max_loss_increase * n_values, _UNITS)
+
+
+def exact_values(value: float, error: float, is_exponent: bool, allowed: Sequence[str] = ALLOWED) -> list[Fraction]:
+    """Exact values near a constant, simplest first; never zero, which would be pruning.
+
+    Args:
+        value: the constant.
+        error: its standard error.
+        is_exponent: whether it is an exponent.
+        allowed: as in :func:`round_coefficients`.
+    """
     denominators = [1] if "integer" in allowed else []
-    if "fraction" in allowed and (is_exponent or error < _SHARP * abs(value)):
+    if "fraction" in allowed and (is_exponent or error < _SHARP * min(abs(value), 1.0)):
         denominators += [2, 3, 4] if is_exponent else [3]
     offers = []
     for denominator in denominators:
@@ -193,6 +210,6 @@ def _exact_values(value: float, error: float, is_exponent: bool, allowed: Sequen
     return offers
 
 
-def _figures(value: float, error: float, is_exponent: bool) -> list[Fraction]:
-    """The value with one significant figure, with two, and so on."""
+def fewer_figures(value: float, error: float, is_exponent: bool) -> list[Fraction]:
+    """The value with one significant figure, with two, and so on; arguments as in :func:`exact_values`."""
     return [Fraction(f"{value:.{figures}g}") for figures in range(1, _MOST_FIGURES + 1) if value]

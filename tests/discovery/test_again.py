@@ -13,13 +13,13 @@ from neural_arith.discovery.regression import Regression
 from neural_arith.discovery.smoothing import smooth
 from neural_arith.discovery.stages import along_candidate
 from neural_arith.equations import EquationSystem
-from neural_arith.integrate.structure import Structure
-from neural_arith.integrate.units import power
+from neural_arith.integrate.structure import Structure, Term
+from neural_arith.integrate.units import Number, power
 
 CLEAN = Noise("additive", np.zeros(2))
 X, Y, XXY = power(1, 0), power(0, 1), power(2, 1)
 VAN_DER_POL = Structure(((Y,), (X, Y, XXY)))
-TRUE = {(0, Y): 1.0, (1, X): -1.0, (1, Y): 3.0, (1, XXY): -3.0}
+TRUE: dict[Term | Number, float] = {(0, Y): 1.0, (1, X): -1.0, (1, Y): 3.0, (1, XXY): -3.0}
 
 
 def test_integrals_along_a_candidate_are_exact_where_samples_are_sparse():

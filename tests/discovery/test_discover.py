@@ -43,7 +43,7 @@ def test_logistic_growth_and_everything_that_comes_with_it():
     np.testing.assert_allclose(x, logistic(t), rtol=1e-5)
     assert sum(c.selected for c in found.candidates) == 1
     chosen = next(c for c in found.candidates if c.selected)
-    assert chosen.equations == found.equations
+    assert chosen.equations.same_as(found.equations, rtol=1e-6)
     assert [c.price for c in found.candidates] == sorted(c.price for c in found.candidates)
     for c in found.candidates:
         assert len(c.constants) == len(c.standard_errors)
