@@ -93,6 +93,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     discover.add_argument("--time-budget", metavar="SECONDS", type=positive, help=_BUDGET_HELP)
     discover.add_argument("--checkpoint", metavar="DIR", help="keep the work in DIR; the same command goes on from it")
+    discover.add_argument("--no-rounding", action="store_true", help="leave the constants as they were fitted")
     known = discover.add_argument_group("what is known")
     known.add_argument("--require", metavar="'STATE: TERM'", action="append", default=[], help="terms that are there")
     known.add_argument("--forbid", metavar="'STATE: TERM'", action="append", default=[], help="terms that are not")
@@ -202,6 +203,7 @@ def _discover(arguments: argparse.Namespace) -> int:
         noise=arguments.noise,
         time_budget=arguments.time_budget,
         checkpoint=arguments.checkpoint,
+        round_constants=not arguments.no_rounding,
         knowledge=knowledge,
         progress=not arguments.quiet,
     )

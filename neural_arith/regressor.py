@@ -38,6 +38,7 @@ class ODERegressor(BaseEstimator):
             it.
         checkpoint: folder that keeps the expensive steps; a search repeated with it goes on where it stopped.
         random_state: seed of the random starts; the same seed gives the same answer.
+        round_constants: whether constants are rounded where the likelihood allows it.
         knowledge: what is known about the equations beforehand; None for nothing.
         progress: show a progress line on stderr.
 
@@ -73,6 +74,7 @@ class ODERegressor(BaseEstimator):
         n_jobs: int | None = -1,
         checkpoint: str | os.PathLike[str] | None = None,
         random_state: int | None = 0,
+        round_constants: bool = True,
         knowledge: Knowledge | None = None,
         progress: bool = False,
     ) -> None:
@@ -84,6 +86,7 @@ class ODERegressor(BaseEstimator):
         self.n_jobs = n_jobs
         self.checkpoint = checkpoint
         self.random_state = random_state
+        self.round_constants = round_constants
         self.knowledge = knowledge
         self.progress = progress
 
@@ -129,6 +132,7 @@ class ODERegressor(BaseEstimator):
             seed=int(seed),
             n_jobs=self.n_jobs,
             checkpoint=self.checkpoint,
+            round_constants=self.round_constants,
             knowledge=Knowledge() if self.knowledge is None else self.knowledge,
         )
         with tqdm(disable=not self.progress, bar_format="[{elapsed}] {desc}", leave=False) as bar:

@@ -73,6 +73,16 @@ def test_original_values_give_the_same_right_hand_side(s):
         np.testing.assert_allclose(g(0.0, x), f(0.0, scaled[:2]) * scaling.state / scaling.time, rtol=1e-11)
 
 
+@pytest.mark.parametrize("s", STRUCTURES)
+def test_scaling_goes_there_and_back(s):
+    scaling = fit_scaling(made((3.0, 7.0, 0.2)))
+    theta = np.random.default_rng(1).uniform(0.2, 1.2, s.n_fitted)
+    np.testing.assert_allclose(scaling.scaled(s, scaling.original(s, theta)), theta, rtol=1e-12)
+    slopes, step = scaling.slopes(s, theta), 1e-4 * np.cos(np.arange(len(theta)))
+    change = scaling.original(s, theta + step) - scaling.original(s, theta - step)
+    np.testing.assert_allclose(2 * slopes @ step, change, rtol=1e-5, atol=1e-9)
+
+
 def test_sizes_whose_powers_overflow_are_refused():
     with pytest.raises(DataError, match="other units"):
         fit_scaling(Trajectories.from_arrays(np.arange(9.0), 1e160 * np.cos(np.arange(9.0))))

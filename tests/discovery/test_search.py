@@ -18,7 +18,7 @@ from neural_arith.discovery.lifted import lifted_units
 from neural_arith.discovery.material import ranges_of
 from neural_arith.discovery.noise import Noise
 from neural_arith.discovery.regression import Regression
-from neural_arith.discovery.search import Pick, around_each, climb, combinations, interleave, join, shortlist
+from neural_arith.discovery.search import Pick, around_each, climb, combinations, interleave, join, shortlist, slim
 from neural_arith.discovery.smoothing import smooth
 from neural_arith.integrate.batch import values_at
 from neural_arith.integrate.blocks import Checkpoint
@@ -79,6 +79,18 @@ def test_pairings_start_with_the_best_and_keep_their_coefficients():
         named = dict(zip(s.terms, c, strict=True))
         if (0, XX) in named:
             assert (named[0, XX], named[0, XY]) == (3.0, 2.0)
+
+
+def test_what_is_simple_in_all_equations_is_paired():
+    x, y, one = power(1, 0), power(0, 1), power(0, 0)
+
+    def pick(score, *units):
+        return Pick(Structure((units,)), np.zeros(len(units)), score)
+
+    lists = [[pick(-9.0, x, y, one), pick(-5.0, x), pick(-6.0, y)], [pick(-8.0, x, y), pick(-7.0, x, y, one)]]
+    found = [structure.equations for structure, _ in slim(lists)]
+    assert found[0] == Structure(((y,), (x, y))).equations
+    assert found[1] == Structure(((x, y, one), (x, y))).equations
 
 
 def test_coefficients_follow_the_canonical_order_of_terms():
