@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,6 +24,7 @@ _USUAL = {0.0: 0.0, 1.0: 2.0, 2.0: 4.0, 3.0: 6.0, 0.5: 6.0, -1.0: 6.0, FITTED: 1
 _LIFTED = 6.0
 _UNKNOWN_PACE = 8.0  # a wave or an exponential of any pace bends like a parabola somewhere
 _SUM = 4.0
+_BOTH = 6.0  # a variable is either an angle or an amount: theta^2 beside sin(theta) is rare
 
 
 @dataclass
@@ -85,7 +87,8 @@ def structure_price(structure: Structure, per_number: float) -> float:
         per_number: price of one fitted number, a coefficient or a number within a unit.
 
     Returns:
-        Each fitted number, each distinct unit and sum once, and a little for each time one is used again.
+        Each fitted number, each distinct unit and sum once, a little for each time one is used again, and something for
+        each variable that stands both within waves and outside.
     """
     uses: dict[Unit, int] = {}
     for _, unit in structure.terms:
@@ -98,7 +101,17 @@ def structure_price(structure: Structure, per_number: float) -> float:
             if total in told:
                 code -= sum_price(total) - SHARED_PRICE
             told.add(total)
-    return structure.n_fitted * per_number + code
+    return structure.n_fitted * per_number + code + _BOTH * len(_angles(uses) & _amounts(uses))
+
+
+def _angles(units: Iterable[Unit]) -> set[int]:
+    """Variables that waves turn with."""
+    return {v for unit in units for v, w in enumerate(unit.frequencies) if w}
+
+
+def _amounts(units: Iterable[Unit]) -> set[int]:
+    """Variables of which there are powers."""
+    return {v for unit in units for v, e in enumerate(unit.powers) if e}
 
 
 def monomials(n_variables: int, degree: int) -> list[Unit]:
