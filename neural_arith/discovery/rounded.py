@@ -16,12 +16,16 @@ import sympy as sp
 from neural_arith.discovery.judge import Judge, Judged
 from neural_arith.discovery.scaling import Scaling
 from neural_arith.equations import EquationSystem
-from neural_arith.equations.rounding import allowance, exact_values, fewer_figures
+from neural_arith.equations.rounding import exact_values, fewer_figures
 from neural_arith.integrate.batch import Prediction, predict
 from neural_arith.integrate.units import Number
 
 _FLOOR = 1e-6
 """Residuals below this share of a state's size count as none, so that constants from clean data round as well."""
+
+_EXACT, _FIGURES = 4.0, 1.0
+"""Units of 2 log likelihood that a whole number or simple fraction may cost (two standard errors), and fewer figures
+(one): a constant that really is round costs one on average, and what many cost together would bend the solution."""
 
 _REFITS = 4
 _UNSURE = 2.0
@@ -80,9 +84,9 @@ def round_values(judge: Judge, scaling: Scaling, judged: Judged) -> Rounded | No
     roundable = [not (isinstance(p, Number) and p.kind == "phase") for p in (*structure.terms, *structure.numbers)]
     exponent = [isinstance(p, Number) and p.kind.endswith("power") for p in (*structure.terms, *structure.numbers)]
     free, spent, exact = np.arange(len(point)), 0.0, set()
-    most = allowance(int(problem.counts.sum()))
-    offers: list[Callable[[float, float, bool], list[Fraction]]] = [exact_values, fewer_figures]
-    for offer in offers:
+    offers: list[tuple[Callable[[float, float, bool], list[Fraction]], float]]
+    offers = [(exact_values, _EXACT), (fewer_figures, _FIGURES)]
+    for offer, most in offers:
         while True:
             covariance = _inverse(normal[np.ix_(free, free)])
             costs = []
