@@ -39,10 +39,10 @@ def kinds_of(unit: Unit) -> set[str]:
     if unit.frequencies:
         found.add("waves")
     for total, q in unit.sums:
-        turns = q == 1.0 and any(part.frequencies for part, _ in total.parts)
+        turns = all(part.frequencies for part, _ in total.parts)
         ratio = q == 1.0 and all(part.logs for part, _ in total.parts)
-        kind = "waves" if turns else "exponentials" if ratio else "powers of sums"
-        found.add("fractions" if q == -1.0 else kind)
+        kind = "fractions" if q == -1.0 else "powers of sums"
+        found.add("waves" if turns else "exponentials" if ratio else kind)
     return found
 
 
