@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from neural_arith.data import Trajectories
-from neural_arith.discovery import Candidate, Discovery, Noise, Options
+from neural_arith.discovery import Candidate, Discovery, Noise, Options, Worth
 from neural_arith.equations import EquationSystem
 
 PREY = EquationSystem({"hare": "0.54*hare - 0.027*hare*lynx", "lynx": "-0.8*lynx + 0.024*hare*lynx"})
@@ -57,6 +57,7 @@ def discovery(
         "data": data,
         "equations": equations,
         "candidates": tuple(candidates),
+        "terms": (Worth("hare", "0.54*hare", 61.7, 9.5), Worth("lynx", "-0.8*lynx", float("inf"), 8.25)),
         "noise": Noise("log", np.array([0.12, 0.2])[: data.n_states]),
         "initial_states": np.stack([run.x[0] for run in data]),
         "fitted": [(t, equations.simulate(run.x[0], t)) for t, run in zip(dense, data, strict=True)],

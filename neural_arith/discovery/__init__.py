@@ -6,5 +6,16 @@ from neural_arith.discovery.noise import Noise, estimate_noise
 from neural_arith.discovery.options import Options
 from neural_arith.discovery.reactions import reactions_of
 from neural_arith.discovery.result import Candidate, Discovery
+from neural_arith.discovery.worth import Worth
 
-__all__ = ["Candidate", "Discovery", "Knowledge", "Noise", "Options", "discover", "estimate_noise", "reactions_of"]
+__all__ = [
+    "Candidate",
+    "Discovery",
+    "Knowledge",
+    "Noise",
+    "Options",
+    "Worth",
+    "discover",
+    "estimate_noise",
+    "reactions_of",
+]

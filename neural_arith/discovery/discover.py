@@ -13,6 +13,7 @@ from neural_arith.discovery.options import Options, Progress
 from neural_arith.discovery.result import Candidate, Discovery, fitted_curves, to_candidate, to_equations
 from neural_arith.discovery.rounded import round_values
 from neural_arith.discovery.statements import statements
+from neural_arith.discovery.worth import worth_of_terms
 from neural_arith.equations import EquationSystem
 
 
@@ -62,6 +63,7 @@ def discover(data: Trajectories, options: Options | None = None, progress: Progr
         data=data,
         equations=equations,
         candidates=candidates,
+        terms=worth_of_terms(judge, scaling, choice.selected, data.names, data.input_names),
         noise=noise,
         initial_states=starts,
         fitted=fitted,

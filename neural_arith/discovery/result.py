@@ -12,6 +12,7 @@ from neural_arith.discovery.engine import Searched
 from neural_arith.discovery.judge import Judged
 from neural_arith.discovery.noise import Noise
 from neural_arith.discovery.options import Options
+from neural_arith.discovery.worth import Worth
 from neural_arith.equations import EquationSystem
 from neural_arith.equations.structures import from_structure
 from neural_arith.errors import IntegrationError
@@ -60,6 +61,7 @@ class Discovery:
         data: the measurements, thinned where there were very many.
         equations: the chosen equations, their constants rounded where the likelihood allows it.
         candidates: as fitted: the choice, its near-ties, the Pareto front and the best of the rest, simple ones first.
+        terms: what each term of the choice buys, in the order of the equations.
         noise: the noise model; levels in the measurements' own units (a share of the value unless additive).
         initial_states: fitted starting state of each run, ``(runs, states)``.
         fitted: for each run times and states of the fitted solution.
@@ -72,6 +74,7 @@ class Discovery:
     data: Trajectories
     equations: EquationSystem
     candidates: tuple[Candidate, ...]
+    terms: tuple[Worth, ...]
     noise: Noise
     initial_states: np.ndarray
     fitted: list[tuple[np.ndarray, np.ndarray]]

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from neural_arith.data import Trajectories
-from neural_arith.discovery import Candidate, Discovery, reactions_of
+from neural_arith.discovery import Candidate, Discovery, Worth, reactions_of
 from neural_arith.equations import EquationSystem
 from neural_arith.report.files import whole_file
 from neural_arith.report.formulas import mathml, places
@@ -121,7 +121,15 @@ def _uncertain(discovery: Discovery) -> str:
     chosen = next((c for c in discovery.candidates if c.selected), None)
     if chosen is not None and len(chosen.constants):
         parts.append(_constant_table(chosen))
+    if discovery.terms:
+        parts.append(_term_table(discovery.terms))
     return "\n".join(parts)
+
+
+def _term_table(terms: Sequence[Worth]) -> str:
+    rows = [((w.state, w.term, f"{w.buys:.1f}", f"{w.costs:.1f}"), "") for w in terms]
+    words = "What each term buys: how much worse the data are explained without it, in units of 2 log-likelihood."
+    return _table(words, ("equation", "term", "buys", "costs"), rows, numbers=(2, 3), formulas=(1,))
 
 
 def _constant_table(candidate: Candidate) -> str:
