@@ -1,9 +1,18 @@
-"""Write index.md, the page of measured numbers, from the files beside this one: ``python docs/results/make.py``."""
+"""Write index.md, the page of measured numbers, and growth.svg from the files beside this one.
+
+    python docs/results/make.py
+"""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
 
 HERE = Path(__file__).parent
 
@@ -25,6 +34,14 @@ Units, NeurIPS 2020, RealNPU).
 
 The compiled solver refitted {candidates} candidate structures of the lynx and hare series at a median of {rate:.0f} per
 second (`{command}`).
+
+## The search for units
+
+Four sizes of 64 restarts of at most 40 iterations for one equation of the fractional epidemic took {search:.2f} seconds,
+{iteration:.1f} microseconds for each restart and iteration with three units. Time grows with the number of points to the
+power {points:.2f}, of states to the power {states:.2f} and of restarts to the power {restarts:.2f} (`{growth}`).
+
+![Time of the search against points, states and restarts, on logarithmic axes](growth.svg)
 """
 
 RECOVERY = (
@@ -32,6 +49,7 @@ RECOVERY = (
     ("recovery_fractional_sir_noise_0_runs_1", "fractional SIR as published (40 clean points), discovery route"),
     ("recovery_fractional_sir_noise_0.01_runs_4", "the same, four runs, 1 % noise, discovery route"),
     ("recovery_fractional_sir_noise_0.03_runs_4", "the same, four runs, 3 % noise, discovery route"),
+    ("recovery_fractional_sir_noise_0.1_runs_4", "the same, four runs, 10 % noise, discovery route"),
 )
 
 
@@ -59,7 +77,8 @@ def page() -> str:
         f"| {s['exact_formula']} of {s['seeds']} | - "
         f"| {seconds:.1f} | `{route['made_by']['command']}` |"
     )
-    speed = read("candidates")
+    speed, units = read("candidates"), read("formula_search")
+    grows = units["summary"]
     return (
         HEAD.format(cores=speed["made_by"]["cores"])
         + "\n".join(lines)
@@ -68,9 +87,37 @@ def page() -> str:
             candidates=speed["summary"]["candidates"],
             rate=speed["summary"]["median_per_second"],
             command=speed["made_by"]["command"],
+            search=grows["search_one_equation_seconds"],
+            iteration=grows["microseconds_per_iteration_3_units"],
+            points=grows["time_grows_with_points_to_the"],
+            states=grows["time_grows_with_states_to_the"],
+            restarts=grows["time_grows_with_restarts_to_the"],
+            growth=units["made_by"]["command"],
         )
     )
 
 
+def draw_growth(path: Path) -> None:
+    """Write the picture of the search's time against each size; the rows that vary only in that size are its points."""
+    rows = [row for row in read("formula_search")["rows"] if row["what"] == "iteration"]
+    sizes = ("points", "states", "restarts")
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "growth"}):
+        figure, axes = plt.subplots(1, 3, figsize=(9, 3.2), sharey=True, layout="constrained")
+        for axis, size in zip(axes, sizes, strict=True):
+            groups: dict[tuple, dict[int, float]] = {}
+            for row in rows:
+                others = tuple(row[key] for key in (*sizes, "units") if key != size)
+                groups.setdefault(others, {})[row[size]] = row["median_seconds"]
+            x, y = zip(*sorted(max(groups.values(), key=len).items()), strict=True)
+            axis.loglog(x, y, "o-", color="#1b6ca8")
+            axis.loglog(x, [y[0] * v / x[0] for v in x], color="0.7", lw=1, zorder=0)
+            axis.set_xlabel(size)
+            axis.spines[["top", "right"]].set_visible(False)
+        axes[0].set_ylabel("seconds; grey: in proportion")
+        figure.savefig(path, metadata={"Date": None})
+        plt.close(figure)
+
+
 if __name__ == "__main__":
     (HERE / "index.md").write_text(page(), encoding="utf-8")
+    draw_growth(HERE / "growth.svg")
