@@ -133,6 +133,8 @@ class Stages:
         triage(judge, pairings, until_floor=True)
         if judge.at_floor:
             climb(judge, self.allowed, report=self.progress)
+        elif not near_noise(judge, self.noise):
+            self.look_again()
 
     def enrich(self, unsettled: list[int]) -> None:
         """Units beyond products of powers in some equations; then the climb, plain units first."""
