@@ -1,6 +1,6 @@
 """Write index.md, the page of measured numbers, and growth.svg from the files beside this one.
 
-    python docs/results/make.py
+python docs/results/make.py
 """
 
 from __future__ import annotations
@@ -37,9 +37,10 @@ second (`{command}`).
 
 ## The search for units
 
-Four sizes of 64 restarts of at most 40 iterations for one equation of the fractional epidemic took {search:.2f} seconds,
-{iteration:.1f} microseconds for each restart and iteration with three units. Time grows with the number of points to the
-power {points:.2f}, of states to the power {states:.2f} and of restarts to the power {restarts:.2f} (`{growth}`).
+Four sizes of 64 restarts of at most 40 iterations for one equation of the fractional epidemic took {search:.2f}
+seconds, {iteration:.1f} microseconds for each restart and iteration with three units. Time grows with the number of
+points to the power {points:.2f}, of states to the power {states:.2f} and of restarts to the power {restarts:.2f}
+(`{growth}`).
 
 ![Time of the search against points, states and restarts, on logarithmic axes](growth.svg)
 """

@@ -60,7 +60,7 @@ def build_dictionary(
 ) -> Dictionary:
     """Units each equation may be made of: monomials, roots and ratios and, while in time, those of the population."""
     n_variables, n_states = len(positive), len(forms[0].target)
-    degree = {1: 5, 2: 4, 3: 4}.get(n_variables, 2)
+    degree = {1: 5, 2: 4, 3: 3}.get(n_variables, 2)
     plain = monomials(n_variables, degree)
     if n_variables <= MANY:
         plain = plain + roots_and_ratios(positive)

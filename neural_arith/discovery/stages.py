@@ -134,7 +134,7 @@ class Stages:
         if judge.at_floor:
             climb(judge, self.allowed, report=self.progress)
         elif not near_noise(judge, self.noise):
-            self.look_again()
+            self.look_again(and_climb=False)
 
     def enrich(self, unsettled: list[int]) -> None:
         """Units beyond products of powers in some equations; then the climb, plain units first."""
@@ -166,12 +166,16 @@ class Stages:
         triage(judge, [*slim(self.lists), *combinations(self.lists, self.most)], until_floor=True)
         one_by_one(judge, self.lists, report=self.progress)
         climb(judge, self.allowed, report=self.progress)
-        both = enumerate(zip(self.allowed.units, lifted.units, strict=True))
-        rich_units = [self._promising(i, a, b) if i in unsettled else a for i, (a, b) in both]
+        # Quartic products of three variables are too many to carry along from the start.
+        last = monomials(3, 4) if len(self.scale) == 3 else []
+        quartic = self.known.filter(Dictionary([last for _ in range(self.n_states)])).units
+        rich_units = list(self.allowed.units)
+        for i in unsettled:
+            rich_units[i] = self._promising(i, list(dict.fromkeys((*rich_units[i], *quartic[i]))), lifted.units[i])
         self.allowed = Dictionary(rich_units, lifted.values)
         climb(judge, self.allowed, report=self.progress)
 
-    def look_again(self) -> None:
+    def look_again(self, *, and_climb: bool = True) -> None:
         """Shortlists by integrals along the best candidate's trajectory, smoother than any curve through samples."""
         judge = self.judge
         for _ in range(AGAIN):
@@ -197,7 +201,8 @@ class Stages:
             one_by_one(judge, lists, tried=20, report=self.progress)
             if judge.best is best:
                 return
-            climb(judge, self.allowed, report=self.progress)
+            if and_climb:
+                climb(judge, self.allowed, report=self.progress)
 
     def _promising(self, i: int, plain: list[Unit], lifted: list[Unit]) -> list[Unit]:
         """The units neighbours are made of: all that there is room for, those of the equation's shortlist first."""
