@@ -8,7 +8,8 @@ same inputs. With ``aligned=True`` the inputs already carry the population, ``(*
 meets member (the second layer of a population of chains).
 """
 
-from neural_arith.layers.functional.common import check_option, clip_through, linear, mix, working_dtype
+from neural_arith.layers.functional.common import check_floor, check_option, clip_through, linear, mix, working_dtype
+from neural_arith.layers.functional.division import nmru, nru, relevance
 from neural_arith.layers.functional.power import (
     AT_ZERO,
     NEGATIVE,
@@ -19,12 +20,13 @@ from neural_arith.layers.functional.power import (
     npu,
     power_unit,
 )
-from neural_arith.layers.functional.selection import floored_product, nac_weight, nmu
+from neural_arith.layers.functional.selection import floored_product, nac_weight, nmu, snmu
 
 __all__ = [
     "AT_ZERO",
     "NEGATIVE",
     "PRECISION",
+    "check_floor",
     "check_option",
     "clip_through",
     "floored_product",
@@ -34,8 +36,12 @@ __all__ = [
     "log_polar",
     "mix",
     "nac_weight",
+    "nmru",
     "nmu",
     "npu",
+    "nru",
     "power_unit",
+    "relevance",
+    "snmu",
     "working_dtype",
 ]

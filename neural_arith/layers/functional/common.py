@@ -1,7 +1,6 @@
 """What all formulas share: options, types, shapes, what the data say, and sums.
 
-Only ``check_option``, ``working_dtype``, ``clip_through``, ``linear`` and ``mix`` are for use outside this
-package.
+The package shows only the checks, ``working_dtype``, ``clip_through``, ``linear`` and ``mix``.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from neural_arith.errors import OptionError
 __all__ = [
     "as_matrix",
     "batch_shape",
+    "check_floor",
     "check_option",
     "clip_through",
     "known",
@@ -34,6 +34,13 @@ def check_option(name: str, value: str, allowed: tuple[str, ...]) -> str:
     if value not in allowed:
         raise OptionError(f"{name} must be one of {', '.join(map(repr, allowed))}, not {value!r}")
     return value
+
+
+def check_floor(floor: float) -> float:
+    """Return a floor under ``|x|`` as a float if it is positive, else raise an OptionError."""
+    if not floor > 0:
+        raise OptionError(f"floor must be positive, not {floor!r}; power units need none")
+    return float(floor)
 
 
 def working_dtype(x: Tensor, precision: str = "double") -> torch.dtype:

@@ -8,7 +8,7 @@ from torch import Tensor
 from neural_arith.layers.functional.common import as_matrix, batch_shape, same_type, working_dtype
 from neural_arith.layers.functional.power import power_unit
 
-__all__ = ["floored_product", "nac_weight", "nmu"]
+__all__ = ["floored_product", "nac_weight", "nmu", "snmu"]
 
 
 def nmu(x: Tensor, weight: Tensor, aligned: bool = False) -> Tensor:
@@ -28,13 +28,33 @@ def nmu(x: Tensor, weight: Tensor, aligned: bool = False) -> Tensor:
     return factors.prod(-1).reshape(*weight.shape[:-2], *batch, weight.shape[-2])
 
 
-def nac_weight(w_hat: Tensor, m_hat: Tensor) -> Tensor:
-    """``tanh(w_hat) * sigmoid(m_hat)``, biased towards -1, 0 and 1 (Trask et al., NeurIPS 2018, eq. 1)."""
-    return torch.tanh(w_hat) * torch.sigmoid(m_hat)
+def snmu(x: Tensor, weight: Tensor, noise: Tensor, aligned: bool = False) -> Tensor:
+    """Stochastic NMU, ``nmu(noise * x, W) / nmu(noise, W)`` (Mistry, Farrahi, Hare 2022, arXiv 2211.05624).
+
+    For weights of 0 and 1 the noise cancels exactly; for others it does not, and that makes them poor minima.
+
+    Args:
+        x: ``(*batch, I)``, or ``(*pop, *batch, I)`` with ``aligned``.
+        weight: ``(*pop, O, I)``, in [0, 1].
+        noise: positive factors, of the shape of ``x``.
+        aligned: whether ``x`` and ``noise`` carry the population axes in front.
+
+    Returns:
+        ``(*pop, *batch, O)``.
+    """
+    return nmu(noise * x, weight, aligned) / nmu(noise, weight, aligned)
+
+
+def nac_weight(w_hat: Tensor, m_hat: Tensor, rate: float = 1.0) -> Tensor:
+    """``tanh(rate w_hat) * sigmoid(rate m_hat)``, biased towards -1, 0 and 1 (Trask et al. 2018, eq. 1).
+
+    A rate of ``log b`` is tanh and sigmoid in base b: ``(b^2w - 1) / (b^2w + 1)`` and ``1 / (1 + b^-m)``.
+    """
+    return torch.tanh(rate * w_hat) * torch.sigmoid(rate * m_hat)
 
 
 def floored_product(x: Tensor, weight: Tensor, floor: float, cap: float | None = None) -> Tensor:
-    """``exp(min(W log max(|x|, floor), cap))``, the multiplying path of NALU and INALU.
+    """``exp(min(W log max(|x|, floor), cap))``, the multiplying path of NALU, INALU and the NAC in log space.
 
     Args:
         x: ``(*batch, I)``.
