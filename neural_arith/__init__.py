@@ -13,20 +13,30 @@ if TYPE_CHECKING:
     from neural_arith.equations import load as load
     from neural_arith.equations import refit_constants as refit_constants
     from neural_arith.equations import round_coefficients as round_coefficients
+    from neural_arith.layers import GNALU as GNALU
     from neural_arith.layers import INALU as INALU
     from neural_arith.layers import NAC as NAC
+    from neural_arith.layers import NACNMU as NACNMU
     from neural_arith.layers import NALU as NALU
     from neural_arith.layers import NAU as NAU
+    from neural_arith.layers import NMRU as NMRU
     from neural_arith.layers import NMU as NMU
     from neural_arith.layers import NPU as NPU
+    from neural_arith.layers import NRU as NRU
+    from neural_arith.layers import Dense as Dense
     from neural_arith.layers import FastChain as FastChain
     from neural_arith.layers import FastNAU as FastNAU
     from neural_arith.layers import FastNPU as FastNPU
     from neural_arith.layers import FastRealNPU as FastRealNPU
+    from neural_arith.layers import GatedNAUNMU as GatedNAUNMU
     from neural_arith.layers import LiftedNPU as LiftedNPU
+    from neural_arith.layers import ModifiedRealNPU as ModifiedRealNPU
+    from neural_arith.layers import NACMul as NACMul
+    from neural_arith.layers import NACSigma as NACSigma
     from neural_arith.layers import NaiveNPU as NaiveNPU
     from neural_arith.layers import RealNaiveNPU as RealNaiveNPU
     from neural_arith.layers import RealNPU as RealNPU
+    from neural_arith.layers import StochasticNMU as StochasticNMU
     from neural_arith.ode import ArithmeticField as ArithmeticField
     from neural_arith.ode import NeuralODE as NeuralODE
     from neural_arith.ode import prune as prune
@@ -40,20 +50,30 @@ __version__ = "0.1.0"
 _ROOMS = {
     "data": ("Run", "Trajectories"),
     "layers": (
+        "Dense",
         "FastChain",
         "FastNAU",
         "FastNPU",
         "FastRealNPU",
+        "GNALU",
+        "GatedNAUNMU",
         "INALU",
         "LiftedNPU",
+        "ModifiedRealNPU",
         "NAC",
+        "NACMul",
+        "NACNMU",
+        "NACSigma",
         "NALU",
         "NAU",
+        "NMRU",
         "NMU",
         "NPU",
+        "NRU",
         "NaiveNPU",
         "RealNPU",
         "RealNaiveNPU",
+        "StochasticNMU",
     ),
     "equations": ("EquationSystem", "load", "refit_constants", "round_coefficients"),
     "ode": ("ArithmeticField", "NeuralODE", "prune", "train"),

@@ -3,26 +3,39 @@
 from neural_arith.layers import functional
 from neural_arith.layers.additive import NAC, NAU
 from neural_arith.layers.base import Layer
+from neural_arith.layers.baselines import Dense
+from neural_arith.layers.division import NMRU, NRU, ModifiedRealNPU
 from neural_arith.layers.flat import FastChain, FastNAU, FastNPU, FastRealNPU
-from neural_arith.layers.gated import INALU, NALU
-from neural_arith.layers.multiplicative import NMU
+from neural_arith.layers.gated import GNALU, INALU, NALU, GatedNAUNMU
+from neural_arith.layers.logarithmic import NACNMU, NACMul, NACSigma
+from neural_arith.layers.multiplicative import NMU, StochasticNMU
 from neural_arith.layers.power import NPU, LiftedNPU, NaiveNPU, RealNaiveNPU, RealNPU
 
 __all__ = [
+    "GNALU",
     "INALU",
     "NAC",
+    "NACNMU",
     "NALU",
     "NAU",
+    "NMRU",
     "NMU",
     "NPU",
+    "NRU",
+    "Dense",
     "FastChain",
     "FastNAU",
     "FastNPU",
     "FastRealNPU",
+    "GatedNAUNMU",
     "Layer",
     "LiftedNPU",
+    "ModifiedRealNPU",
+    "NACMul",
+    "NACSigma",
     "NaiveNPU",
     "RealNPU",
     "RealNaiveNPU",
+    "StochasticNMU",
     "functional",
 ]

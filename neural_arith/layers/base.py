@@ -17,7 +17,7 @@ from neural_arith.errors import DataError, OptionError
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-__all__ = ["Layer", "as_matrix", "as_numbers", "draw_uniform", "fill", "glorot_bound", "redraw"]
+__all__ = ["Layer", "as_matrix", "as_numbers", "draw_uniform", "fill", "glorot_bound", "redraw", "redraw_normal"]
 
 
 class Layer(nn.Module, ABC):
@@ -184,3 +184,11 @@ def redraw(parameter: Tensor, bound: float, generator: torch.Generator | None, c
             device=parameter.device,
         )
     )
+
+
+@torch.no_grad()
+def redraw_normal(parameter: Tensor, mean: float, deviation: float, generator: torch.Generator | None) -> None:
+    """Fill a parameter with draws from a normal distribution, made on the generator's device."""
+    device = parameter.device if generator is None else generator.device
+    draws = torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype, device=device)
+    parameter.copy_(mean + deviation * draws)

@@ -1,22 +1,28 @@
-"""The unit that multiplies selected inputs: NMU."""
+"""Units that multiply selected inputs: NMU and its stochastic form."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import sympy as sp
 import torch
 from torch import Tensor, nn
 
+from neural_arith.errors import OptionError
 from neural_arith.layers import functional
 from neural_arith.layers.base import Layer, as_matrix, fill, redraw
-from neural_arith.layers.symbolic import number
+from neural_arith.layers.symbolic import selected_product
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-__all__ = ["NMU"]
+__all__ = ["NMU", "StochasticNMU", "distance_to_selection"]
+
+
+def distance_to_selection(weight: Tensor) -> Tensor:
+    """Mean of ``min(|w|, |1 - w|)``: zero when every weight is 0 or 1 (Madsen & Johansen 2020)."""
+    return torch.minimum(weight.abs(), (1 - weight).abs()).mean()
 
 
 class NMU(Layer):
@@ -84,16 +90,84 @@ class NMU(Layer):
     def to_sympy(self, inputs: Sequence[sp.Expr]) -> list[sp.Expr]:
         """Products of ``w x + 1 - w``, plain ``x`` where the weight is 1."""
         inputs = self._check_symbols(inputs)
-        return [
-            sp.Mul(*(number(w) * x + number(1 - w) for w, x in zip(row, inputs, strict=True) if w))
-            for row in self.effective_weight().tolist()
-        ]
+        return [selected_product(inputs, row) for row in self.effective_weight().tolist()]
 
     def penalty(self) -> Tensor:
         """Mean of ``min(|w|, |1 - w|)``, the authors' regulariser: zero when every weight is 0 or 1."""
-        weight = self.effective_weight()
-        return torch.minimum(weight.abs(), (1 - weight).abs()).mean()
+        return distance_to_selection(self.effective_weight())
 
     def complexity(self) -> int:
         """Number of weights that are not zero."""
         return int(torch.count_nonzero(self.effective_weight()))
+
+
+class StochasticNMU(NMU):
+    """Stochastic NMU: in training ``nmu(n x) / nmu(n)`` with random factors n, else an NMU.
+
+    From Mistry, Farrahi, Hare: Improving the robustness of neural multiplication units with reversible
+    stochasticity (2022, https://arxiv.org/abs/2211.05624). For weights of 0 and 1 the noise cancels, so
+    solutions stay where they are; in between it does not, and poor minima lose their hold. In ``eval()``
+    mode, and in the formula, there is no noise. The authors' code also overwrites its inputs with the noisy
+    ones; this unit does not.
+
+    Args:
+        in_features: number of inputs I.
+        out_features: number of outputs O.
+        noise: bounds of the uniform factors, positive, the authors' is (1, 5); or ``"batch"`` for their [1, 1
+            + 1 / s], s the standard deviation of all inputs of the batch (no noise where s is zero or cannot
+            be had).
+        dtype: type of the weights, torch's default if None.
+        device: where the weights live.
+        generator: source of the initial weights and of the noise; torch's own, as in dropout, if None.
+
+    Raises:
+        OptionError: the bounds are not ``0 < low <= high``.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        noise: tuple[float, float] | str = (1.0, 5.0),
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__(in_features, out_features, dtype=dtype, device=device, generator=generator)
+        self.noise = _check_noise(noise)
+        self.generator = generator
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Products of selected inputs, noisy in training: ``(*batch, I)`` to ``(*batch, O)``."""
+        if not self.training:
+            return super().forward(x)
+        self._check(x)
+        return functional.snmu(x, self.effective_weight(), self._draw(x))
+
+    def extra_repr(self) -> str:
+        """Sizes and options."""
+        return super().extra_repr() + f", noise={self.noise!r}"
+
+    @torch.no_grad()
+    def _draw(self, x: Tensor) -> Tensor:
+        low, high = (1.0, _batch_bound(x)) if isinstance(self.noise, str) else self.noise
+        device = x.device if self.generator is None else self.generator.device
+        share = torch.rand(x.shape, generator=self.generator, dtype=x.dtype, device=device)
+        return low + (high - low) * share.to(x.device)
+
+
+def _batch_bound(x: Tensor) -> Tensor:
+    """``1 + 1 / s`` with the standard deviation s of all of ``x``; 1 if that is zero or there is none."""
+    if x.numel() < 2:
+        return x.new_ones(())
+    deviation = x.std()
+    return 1 + torch.where(deviation > 0, 1 / deviation, 0.0)
+
+
+def _check_noise(noise: Any) -> tuple[float, float] | str:
+    if noise == "batch":
+        return noise
+    if isinstance(noise, str) or len(noise) != 2 or not 0 < noise[0] <= noise[1]:
+        raise OptionError(f"noise must be two bounds with 0 < low <= high, or 'batch', not {noise!r}")
+    return float(noise[0]), float(noise[1])

@@ -23,7 +23,7 @@ from neural_arith.layers.symbolic import power_product, weighted_sum
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-__all__ = ["NPU", "LiftedNPU", "NaiveNPU", "PowerLayer", "RealNPU", "RealNaiveNPU"]
+__all__ = ["NPU", "LiftedNPU", "NaiveNPU", "PowerLayer", "RealNPU", "RealNaiveNPU", "discrete_penalty"]
 
 
 class PowerLayer(Layer):
@@ -55,6 +55,7 @@ class PowerLayer(Layer):
     complex_weights: ClassVar[bool]
     gated: ClassVar[bool]
     lifted: ClassVar[bool] = False
+    clipped: ClassVar[bool] = False
 
     wi: Tensor | None
     gate: Tensor | None
@@ -87,6 +88,8 @@ class PowerLayer(Layer):
         if self.gate is not None:
             self._new_mask("gate", self.gate)
             self.ranges = {"gate": (0.0, 1.0)}
+        if self.clipped:
+            self.ranges = {"wr": (-1.0, 1.0), **self.ranges}
         self.reset_parameters(generator)
 
     @classmethod
@@ -155,8 +158,9 @@ class PowerLayer(Layer):
                 self.gate.fill_(0.5)
 
     def effective_weight(self) -> Tensor:
-        """The real exponents, masked, ``(O, columns)``."""
-        return self._live("wr", self.wr)
+        """The real exponents, masked (and, in a clipped unit, within [-1, 1]), ``(O, columns)``."""
+        weight = self._live("wr", self.wr)
+        return functional.clip_through(weight, -1.0, 1.0) if self.clipped else weight
 
     def effective_imaginary(self) -> Tensor | None:
         """The imaginary exponents, masked, ``(O, columns)``; None if the unit has none."""
@@ -252,7 +256,7 @@ class NPU(PowerLayer):
 
     def discrete_penalty(self) -> Tensor:
         """See ``RealNPU.discrete_penalty``."""
-        return _discrete_penalty(self)
+        return discrete_penalty(self)
 
 
 class RealNPU(PowerLayer):
@@ -264,10 +268,10 @@ class RealNPU(PowerLayer):
     def discrete_penalty(self) -> Tensor:
         """Zero when exponents are -1 or 1 and gates 0 or 1: ``mean |1 - |w|| + mean min(|g|, |1 - g|)``.
 
-        From Mistry, Farrahi, Hare: Improving the robustness of neural division units, TMLR 2022 (arXiv
-        2110.05177).
+        From Mistry, Farrahi, Hare: Exploring the learning mechanisms of neural division modules, TMLR 2022 (first
+        as arXiv 2110.05177); see ``ModifiedRealNPU`` for their other changes.
         """
-        return _discrete_penalty(self)
+        return discrete_penalty(self)
 
 
 class NaiveNPU(PowerLayer):
@@ -386,7 +390,8 @@ def _rows(values: Tensor | None, like: list[list[float]]) -> list[list[float]]:
     return [[0.0] * len(row) for row in like] if values is None else values.tolist()
 
 
-def _discrete_penalty(layer: PowerLayer) -> Tensor:
+def discrete_penalty(layer: PowerLayer) -> Tensor:
+    """``mean |1 - |w|| + mean min(|g|, |1 - g|)`` of the exponents and gates of a power unit."""
     weight, gate = layer.effective_weight(), layer.effective_gate()
     penalty = (1 - weight.abs()).abs().mean()
     return penalty if gate is None else penalty + torch.minimum(gate.abs(), (1 - gate).abs()).mean()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import sympy as sp
 
-__all__ = ["number", "power_product", "weighted_sum"]
+__all__ = ["floored_product", "number", "power_product", "selected_product", "weighted_sum"]
 
 
 def number(value: float) -> sp.Expr:
@@ -18,6 +18,16 @@ def number(value: float) -> sp.Expr:
 def weighted_sum(inputs: Sequence[sp.Expr], weights: Sequence[float]) -> sp.Expr:
     """``sum_i w_i x_i`` without the terms of weight zero."""
     return sp.Add(*(number(w) * x for x, w in zip(inputs, weights, strict=True) if w))
+
+
+def selected_product(inputs: Sequence[sp.Expr], weights: Sequence[float]) -> sp.Expr:
+    """``prod_i (w_i x_i + 1 - w_i)``, plain ``x`` where the weight is 1, nothing where it is 0."""
+    return sp.Mul(*(number(w) * x + number(1 - w) for x, w in zip(inputs, weights, strict=True) if w))
+
+
+def floored_product(inputs: Sequence[sp.Expr], weights: Sequence[float], floor: float) -> sp.Expr:
+    """``prod_i max(|x_i|, floor)^w_i`` without the factors of weight zero."""
+    return sp.Mul(*(sp.Max(sp.Abs(x), number(floor)) ** number(w) for x, w in zip(inputs, weights, strict=True) if w))
 
 
 def power_product(

@@ -1,15 +1,8 @@
-"""The formulas of all units as pure functions: no state, real arithmetic, exact at zero.
+"""Products of powers, in log-polar form.
 
-Every layer, the flat variants and the discovery engine call these, so there is one formula in one place.
-
-Shapes. Inputs are ``(*batch, I)``, weights ``(O, I)``, results ``(*batch, O)``. Weights may carry a
-*population* in front, ``(*pop, O, I)``, and then the result is ``(*pop, *batch, O)``: every member sees the
-same inputs. With ``aligned=True`` the inputs already carry the population, ``(*pop, *batch, I)``, and member
-meets member (the second layer of a population of chains).
-
-Powers. A product of powers is a sum in log-polar form, ``x = exp(L + iK)`` with ``L = log|x|`` and ``K = pi``
-for negative ``x``, else 0. With complex exponents ``W = Wr + iWi`` (Heim, Pevný, Šmídl: Neural Power Units,
-NeurIPS 2020, section 3; the printed definition swaps the two cases of K)::
+``x = exp(L + iK)`` with ``L = log|x|`` and ``K = pi`` for negative ``x``, else 0. With complex exponents ``W =
+Wr + iWi`` (Heim, Pevný, Šmídl: Neural Power Units, NeurIPS 2020, section 3; the printed definition swaps the
+two cases of K)::
 
     Re prod_i x_i^W_oi = exp(Wr L - Wi K) cos(Wi L + Wr K)
 
@@ -25,24 +18,29 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn.functional import linear as _linear
 
 from neural_arith.errors import DomainError, OptionError
+from neural_arith.layers.functional.common import (
+    as_matrix,
+    batch_shape,
+    clip_through,
+    known,
+    linear,
+    look,
+    magnitude_of,
+    same_type,
+    working_dtype,
+)
 
 __all__ = [
-    "check_option",
-    "clip_through",
-    "floored_product",
+    "AT_ZERO",
+    "NEGATIVE",
+    "PRECISION",
     "gated_polar",
     "lifted_polar",
-    "linear",
     "log_polar",
-    "mix",
-    "nac_weight",
-    "nmu",
     "npu",
     "power_unit",
-    "working_dtype",
 ]
 
 NEGATIVE = ("real", "error", "positive")
@@ -50,97 +48,6 @@ AT_ZERO = ("inf", "error")
 PRECISION = ("double", "same")
 
 Polar = tuple[Tensor, Tensor | None, Tensor | None]
-
-
-def check_option(name: str, value: str, allowed: tuple[str, ...]) -> str:
-    """Return ``value`` if it is allowed, else raise an OptionError that lists what is."""
-    if value not in allowed:
-        raise OptionError(f"{name} must be one of {', '.join(map(repr, allowed))}, not {value!r}")
-    return value
-
-
-def working_dtype(x: Tensor, precision: str = "double") -> torch.dtype:
-    """The type in which logarithms and their products are formed.
-
-    A logarithm of size 18 (x = 1e-8) rounded to float32 is off by 1e-6, and so is the power: ten units in the
-    last place. Carried in float64, the power comes out correctly rounded in all but a few cases. ``"same"``
-    trades that for the speed of the input's own type. Devices without float64 (Apple's mps) always work in
-    the input's type.
-    """
-    return torch.float64 if precision == "double" and x.device.type != "mps" else x.dtype
-
-
-def clip_through(x: Tensor, low: float, high: float) -> Tensor:
-    """Clip the value to ``[low, high]`` and pass the gradient unchanged, also outside.
-
-    A hard clip stops the gradient of a gate that has left [0, 1], and it never comes back.
-    """
-    # (x - x) is exactly zero; x + (clip - x) would not give exactly the bound.
-    return x.clamp(low, high).detach() + (x - x.detach())
-
-
-def linear(x: Tensor, weight: Tensor, aligned: bool = False) -> Tensor:
-    """``x @ weight.T`` for any batch of inputs and any population of weights.
-
-    Args:
-        x: ``(*batch, I)``, or ``(*pop, *batch, I)`` with ``aligned``.
-        weight: ``(*pop, O, I)``.
-        aligned: whether ``x`` carries the population axes in front.
-
-    Returns:
-        ``(*pop, *batch, O)``.
-    """
-    x, weight = _same_type(x, weight)
-    if weight.dim() == 2:
-        return _linear(x, weight)
-    batch = _batch_shape(x, weight, aligned)
-    out = _as_matrix(x, weight, aligned) @ weight.mT
-    return out.reshape(*weight.shape[:-2], *batch, weight.shape[-2])
-
-
-def nmu(x: Tensor, weight: Tensor, aligned: bool = False) -> Tensor:
-    """Neural multiplication unit, ``prod_i (w_oi x_i + 1 - w_oi)`` (Madsen & Johansen, ICLR 2020, eq. 11).
-
-    Args:
-        x: ``(*batch, I)``, or ``(*pop, *batch, I)`` with ``aligned``.
-        weight: ``(*pop, O, I)``, in [0, 1].
-        aligned: whether ``x`` carries the population axes in front.
-
-    Returns:
-        ``(*pop, *batch, O)``. An intermediate of shape ``(*pop, *batch, O, I)`` is formed.
-    """
-    x, weight = _same_type(x, weight)
-    batch = _batch_shape(x, weight, aligned)
-    factors = weight.unsqueeze(-3) * _as_matrix(x, weight, aligned).unsqueeze(-2) + (1 - weight).unsqueeze(-3)
-    return factors.prod(-1).reshape(*weight.shape[:-2], *batch, weight.shape[-2])
-
-
-def nac_weight(w_hat: Tensor, m_hat: Tensor) -> Tensor:
-    """``tanh(w_hat) * sigmoid(m_hat)``, biased towards -1, 0 and 1 (Trask et al., NeurIPS 2018, eq. 1)."""
-    return torch.tanh(w_hat) * torch.sigmoid(m_hat)
-
-
-def floored_product(x: Tensor, weight: Tensor, floor: float, cap: float | None = None) -> Tensor:
-    """``exp(min(W log max(|x|, floor), cap))``, the multiplying path of NALU and INALU.
-
-    Args:
-        x: ``(*batch, I)``.
-        weight: ``(*pop, O, I)``.
-        floor: lower bound of ``|x|``, positive; the papers' is 1e-7.
-        cap: upper bound of the logarithm of a product, or None.
-
-    Returns:
-        ``(*pop, *batch, O)`` in the common type of ``x`` and ``weight``, formed in float64.
-    """
-    x, weight = _same_type(x, weight)
-    work = working_dtype(x)
-    log_abs = torch.log(x.to(work).abs().clamp(min=floor))
-    return power_unit(log_abs, None, weight.to(work), cap=cap).to(x.dtype)
-
-
-def mix(gate: Tensor, first: Tensor, second: Tensor) -> Tensor:
-    """``g * first + (1 - g) * second``."""
-    return gate * first + (1 - gate) * second
 
 
 def log_polar(x: Tensor) -> Polar:
@@ -155,8 +62,8 @@ def log_polar(x: Tensor) -> Polar:
         elsewhere, or None if no x is zero. ``zero`` carries the gradient of the zeros: d(x y)/dx is y also at
         x = 0.
     """
-    negatives, zeros = _look(x)
-    magnitude, below = _magnitude(x, negatives)
+    negatives, zeros = look(x)
+    magnitude, below = magnitude_of(x, negatives)
     log_abs, zero = _log(magnitude, zeros)
     return log_abs, None if below is None else below.to(x.dtype) * math.pi, zero
 
@@ -179,8 +86,8 @@ def gated_polar(x: Tensor, gate: Tensor, aligned: bool = False) -> Polar:
     gate = clip_through(gate, 0.0, 1.0)
     batch_axes = x.dim() - 1 - (gate.dim() - 1 if aligned else 0)
     gate = gate.reshape(*gate.shape[:-1], *(1,) * batch_axes, gate.shape[-1])
-    negatives, zeros = _look(x)
-    magnitude, below = _magnitude(x, negatives)
+    negatives, zeros = look(x)
+    magnitude, below = magnitude_of(x, negatives)
     log_abs, zero = _log(torch.addcmul(1 - gate, gate, magnitude), zeros)
     return log_abs, None if below is None else below * (gate * math.pi), zero
 
@@ -288,7 +195,7 @@ def npu(
     """
     if lifted and gate is not None:
         raise OptionError("a lifted power unit has no gates; pass gate=None, or lifted=False")
-    x, wr = _same_type(x, wr)
+    x, wr = same_type(x, wr)
     work = working_dtype(x, precision)
     inner = x.to(work)
     wi = None if wi is None else _unless_zero(wi)
@@ -305,51 +212,6 @@ def npu(
     return power_unit(polar[0], polar[1], wr, wi, polar[2], aligned=aligned).to(x.dtype)
 
 
-def _same_type(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    kind = torch.promote_types(x.dtype, weight.dtype)
-    return x.to(kind), weight.to(kind)
-
-
-def _batch_shape(x: Tensor, weight: Tensor, aligned: bool) -> torch.Size:
-    return x.shape[weight.dim() - 2 : -1] if aligned else x.shape[:-1]
-
-
-def _as_matrix(x: Tensor, weight: Tensor, aligned: bool) -> Tensor:
-    """``(*batch, I)`` as ``(N, I)``, aligned ``(*pop, *batch, I)`` as ``(*pop, N, I)``."""
-    population = weight.shape[:-2] if aligned else ()
-    return x.reshape(*population, math.prod(_batch_shape(x, weight, aligned)), x.shape[-1])
-
-
-def _known(condition: Tensor) -> bool | None:
-    """The truth of a condition on the data, or None inside vmap and compilation: nothing is known there."""
-    if torch.compiler.is_compiling():
-        return None
-    try:
-        return bool(condition)
-    except RuntimeError as error:
-        if "vmap" in str(error):
-            return None
-        raise
-
-
-def _look(x: Tensor) -> tuple[bool, bool]:
-    """Whether some input is negative, whether some is zero; both if that cannot be known."""
-    if not x.numel():
-        return False, False
-    values = x.detach()
-    if _known(values.amin() > 0):  # one pass settles the common case; false for nan
-        return False, False
-    return _known((values < 0).any()) is not False, _known((values == 0).any()) is not False
-
-
-def _magnitude(x: Tensor, negatives: bool) -> tuple[Tensor, Tensor | None]:
-    """``|x|`` and where x is negative. The gradient at zero is 1, as that of x^1, not 0 as that of abs."""
-    if not negatives:
-        return x, None
-    below = x < 0
-    return torch.where(below, -x, x), below
-
-
 def _log(magnitude: Tensor, zeros: bool) -> tuple[Tensor, Tensor | None]:
     if not zeros:
         return torch.log(magnitude), None
@@ -360,12 +222,12 @@ def _log(magnitude: Tensor, zeros: bool) -> tuple[Tensor, Tensor | None]:
 def _times_zeros(out: Tensor, zero: Tensor, wr: Tensor, wi: Tensor | None, aligned: bool) -> Tensor:
     """Multiply ``out`` by ``prod_i zero_i^w_oi``, on the samples and inputs that have zeros at all."""
     shape, members = out.shape, wr.shape[:-2]
-    out = out.reshape(*members, math.prod(_batch_shape(zero, wr, aligned)), wr.shape[-2])
-    zero = _as_matrix(zero, wr, aligned)
+    out = out.reshape(*members, math.prod(batch_shape(zero, wr, aligned)), wr.shape[-2])
+    zero = as_matrix(zero, wr, aligned)
     hit = zero.detach() == 0
     while hit.dim() > 2:
         hit = hit.any(0)
-    if _known(hit.any()) is None:
+    if known(hit.any()) is None:
         return _scaled(out, zero, wr, wi).reshape(shape)
     rows, columns = hit.any(1).nonzero().squeeze(1), hit.any(0).nonzero().squeeze(1)
     base = zero.index_select(-2, rows).index_select(-1, columns)
@@ -397,7 +259,7 @@ def _unless_zero(wi: Tensor) -> Tensor | None:
     """None if all imaginary weights are zero and nobody asks for their gradient."""
     if torch.is_grad_enabled() and wi.requires_grad:
         return wi
-    return None if _known((wi != 0).any()) is False else wi
+    return None if known((wi != 0).any()) is False else wi
 
 
 def _offending(hit: Tensor, bad: Tensor) -> list[int]:

@@ -1,0 +1,47 @@
+"""The formulas of all units as pure functions: no state, real arithmetic, exact at zero.
+
+Every layer, the flat variants and the discovery engine call these, so there is one formula in one place.
+
+Shapes. Inputs are ``(*batch, I)``, weights ``(O, I)``, results ``(*batch, O)``. Weights may carry a
+*population* in front, ``(*pop, O, I)``, and then the result is ``(*pop, *batch, O)``: every member sees the
+same inputs. With ``aligned=True`` the inputs already carry the population, ``(*pop, *batch, I)``, and member
+meets member (the second layer of a population of chains).
+"""
+
+from neural_arith.layers.functional.common import check_floor, check_option, clip_through, linear, mix, working_dtype
+from neural_arith.layers.functional.division import nmru, nru, relevance
+from neural_arith.layers.functional.power import (
+    AT_ZERO,
+    NEGATIVE,
+    PRECISION,
+    gated_polar,
+    lifted_polar,
+    log_polar,
+    npu,
+    power_unit,
+)
+from neural_arith.layers.functional.selection import floored_product, nac_weight, nmu, snmu
+
+__all__ = [
+    "AT_ZERO",
+    "NEGATIVE",
+    "PRECISION",
+    "check_floor",
+    "check_option",
+    "clip_through",
+    "floored_product",
+    "gated_polar",
+    "lifted_polar",
+    "linear",
+    "log_polar",
+    "mix",
+    "nac_weight",
+    "nmru",
+    "nmu",
+    "npu",
+    "nru",
+    "power_unit",
+    "relevance",
+    "snmu",
+    "working_dtype",
+]
