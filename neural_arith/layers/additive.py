@@ -103,10 +103,6 @@ class NAU(Layer):
         """Mean distance of the weights to -1, 0 or 1, the authors' regulariser."""
         return distance_to_signs(self.effective_weight())
 
-    def complexity(self) -> int:
-        """Number of coefficients that are not zero."""
-        return int(torch.count_nonzero(self.effective_weight()))
-
     def extra_repr(self) -> str:
         """Sizes and options."""
         return super().extra_repr() + (", clip=True" if self.clip else "")
@@ -164,7 +160,3 @@ class NAC(Layer):
     def penalty(self) -> Tensor:
         """Mean distance of W to -1, 0 or 1. The authors used none; this is the NAU's."""
         return distance_to_signs(self.effective_weight())
-
-    def complexity(self) -> int:
-        """Number of weights that are not zero."""
-        return int(torch.count_nonzero(self.effective_weight()))

@@ -63,9 +63,9 @@ class Layer(nn.Module, ABC):
     def penalty(self) -> Tensor:
         """The regulariser of the unit's authors (or nearest to it), a scalar; 0 is a fully discrete unit."""
 
-    @abstractmethod
     def complexity(self) -> int:
-        """How many live numbers the formula holds that are not trivial."""
+        """How many live numbers the formula holds that are not trivial: by default the weights that are not zero."""
+        return int(torch.count_nonzero(self.effective_weight()))
 
     @abstractmethod
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:

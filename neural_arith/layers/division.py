@@ -113,10 +113,6 @@ class NRU(Layer):
         """Mean distance of the weights to -1, 0 or 1, the NAU's and the authors' regulariser."""
         return distance_to_signs(self.effective_weight())
 
-    def complexity(self) -> int:
-        """Number of weights that are not zero."""
-        return int(torch.count_nonzero(self.effective_weight()))
-
     def extra_repr(self) -> str:
         """Sizes and options."""
         return super().extra_repr() + f", sign={self.sign!r}"
@@ -209,10 +205,6 @@ class NMRU(Layer):
     def penalty(self) -> Tensor:
         """Mean of ``min(|w|, |1 - w|)``, the NMU's and the authors' regulariser."""
         return distance_to_selection(self.effective_weight())
-
-    def complexity(self) -> int:
-        """Number of weights that are not zero."""
-        return int(torch.count_nonzero(self.effective_weight()))
 
 
 class ModifiedRealNPU(PowerLayer):

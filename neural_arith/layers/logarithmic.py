@@ -68,10 +68,6 @@ class LogLayer(Layer):
         inputs = self._check_symbols(inputs)
         return [floored_product(inputs, row, self.floor) for row in self.effective_weight().tolist()]
 
-    def complexity(self) -> int:
-        """Number of exponents that are not zero."""
-        return int(torch.count_nonzero(self.effective_weight()))
-
 
 class NACMul(LogLayer):
     """NAC in log space, ``W = tanh(W^) * sigmoid(M^)``: exponents between -1 and 1, never reached.

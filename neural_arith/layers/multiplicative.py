@@ -96,10 +96,6 @@ class NMU(Layer):
         """Mean of ``min(|w|, |1 - w|)``, the authors' regulariser: zero when every weight is 0 or 1."""
         return distance_to_selection(self.effective_weight())
 
-    def complexity(self) -> int:
-        """Number of weights that are not zero."""
-        return int(torch.count_nonzero(self.effective_weight()))
-
 
 class StochasticNMU(NMU):
     """Stochastic NMU: in training ``nmu(n x) / nmu(n)`` with random factors n, else an NMU.
