@@ -399,7 +399,6 @@ class Judge:
         most: int,
         roughly: bool,
     ) -> Refined:
-        steps = (10 if roughly else 40) * len(problem.t) + 400
         return refine(
             structures,
             thetas,
@@ -407,7 +406,7 @@ class Judge:
             problem,
             iterations=most,
             rtol=self._rtol(roughly),
-            max_steps=steps,
+            max_steps=problem.step_limit(10 if roughly else 40),
             n_jobs=self.n_jobs,
             checkpoint=self.checkpoint,
             in_time=self.in_time,

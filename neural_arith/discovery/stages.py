@@ -8,7 +8,7 @@ import numpy as np
 from scipy.interpolate import make_interp_spline
 
 from neural_arith.discovery.dictionary import Dictionary, monomials, structure_price
-from neural_arith.discovery.integral_form import integral_form, some_windows
+from neural_arith.discovery.integral_form import IntegralForm, integral_form, some_windows
 from neural_arith.discovery.judge import Judge, Judged
 from neural_arith.discovery.lifted import lifted_units
 from neural_arith.discovery.material import build_dictionary, clip_nodes, ranges_of
@@ -77,8 +77,7 @@ class Stages:
         self.judge, self.curves, self.noise, self.positive = judge, curves, noise, positive
         self.options, self.progress = options, progress
         self.known, self.scale, self.n_states = judge.known, judge.problem.scale, len(judge.problem.floor)
-        forms = [integral_form(curves, noise, length) for length in (None, WINDOW)]
-        self.forms = [clip_nodes(form, positive, noise) for form in forms]
+        self.forms = self._forms_of(curves)
         simple = monomials(len(self.scale), {1: 4, 2: 3}.get(len(self.scale), 2))
         self.few = self.known.filter(Dictionary([simple for _ in range(self.n_states)]))
         # As many pairings as a second or so affords: with few points the integral form is a poor guide.
@@ -186,8 +185,7 @@ class Stages:
             curves = along_candidate(judge, best, self.curves)
             if curves is None:
                 return
-            forms = [integral_form(curves, self.noise, length) for length in (None, WINDOW)]
-            forms = [clip_nodes(form, self.positive, self.noise) for form in forms]
+            forms = self._forms_of(curves)
             values = best.structure.values(best.theta)
             known = {**self.allowed.values, **{number: values[number] for number in best.structure.numbers}}
             lists = []
@@ -203,6 +201,11 @@ class Stages:
                 return
             if and_climb:
                 climb(judge, self.allowed, report=self.progress)
+
+    def _forms_of(self, curves: list[Curve]) -> list[IntegralForm]:
+        """The integral form along curves, over whole runs and over windows."""
+        forms = [integral_form(curves, self.noise, length) for length in (None, WINDOW)]
+        return [clip_nodes(form, self.positive, self.noise) for form in forms]
 
     def _promising(self, i: int, plain: list[Unit], lifted: list[Unit]) -> list[Unit]:
         """The units neighbours are made of: all that there is room for, those of the equation's shortlist first."""

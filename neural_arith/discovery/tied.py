@@ -45,8 +45,9 @@ def refine_tied(
     )
 
     def look(at: np.ndarray) -> Prediction:
-        steps = 40 * len(problem.t) + 400
-        return predict(structure, at[:n], at[n:].reshape(starts.shape), problem, rtol=rtol, max_steps=steps)
+        return predict(
+            structure, at[:n], at[n:].reshape(starts.shape), problem, rtol=rtol, max_steps=problem.step_limit()
+        )
 
     point = np.append(theta, starts)
     place, here = np.linalg.lstsq(free, point)[0], look(point)

@@ -53,7 +53,7 @@ def worth_of_terms(
     shorter = [structure.replace(i, [u for u in structure.equations[i] if u != unit]) for i, unit in structure.terms]
     refined = refine(
         shorter, [s.theta(values) for s in shorter], judged.starts, judge.problem, iterations=_ITERATIONS,
-        rtol=judge.rtol, max_steps=40 * len(judge.problem.t) + 400, n_jobs=judge.n_jobs,
+        rtol=judge.rtol, max_steps=judge.problem.step_limit(), n_jobs=judge.n_jobs,
     )  # fmt: skip
     found = []
     for (i, unit), without, misfit in zip(structure.terms, shorter, refined.misfit, strict=True):

@@ -105,7 +105,7 @@ def _round_once(
     fitted = problem.fit(start, np.arange(n), noise, max_iterations)
     if not np.isfinite(fitted.squares):
         return equations
-    rounding = _Rounding(problem, fitted, allowance(problem.n_values, max_loss_increase), max_iterations)
+    rounding = _Rounding(problem, fitted, _CONSTANT + min(max_loss_increase * problem.n_values, _UNITS), max_iterations)
     exact: dict[int, Fraction] = {}
     fresh = False
     while not fresh:
@@ -176,16 +176,6 @@ class _Rounding:
             return False
         self.fitted, self.free = found, others
         return True
-
-
-def allowance(n_values: int, max_loss_increase: float = 0.02) -> float:
-    """Units of 2 log likelihood that one rounder value may cost.
-
-    Args:
-        n_values: measured values.
-        max_loss_increase: share by which the sum of squares may grow at most.
-    """
-    return _CONSTANT + min(max_loss_increase * n_values, _UNITS)
 
 
 def exact_values(value: float, error: float, is_exponent: bool, allowed: Sequence[str] = ALLOWED) -> list[Fraction]:

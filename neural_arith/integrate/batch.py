@@ -68,6 +68,10 @@ class Problem:
         object.__setattr__(self, "start", np.ascontiguousarray(self.start, dtype=np.int64))
         object.__setattr__(self, "linked", np.ascontiguousarray(self.linked, dtype=bool))
 
+    def step_limit(self, per_sample: int = 40) -> int:
+        """How many integration steps a refinement may take."""
+        return per_sample * len(self.t) + 400
+
     @property
     def counts(self) -> np.ndarray:
         """How many values of each state were measured, ``(states,)``."""
