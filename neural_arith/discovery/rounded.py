@@ -6,6 +6,7 @@ exact enough so near its top; one refit at the end checks it.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -18,6 +19,7 @@ from neural_arith.discovery.scaling import Scaling
 from neural_arith.equations import EquationSystem
 from neural_arith.equations.rounding import exact_values, fewer_figures
 from neural_arith.integrate.batch import Prediction, predict
+from neural_arith.integrate.structure import Structure
 from neural_arith.integrate.units import Number
 
 _FLOOR = 1e-6
@@ -26,6 +28,9 @@ _FLOOR = 1e-6
 _EXACT, _FIGURES = 4.0, 1.0
 """Units of 2 log likelihood that a whole number or simple fraction may cost (two standard errors), and fewer figures
 (one): a constant that really is round costs one on average, and what many cost together would bend the solution."""
+
+_EQUAL, _SIMPLE = (Fraction(1),), (Fraction(2), Fraction(1, 2))
+"""Ratios of coefficients that may be tied at the price of an exact value, and of fewer figures."""
 
 _REFITS = 4
 _UNSURE = 2.0
@@ -54,77 +59,141 @@ class Rounded:
 
 
 def round_values(judge: Judge, scaling: Scaling, judged: Judged) -> Rounded | None:
-    """Round the values of a candidate one after the other, nearest first; None where nothing can be rounded.
+    """Tie and round the values of a candidate one after the other, nearest first; None where nothing can be.
+
+    Coefficients of one unit in several equations are tied where they are in a simple ratio as far as the data can tell:
+    what leaves one state arrives in another.
 
     Args:
         judge: knows the measurements.
         scaling: constants are rounded in the original numbers.
-        judged: the candidate; with values that are tied to each other it is left as it is.
+        judged: the candidate; with values that are tied to each other by what is known it is left as it is.
     """
     structure, n = judged.structure, len(judged.theta)
     if not n or judge.known.basis(structure) is not None:
         return None
     problem = replace(judge.problem, floor=np.maximum(judge.problem.floor, _FLOOR))
 
-    def look(theta: np.ndarray, starts: np.ndarray) -> tuple[Prediction, np.ndarray, np.ndarray]:
+    def look(point: np.ndarray) -> tuple[Prediction, np.ndarray, np.ndarray]:
         """Prediction, gradient and matrix of the misfit by original values and starting states."""
-        scaled = scaling.scaled(structure, theta)
-        found = predict(structure, scaled, starts, problem, rtol=judge.rtol)
+        scaled = scaling.scaled(structure, point[:n])
+        found = predict(structure, scaled, point[n:].reshape(judged.starts.shape), problem, rtol=judge.rtol)
         turn = np.eye(len(found.gradient))
         turn[:n, :n] = np.linalg.inv(scaling.slopes(structure, scaled))
         return found, turn.T @ found.gradient, turn.T @ found.normal @ turn
 
-    def usable(prediction: Prediction) -> bool:
-        return bool(np.isfinite(prediction.misfit) and np.isfinite(prediction.normal).all())
-
-    point = np.append(scaling.original(structure, judged.theta), judged.starts)
-    first, _, normal = look(point[:n], judged.starts)
-    if not usable(first):
+    first, _, normal = look(np.append(scaling.original(structure, judged.theta), judged.starts))
+    if not _usable(first):
         return None
-    roundable = [not (isinstance(p, Number) and p.kind == "phase") for p in (*structure.terms, *structure.numbers)]
-    exponent = [isinstance(p, Number) and p.kind.endswith("power") for p in (*structure.terms, *structure.numbers)]
-    free, spent, exact = np.arange(len(point)), 0.0, set()
-    offers: list[tuple[Callable[[float, float, bool], list[Fraction]], float]]
-    offers = [(exact_values, _EXACT), (fewer_figures, _FIGURES)]
-    for offer, most in offers:
-        while True:
-            covariance = _inverse(normal[np.ix_(free, free)])
-            costs = []
-            for place, k in enumerate(free):
-                if k < n and roundable[k] and covariance[place, place] > 0:
-                    value, error = float(point[k]), float(np.sqrt(covariance[place, place]))
-                    targets = offer(value, error, exponent[k])
-                    costs.extend((((float(t) - value) / error) ** 2, place, t) for t in targets)
-            # The nearest; of those that a constant cannot tell apart the simplest, which is offered first.
-            good = [item for item in costs if item[0] <= most]
-            if not good:
-                break
-            place = min(good)[1]
-            cost, _, target = next(item for item in good if item[1] == place)
-            k = free[place]
-            point[free] += covariance[:, place] / covariance[place, place] * (float(target) - point[k])
-            point[k] = float(target)
-            free, spent = np.delete(free, place), spent + cost
-            if offer is exact_values:
-                exact.add(target)
-    if len(free) == len(point):
+    model = _Model(np.append(scaling.original(structure, judged.theta), judged.starts), normal)
+    for ratios, most in ((_EQUAL, _EXACT), (_SIMPLE, _FIGURES)):
+        while model.tie(structure, ratios, most):
+            pass
+    places = [*structure.terms, *structure.numbers]
+    kinds = [place.kind if isinstance(place, Number) else "" for place in places]
+    for offer, most in ((exact_values, _EXACT), (fewer_figures, _FIGURES)):
+        while model.round(kinds, offer, most):
+            pass
+    if not model.changed:
         return None
-    best, starts = point, point[n:].reshape(judged.starts.shape)
-    here, gradient, normal = look(best[:n], starts)
-    for _ in range(_REFITS if len(free) else 0):
-        if not usable(here):
+    best, free = model.point, model.basis[:, model.free]
+    here, gradient, normal = look(best)
+    for _ in range(_REFITS if free.size else 0):
+        if not _usable(here):
             return None
-        trial = best.copy()
-        trial[free] -= _inverse(normal[np.ix_(free, free)]) @ gradient[free]
-        there, *rest = look(trial[:n], trial[n:].reshape(judged.starts.shape))
-        if not usable(there) or there.misfit > here.misfit - 0.01:
+        trial = best - free @ (_inverse(free.T @ normal @ free) @ (free.T @ gradient))
+        there, *rest = look(trial)
+        if not _usable(there) or there.misfit > here.misfit - 0.01:
             break
         best, here, (gradient, normal) = trial, there, rest
-    if not usable(here) or here.misfit > first.misfit + spent + _UNSURE:
+    if not _usable(here) or here.misfit > first.misfit + model.spent + _UNSURE:
         return None
     starts = best[n:].reshape(judged.starts.shape)
     done = replace(judged, theta=scaling.scaled(structure, best[:n]), starts=starts, misfit=here.misfit, rss=here.rss)
-    return Rounded(best[:n], done, frozenset(exact))
+    return Rounded(best[:n], done, frozenset(model.exact))
+
+
+class _Model:
+    """The quadratic model of the misfit, and the directions that are still free.
+
+    Args:
+        point: original values, then starting states, where the misfit is least.
+        normal: half its second derivatives.
+    """
+
+    def __init__(self, point: np.ndarray, normal: np.ndarray) -> None:
+        self.point, self.normal = point.copy(), normal
+        self.basis = np.eye(len(point))  # a column for each value that is not tied to an earlier one
+        self.free = list(range(len(point)))
+        self.spent = 0.0
+        self.exact: set[Fraction] = set()
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was tied or rounded."""
+        return len(self.free) < len(self.point)
+
+    def tie(self, structure: Structure, ratios: tuple[Fraction, ...], most: float) -> bool:
+        """Tie the coefficient of a unit in one equation to that in another, the nearest pair; whether there is one."""
+        covariance = self._covariance()
+        costs = []
+        for (a, (_, unit)), (b, (_, other)) in itertools.combinations(enumerate(structure.terms), 2):
+            if unit == other and a in self.free and b in self.free and self.point[a]:
+                i, j = self.free.index(a), self.free.index(b)
+                for ratio in ratios:
+                    share = float(ratio) * np.sign(self.point[a] * self.point[b])
+                    apart = self.point[b] - share * self.point[a]
+                    spread = covariance[j, j] - 2 * share * covariance[i, j] + share**2 * covariance[i, i]
+                    if spread > 0:
+                        costs.append((float(apart**2 / spread), i, j, share))
+        cost, i, j, share = min(costs, default=(np.inf, 0, 0, 0.0))
+        if cost > most:
+            return False
+        along = np.zeros(len(self.free))
+        along[[j, i]] = 1.0, -share
+        a, b = self.free[i], self.free[j]
+        self._shift(covariance @ along / (along @ covariance @ along) * -(self.point[b] - share * self.point[a]))
+        self.basis[:, a] += share * self.basis[:, b]
+        self.point += self.basis[:, b] * (share * self.point[a] - self.point[b])  # exactly
+        self.free.pop(j)
+        self.spent += cost
+        return True
+
+    def round(self, kinds: list[str], offer: Callable[[float, float, bool], list[Fraction]], most: float) -> bool:
+        """Give one more value, and what is tied to it, a rounder one, the nearest first; whether there is one."""
+        covariance = self._covariance()
+        costs = []
+        for i, k in enumerate(self.free):
+            if k < len(kinds) and kinds[k] != "phase" and covariance[i, i] > 0:
+                value, error = float(self.point[k]), float(np.sqrt(covariance[i, i]))
+                targets = offer(value, error, kinds[k].endswith("power"))
+                costs.extend((((float(t) - value) / error) ** 2, i, t) for t in targets)
+        # The nearest; of those that a constant cannot tell apart the simplest, which is offered first.
+        good = [item for item in costs if item[0] <= most]
+        if not good:
+            return False
+        i = min(good)[1]
+        cost, _, target = next(item for item in good if item[1] == i)
+        k = self.free[i]
+        self._shift(covariance[:, i] / covariance[i, i] * (float(target) - self.point[k]))
+        shares = self.basis[:, k]
+        self.point[shares != 0] = shares[shares != 0] * float(target)
+        self.free.pop(i)
+        self.spent += cost
+        if offer is exact_values:
+            self.exact.update(Fraction(share) * target for share in shares[shares != 0])
+        return True
+
+    def _covariance(self) -> np.ndarray:
+        free = self.basis[:, self.free]
+        return _inverse(free.T @ self.normal @ free)
+
+    def _shift(self, change: np.ndarray) -> None:
+        self.point += self.basis[:, self.free] @ change
+
+
+def _usable(prediction: Prediction) -> bool:
+    return bool(np.isfinite(prediction.misfit) and np.isfinite(prediction.normal).all())
 
 
 def _inverse(matrix: np.ndarray) -> np.ndarray:
