@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from neural_arith.data import Trajectories
 from neural_arith.discovery.choice import Choice, choose
 from neural_arith.discovery.engine import Searched, search
 from neural_arith.discovery.judge import Judged
-from neural_arith.discovery.noise import Noise
 from neural_arith.discovery.options import Options, Progress
 from neural_arith.discovery.result import Candidate, Discovery, fitted_curves, to_candidate, to_equations
 from neural_arith.discovery.rounded import round_values
@@ -58,7 +59,7 @@ def discover(data: Trajectories, options: Options | None = None, progress: Progr
     residuals = [r.x - solution[a:b] for r, a, b in zip(data.runs, bounds[:-1], bounds[1:], strict=True)]
     noise = searched.noise
     if noise.kind == "additive":
-        noise = Noise(noise.kind, noise.level * scaling.state)
+        noise = replace(noise, level=noise.level * scaling.state)
     return Discovery(
         data=data,
         equations=equations,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -141,7 +141,7 @@ def search(data: Trajectories, options: Options, progress: Progress = lambda _: 
     try:
         Stages(judge, curves, noise, positive, options, progress).run()
         if near_noise(judge, noise, 0.01) and judge.best is not None:  # fast states look rough without any noise
-            noise = Noise(noise.kind, judge.spread(judge.best))
+            noise = replace(noise, level=judge.spread(judge.best))
         certain = options.noise != "auto" or noise.clean
         for kind in () if certain else other_kinds(runs, noise.kind):
             progress(f"checking {kind} noise")

@@ -70,12 +70,12 @@ def integral_form(curves: list[Curve], noise: Noise, window_length: int | None =
 
     Args:
         curves: smoothed runs.
-        noise: its kind sets the weights of the samples.
+        noise: its kind, and how it differs between runs, set the weights of the samples.
         window_length: samples of a window; default the whole run.
     """
     nodes, step, window, first, weight, raw = [], [], [], [], [], []
     count = 0
-    for curve in curves:
+    for k, curve in enumerate(curves):
         t, x = curve.run.t, curve.run.x
         length = len(t) if window_length is None else min(window_length, len(t))
         n_windows = max(1, len(t) // length)
@@ -91,7 +91,7 @@ def integral_form(curves: list[Curve], noise: Noise, window_length: int | None =
         first.append(opens)
         count += n_windows
         if noise.kind == "additive":
-            scale = np.ones_like(x)
+            scale = np.ones_like(x) / noise.share(k)
         else:
             scale = 1.0 / np.maximum(np.abs(curve(t)[:, : x.shape[1]]), 0.02)
         seen = np.isfinite(x)

@@ -84,6 +84,7 @@ def make_problem(
         size = np.maximum(np.abs(smooth[:, :n_states]), 0.05)
         # Weights of geometric mean one keep the likelihoods of different noise models comparable.
         weight = weight * np.exp(np.mean(np.log(size), axis=0)) / size
+    weight = weight / np.concatenate([np.broadcast_to(noise.share(k), r.x.shape) for k, r in enumerate(runs)])
     start, linked, offset = [], [], 0
     for r in runs:
         n = 1 if piece_length is None else max(1, len(r.t) // piece_length)

@@ -24,8 +24,8 @@ def positive_variables(runs: list[Run], noise: Noise) -> np.ndarray:
     """Which variables never change sign beyond what the noise explains, ``(variables,)``."""
     n_states = runs[0].x.shape[1]
     level = noise.level if noise.kind == "additive" else np.zeros(n_states)
-    lowest = np.nanmin(np.concatenate([r.x for r in runs]), axis=0)
-    states = [lowest[i] >= -4 * level[i] for i in range(n_states)]
+    highest = np.nanmin(np.concatenate([r.x + 4 * level * noise.share(k) for k, r in enumerate(runs)]), axis=0)
+    states = [bool(high >= 0) for high in highest]
     if runs[0].u is None:
         return np.array(states)
     inputs = np.concatenate([r.u for r in runs if r.u is not None])

@@ -6,6 +6,7 @@ exact enough so near its top; one refit at the end checks it.
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -29,10 +30,15 @@ _EXACT, _FIGURES = 4.0, 1.0
 """Units of 2 log likelihood that a whole number or simple fraction may cost (two standard errors), and fewer figures
 (one): a constant that really is round costs one on average, and what many cost together would bend the solution."""
 
-_EQUAL, _SIMPLE = (Fraction(1),), (Fraction(2), Fraction(1, 2))
-"""Ratios of coefficients that may be tied at the price of an exact value, and of fewer figures."""
+_Look = Callable[[np.ndarray], tuple[Prediction, np.ndarray, np.ndarray]]
 
-_REFITS = 4
+_EQUAL, _SIMPLE = (Fraction(1),), (Fraction(2), Fraction(1, 2))
+"""Ratios of coefficients that may be tied at what a number is worth, and at the price of fewer figures."""
+
+_NEAR_ZERO = 0.1
+_ONE_FIGURE = 0.3
+_REFITS = 12
+_SETTLED = 0.01
 _UNSURE = 2.0
 """Units of 2 log likelihood by which the refit may be worse than the quadratic model says."""
 
@@ -82,35 +88,55 @@ def round_values(judge: Judge, scaling: Scaling, judged: Judged) -> Rounded | No
         turn[:n, :n] = np.linalg.inv(scaling.slopes(structure, scaled))
         return found, turn.T @ found.gradient, turn.T @ found.normal @ turn
 
-    first, _, normal = look(np.append(scaling.original(structure, judged.theta), judged.starts))
-    if not _usable(first):
+    point = np.append(scaling.original(structure, judged.theta), judged.starts)
+    first = look(point)
+    if not _usable(first[0]):
         return None
-    model = _Model(np.append(scaling.original(structure, judged.theta), judged.starts), normal)
-    for ratios, most in ((_EQUAL, _EXACT), (_SIMPLE, _FIGURES)):
-        while model.tie(structure, ratios, most):
-            pass
     places = [*structure.terms, *structure.numbers]
     kinds = [place.kind if isinstance(place, Number) else "" for place in places]
-    for offer, most in ((exact_values, _EXACT), (fewer_figures, _FIGURES)):
-        while model.round(kinds, offer, most):
-            pass
-    if not model.changed:
+    model, here = _Model(point, first[2]), first[0]
+    for simplify in (lambda model: model.tie_all(structure, judge.per_number), lambda model: model.round_all(kinds)):
+        trial = model.copy()
+        simplify(trial)
+        if len(trial.free) == len(model.free):
+            continue
+        settled = _settled(look, trial, point)
+        if settled is not None and settled.misfit <= first[0].misfit + trial.spent + _UNSURE:
+            model, here = trial, settled
+    if len(model.free) == len(point):
         return None
-    best, free = model.point, model.basis[:, model.free]
-    here, gradient, normal = look(best)
+    starts = model.point[n:].reshape(judged.starts.shape)
+    theta = scaling.scaled(structure, model.point[:n])
+    done = replace(judged, theta=theta, starts=starts, misfit=here.misfit, rss=here.rss)
+    return Rounded(model.point[:n], done, frozenset(model.exact))
+
+
+def _settled(look: _Look, model: _Model, before: np.ndarray) -> Prediction | None:
+    """Refit what is free, damped, for tied values can be far from where they were; None where it cannot be integrated.
+
+    The model is left at the new values, with the second derivatives there. A starting state near zero keeps the sign it
+    had before where that is better: a root has no value behind it.
+    """
+    kept = model.point * np.where(model.point * before < 0, -_NEAR_ZERO, 1.0)
+    here, gradient, model.normal = look(model.point)
+    if (kept != model.point).any() and not here.misfit < (there := look(kept))[0].misfit:
+        model.point, (here, gradient, model.normal) = kept, there
+    if not _usable(here):
+        return None
+    free, damping = model.basis[:, model.free], 0.0
     for _ in range(_REFITS if free.size else 0):
-        if not _usable(here):
-            return None
-        trial = best - free @ (_inverse(free.T @ normal @ free) @ (free.T @ gradient))
-        there, *rest = look(trial)
-        if not _usable(there) or there.misfit > here.misfit - 0.01:
-            break
-        best, here, (gradient, normal) = trial, there, rest
-    if not _usable(here) or here.misfit > first.misfit + model.spent + _UNSURE:
-        return None
-    starts = best[n:].reshape(judged.starts.shape)
-    done = replace(judged, theta=scaling.scaled(structure, best[:n]), starts=starts, misfit=here.misfit, rss=here.rss)
-    return Rounded(best[:n], done, frozenset(model.exact))
+        normal = free.T @ model.normal @ free
+        normal += damping * np.diag(np.diag(normal))
+        point = model.point - free @ (_inverse(normal) @ (free.T @ gradient))
+        there, *rest = look(point)
+        if _usable(there) and there.misfit < here.misfit:
+            gained, damping = here.misfit - there.misfit, damping / 10
+            model.point, here, (gradient, model.normal) = point, there, rest
+            if gained < _SETTLED:
+                break
+        else:
+            damping = max(10 * damping, 1e-2)
+    return here
 
 
 class _Model:
@@ -122,18 +148,32 @@ class _Model:
     """
 
     def __init__(self, point: np.ndarray, normal: np.ndarray) -> None:
-        self.point, self.normal = point.copy(), normal
+        self.point, self.normal = point, normal
         self.basis = np.eye(len(point))  # a column for each value that is not tied to an earlier one
         self.free = list(range(len(point)))
         self.spent = 0.0
         self.exact: set[Fraction] = set()
 
-    @property
-    def changed(self) -> bool:
-        """Whether anything was tied or rounded."""
-        return len(self.free) < len(self.point)
+    def copy(self) -> _Model:
+        """One that can be changed without changing this one."""
+        return copy.deepcopy(self)
 
-    def tie(self, structure: Structure, ratios: tuple[Fraction, ...], most: float) -> bool:
+    def tie_all(self, structure: Structure, per_number: float) -> None:
+        """Tie what can be tied: equal coefficients for what a number less is worth, then those in a ratio of two.
+
+        What the ties cost together counts: where most of a sum is conserved, all of it is.
+        """
+        for ratios, most in ((_EQUAL, per_number), (_SIMPLE, _FIGURES)):
+            while self._tie(structure, ratios, most):
+                pass
+
+    def round_all(self, kinds: list[str]) -> None:
+        """Round what can be rounded: whole numbers and simple fractions first, then one figure, then fewer figures."""
+        for offer, most in ((exact_values, _EXACT), (_one_figure, _EXACT), (fewer_figures, _FIGURES)):
+            while self._round(kinds, offer, most):
+                pass
+
+    def _tie(self, structure: Structure, ratios: tuple[Fraction, ...], most: float) -> bool:
         """Tie the coefficient of a unit in one equation to that in another, the nearest pair; whether there is one."""
         covariance = self._covariance()
         costs = []
@@ -147,7 +187,7 @@ class _Model:
                     if spread > 0:
                         costs.append((float(apart**2 / spread), i, j, share))
         cost, i, j, share = min(costs, default=(np.inf, 0, 0, 0.0))
-        if cost > most:
+        if self.spent + cost > most * (len(self.point) - len(self.free) + 1):
             return False
         along = np.zeros(len(self.free))
         along[[j, i]] = 1.0, -share
@@ -159,7 +199,7 @@ class _Model:
         self.spent += cost
         return True
 
-    def round(self, kinds: list[str], offer: Callable[[float, float, bool], list[Fraction]], most: float) -> bool:
+    def _round(self, kinds: list[str], offer: Callable[[float, float, bool], list[Fraction]], most: float) -> bool:
         """Give one more value, and what is tied to it, a rounder one, the nearest first; whether there is one."""
         covariance = self._covariance()
         costs = []
@@ -190,6 +230,18 @@ class _Model:
 
     def _shift(self, change: np.ndarray) -> None:
         self.point += self.basis[:, self.free] @ change
+
+
+def _one_figure(value: float, error: float, is_exponent: bool) -> list[Fraction]:
+    """The value with one significant figure, if to find such a number so near would be a strange chance otherwise.
+
+    Their distance in standard errors tells how rare they are there; by Bayes' rule they are the better explanation up
+    to this many squared standard errors, if three constants in ten are such numbers.
+    """
+    rounded = Fraction(f"{value:.1g}") if value else Fraction(0)
+    apart = 10.0 ** np.floor(np.log10(abs(float(rounded)) or 1.0))
+    worth = 2 * np.log(_ONE_FIGURE / (1 - _ONE_FIGURE) / np.sqrt(2 * np.pi) * apart / error)
+    return [rounded] if ((float(rounded) - value) / error) ** 2 <= worth else []
 
 
 def _usable(prediction: Prediction) -> bool:

@@ -66,7 +66,8 @@ def smooth(runs: list[Run], noise: Noise) -> list[Curve]:
     """
     logarithmic = noise.kind == "log"
     curves = []
-    for run in runs:
+    for k, run in enumerate(runs):
+        level = noise.level * noise.share(k)
         splines = []
         for i in range(run.x.shape[1]):
             seen = np.isfinite(run.x[:, i])
@@ -75,6 +76,6 @@ def smooth(runs: list[Run], noise: Noise) -> list[Curve]:
                 t, x = run.t[[0, -1]], np.full(2, np.nanmedian(np.concatenate([r.x[:, i] for r in runs])))
             elif len(t) == 1:
                 t, x = run.t[[0, -1]], np.repeat(x, 2)
-            splines.append(_spline(t, x, float(noise.level[i]), noise.kind != "additive", logarithmic))
+            splines.append(_spline(t, x, float(level[i]), noise.kind != "additive", logarithmic))
         curves.append(Curve(tuple(splines), logarithmic, run))
     return curves

@@ -7,8 +7,10 @@ import pytest
 from simulated import one_run
 
 from neural_arith.data import Run
+from neural_arith.discovery.judge import make_problem
 from neural_arith.discovery.noise import Noise, estimate_noise
 from neural_arith.discovery.noise_level import CLEAN, differences
+from neural_arith.discovery.smoothing import smooth
 from neural_arith.errors import OptionError
 
 T = np.linspace(0, 1, 120)
@@ -110,6 +112,44 @@ def test_several_runs_count_together():
     rng = np.random.default_rng(0)
     runs = [Run(T[:30] * k, np.sin(5 * T[:30] * k)[:, None] + 0.03 * rng.standard_normal((30, 1))) for k in (1, 2, 3)]
     assert estimate_noise(runs, "additive").level[0] == pytest.approx(0.03, rel=0.3)
+
+
+def several(levels: list[float], seed: int) -> list[Run]:
+    rng = np.random.default_rng(seed)
+    return [Run(T, np.roll(WAVE, k, 1) + s * rng.standard_normal(WAVE.shape)) for k, s in enumerate(levels)]
+
+
+def test_runs_may_differ_in_noise():
+    found = [estimate_noise(several([0.02, 0.04, 0.08], seed), "additive") for seed in SEEDS]
+    shares = np.array([noise.shares for noise in found])
+    np.testing.assert_allclose(np.exp(np.log(shares).mean(1)), 1, rtol=1e-9)
+    np.testing.assert_allclose(np.median(shares, axis=0), [[0.5, 0.5], [1, 1], [2, 2]], rtol=0.15)
+    np.testing.assert_allclose(np.median([noise.level for noise in found], axis=0), 0.04, rtol=0.15)
+    assert found[0].share(1).tolist() == found[0].shares[1].tolist()
+
+
+def test_runs_of_one_noise_are_not_told_apart_by_chance():
+    found = [estimate_noise(several([0.05] * 5, seed), "additive") for seed in SEEDS]
+    assert sum(noise.shares is not None for noise in found) <= 1
+    assert found[0].share(3).tolist() == [1, 1]
+
+
+def test_noise_in_proportion_to_runs_of_different_size_is_no_difference_between_runs():
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        runs = [Run(T, c * GROWTH * np.exp(0.1 * rng.standard_normal(GROWTH.shape))) for c in (0.2, 1.0, 3.0)]
+        found = estimate_noise(runs)
+        assert found.kind == "log"
+        assert found.shares is None
+        np.testing.assert_allclose(found.level, 0.1, rtol=0.3)
+
+
+def test_noisier_runs_weigh_less():
+    runs = several([0.02, 0.08], 0)
+    noise = estimate_noise(runs, "additive")
+    weight = make_problem(runs, smooth(runs, noise), noise, np.ones(2)).weight
+    np.testing.assert_allclose(weight, np.repeat(1 / noise.shares, len(T), axis=0))
+    np.testing.assert_allclose(weight[0] / weight[-1], 4, rtol=0.5)
 
 
 def test_smooth_states_are_clean():

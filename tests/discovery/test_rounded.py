@@ -64,6 +64,17 @@ def test_constants_that_are_not_round_keep_the_figures_that_the_data_tell(level)
         assert abs(value - fitted) <= max(3.5 * error, 1e-5 * abs(fitted))
 
 
+def test_what_leaves_one_state_arrives_in_another():
+    t = np.linspace(0, 15, 80)
+    clean = scipy_solution(lambda _, x: [-0.61803 * x[0] * x[1], 0.61803 * x[0] * x[1] - 0.27183 * x[1]], (2.0, 0.1), t)
+    x = clean + 0.02 * np.random.default_rng(1).standard_normal(clean.shape)
+    fitted, found = find(x, t, round_constants=False), find(x, t)
+    rates = {c for c in np.abs(found.equations.constants) if c > 0.4}
+    assert len(rates) == 1
+    assert rates.pop() == pytest.approx(0.61803, rel=0.02)
+    assert len({c for c in np.abs(fitted.equations.constants) if c > 0.4}) == 2
+
+
 def test_rounding_costs_little_likelihood():
     t = np.linspace(0, 20, 80)
     x = noisy(lotka(t), 0.05, 3)
