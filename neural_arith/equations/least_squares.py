@@ -25,6 +25,9 @@ _STEEPEST = 12.0
 _FLOOR = 0.05
 """Share of a state's size (root mean square) below which noise in proportion to the value shrinks no further."""
 
+_NEAR_ZERO = 1e-2
+"""Starting value, as a share of the state's spread, instead of a negative one that has no slope."""
+
 _ROUGH = 25
 """Steps of the descents that only prepare a start."""
 
@@ -105,6 +108,7 @@ class Problem:
         """Fit from anywhere: choose the kind of noise, mend a bad start, weigh the states by their scatter."""
         if noise == "log" and not self.can_log:
             raise DataError("noise='log' needs data that are never negative; use 'proportional' or 'additive'")
+        start = self._in_domain(start)
         best = self._from_anywhere(start, free, noise == "log", max_iterations)
         best = self.reweighted(best, free, max_iterations)
         if noise == "auto" and self.can_log and np.isfinite(best.squares) and not self.is_clean(best):
@@ -122,6 +126,14 @@ class Problem:
 
     def _unit(self, log: bool) -> np.ndarray:
         return self.log_spread if log else self.unit
+
+    def _in_domain(self, point: Point) -> Point:
+        """Small positive starting values where noise took measured ones to where a root or logarithm has no value."""
+        starts = point.starts.copy()
+        for piece, own in zip(shortened(self.pieces, 0.0), starts, strict=True):
+            if (own < 0).any() and self.model.states(piece, point.constants, own) is None:
+                own[own < 0] = _NEAR_ZERO * self.spread[own < 0]
+        return Point(point.constants, starts)
 
     def _from_anywhere(self, start: Point, free: np.ndarray, log: bool, max_iterations: int) -> Fitted:
         unit = self._unit(log)

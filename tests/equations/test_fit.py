@@ -179,6 +179,17 @@ def test_blow_ups_on_the_way_are_no_errors():
     np.testing.assert_allclose(found.constants, truth.constants, rtol=1e-6)
 
 
+def test_a_first_sample_that_noise_made_negative_is_no_dead_end():
+    # Of y' = 0.5 sqrt(y) the solution is (sqrt(y0) + t / 4)^2; the measured start has no root.
+    t = np.linspace(0, 10, 40)
+    y = (0.1 + t / 4) ** 2 + 0.05 * np.random.default_rng(3).standard_normal(40)
+    y[0] = -0.04
+    data = Trajectories.from_arrays(t, y[:, None], names=["y"])
+    found = fit_constants(EquationSystem({"y": "0.8*sqrt(y)"}), data)
+    assert found.equations.constants[0] == pytest.approx(0.5, rel=0.02)
+    assert 0 <= found.initial_states[0, 0] < 0.1
+
+
 def test_a_constant_the_data_do_not_determine_has_no_error():
     t = np.linspace(0, 3, 20)
     data = Trajectories.from_arrays(t, np.exp(-0.5 * t)[:, None], names=["x"])
