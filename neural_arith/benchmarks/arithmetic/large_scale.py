@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from neural_arith.benchmarks.arithmetic.distributions import Uniform
 from neural_arith.benchmarks.arithmetic.operations import operation, two_layers
-from neural_arith.benchmarks.arithmetic.task import Part, Source, Task, selected
+from neural_arith.benchmarks.arithmetic.task import KEYS, Part, Source, Task, selected
 from neural_arith.errors import OptionError
 
 LARGE_SCALE = ("add", "mul", "reciprocal", "sqrt")
@@ -67,11 +67,11 @@ class LargeScaleTask(Task):
         return (_TEST[self.source_of_ranges] if part == "extrapolation" else _TRAIN)[self.operation]
 
     def source(self, part: Part, seed: int) -> Source:
-        """The Sobol sequence without its first point, zero; validation and interpolation go on further out."""
+        """The Sobol sequence without its first point, zero; scrambled for validation and interpolation."""
         if self.sampler == "uniform":
             return super().source(part, seed)
-        engine = torch.quasirandom.SobolEngine(self.in_features)
-        engine.fast_forward({"validation": 2**28, "interpolation": 2**29}.get(part, 1))
+        scramble = part in ("validation", "interpolation")
+        engine = torch.quasirandom.SobolEngine(self.in_features, scramble, KEYS[part]).fast_forward(1)
         return lambda points: engine.draw(points, dtype=torch.float64)
 
     def selection(self) -> Tensor:

@@ -1,7 +1,7 @@
 """The published numbers, to print beside ours.
 
-Each table has tasks down and models across, with ``value spread`` in each cell, ``-`` for what was not published. Values
-that were read off figures or recomputed from committed result files say so in their source.
+Each table has tasks down and models across, with ``value spread`` in each cell, ``-`` for what was not published.
+Values that were read off figures or recomputed from committed result files say so in their source.
 """
 
 from __future__ import annotations

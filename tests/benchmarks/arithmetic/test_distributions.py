@@ -6,7 +6,7 @@ import mpmath
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from scipy.stats import qmc
@@ -38,6 +38,7 @@ def test_mirrored_numbers_have_both_signs():
     assert (np.diff(x) > 0).all()
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.floats(-5, 5), st.floats(0.1, 5), st.integers(-2, 6), st.booleans())
 def test_moments_of_a_uniform_number(low, width, order, absolute):
     inputs = Uniform(low, low + width)

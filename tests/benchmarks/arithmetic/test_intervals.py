@@ -14,6 +14,7 @@ from neural_arith.errors import DataError
 HALF_DROP = stats.chi2.ppf(0.95, 1) / 2
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.integers(1, 200).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), st.floats(0.5, 0.999))
 def test_wilson_is_scipys(counts, level):
     k, n = counts
@@ -75,7 +76,7 @@ def test_beta_ends_where_the_likelihood_ratio_does(a, b, runs):
 STEPS = st.lists(st.integers(1, 5000), min_size=2, max_size=20).filter(lambda steps: len(set(steps)) > 1)
 
 
-@settings(max_examples=30)
+@settings(max_examples=20, deadline=None)
 @given(STEPS, st.floats(0.1, 1e5))
 def test_gamma_follows_the_unit_and_the_level(steps, unit):
     plain = np.array(intervals.gamma(steps))
@@ -89,7 +90,7 @@ def test_gamma_follows_the_unit_and_the_level(steps, unit):
 SHARES = st.lists(st.floats(1e-6, 0.499), min_size=2, max_size=12).filter(lambda x: np.std(x) > 1e-3)
 
 
-@settings(max_examples=30)
+@settings(max_examples=20, deadline=None)
 @given(SHARES)
 def test_beta_is_symmetric(errors):
     mean, low, high = intervals.beta(errors)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -25,6 +25,7 @@ def first_below(errors: list[float], steps: list[int], bar: float) -> float:
     return math.nan
 
 
+@settings(deadline=None, max_examples=50)
 @given(arrays(float, (3, 7), elements=ERRORS), st.floats(0.1, 9))
 def test_solved_at_is_the_first_step_below_the_bar(errors, bar):
     steps = list(range(0, 7000, 1000))
@@ -33,6 +34,7 @@ def test_solved_at_is_the_first_step_below_the_bar(errors, bar):
     np.testing.assert_array_equal(metrics.solved_at(torch.tensor(errors), torch.tensor(steps), bar), expected)
 
 
+@settings(deadline=None, max_examples=50)
 @given(arrays(float, (3, 7), elements=ERRORS), arrays(float, (3, 7), elements=ERRORS), st.integers(1, 9))
 def test_the_model_is_that_of_the_lowest_validation_error(validation, test, last):
     expected = []
@@ -46,6 +48,7 @@ def test_success_needs_to_be_below():
     np.testing.assert_array_equal(metrics.success(torch.tensor([0.5, 1.0, math.nan]), 1.0), [True, False, False])
 
 
+@settings(deadline=None, max_examples=50)
 @given(arrays(float, (2, 3, 4), elements=st.floats(-2, 2)), arrays(float, (2, 5), elements=st.floats(-2, 2)))
 def test_sparsity_error_is_the_largest_distance_to_a_whole_number(first, second):
     expected = [
