@@ -50,6 +50,8 @@ class NAU(Layer):
         [x - 0.5*y]
     """
 
+    takes_population = True
+
     def __init__(
         self,
         in_features: int,
@@ -92,7 +94,8 @@ class NAU(Layer):
     def forward(self, x: Tensor) -> Tensor:
         """``W x``: ``(*batch, I)`` to ``(*batch, O)``."""
         self._check(x)
-        return functional.linear(x, self.effective_weight())
+        weight = self.effective_weight()
+        return functional.linear(x, weight, aligned=weight.dim() > 2)
 
     def to_sympy(self, inputs: Sequence[sp.Expr]) -> list[sp.Expr]:
         """Weighted sums of ``inputs``."""
@@ -126,6 +129,8 @@ class NAC(Layer):
         generator: source of the initial weights.
     """
 
+    takes_population = True
+
     def __init__(
         self,
         in_features: int,
@@ -154,7 +159,8 @@ class NAC(Layer):
     def forward(self, x: Tensor) -> Tensor:
         """``W x``: ``(*batch, I)`` to ``(*batch, O)``."""
         self._check(x)
-        return functional.linear(x, self.effective_weight())
+        weight = self.effective_weight()
+        return functional.linear(x, weight, aligned=weight.dim() > 2)
 
     def to_sympy(self, inputs: Sequence[sp.Expr]) -> list[sp.Expr]:
         """Weighted sums of ``inputs``."""

@@ -40,6 +40,8 @@ class NMU(Layer):
         [x*z]
     """
 
+    takes_population = True
+
     def __init__(
         self,
         in_features: int,
@@ -79,7 +81,8 @@ class NMU(Layer):
     def forward(self, x: Tensor) -> Tensor:
         """Products of selected inputs: ``(*batch, I)`` to ``(*batch, O)``."""
         self._check(x)
-        return functional.nmu(x, self.effective_weight())
+        weight = self.effective_weight()
+        return functional.nmu(x, weight, aligned=weight.dim() > 2)
 
     def to_sympy(self, inputs: Sequence[sp.Expr]) -> list[sp.Expr]:
         """Products of ``w x + 1 - w``, plain ``x`` where the weight is 1."""

@@ -52,6 +52,7 @@ class PowerLayer(Layer):
         gate: relevance gates, ``(I,)``, or None.
     """
 
+    takes_population = True
     complex_weights: ClassVar[bool]
     gated: ClassVar[bool]
     lifted: ClassVar[bool] = False
@@ -174,15 +175,17 @@ class PowerLayer(Layer):
             DomainError: as asked for by ``negative`` and ``at_zero``.
         """
         self._check(x)
+        weight = self.effective_weight()
         return functional.npu(
             x,
-            self.effective_weight(),
+            weight,
             self.effective_imaginary(),
             self.effective_gate(),
             lifted=self.lifted,
             negative=self.negative,
             at_zero=self.at_zero,
             precision=self.precision,
+            aligned=weight.dim() > 2,
         )
 
     def to_sympy(self, inputs: Sequence[sp.Expr]) -> list[sp.Expr]:
