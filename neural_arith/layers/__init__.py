@@ -3,6 +3,8 @@
 from neural_arith.layers import functional
 from neural_arith.layers.additive import NAC, NAU
 from neural_arith.layers.base import Layer
+from neural_arith.layers.closed_form import ClosedForm
+from neural_arith.layers.fitting import fit_closed_form
 from neural_arith.layers.flat import FastChain, FastNAU, FastNPU, FastRealNPU
 from neural_arith.layers.gated import INALU, NALU
 from neural_arith.layers.multiplicative import NMU
@@ -15,6 +17,7 @@ __all__ = [
     "NAU",
     "NMU",
     "NPU",
+    "ClosedForm",
     "FastChain",
     "FastNAU",
     "FastNPU",
@@ -24,5 +27,6 @@ __all__ = [
     "NaiveNPU",
     "RealNPU",
     "RealNaiveNPU",
+    "fit_closed_form",
     "functional",
 ]

@@ -9,8 +9,9 @@ import sympy as sp
 import torch
 from torch import Tensor, nn
 
-from neural_arith.layers import functional
+from neural_arith.layers import closed_form, functional
 from neural_arith.layers.base import Layer, as_matrix, fill, glorot_bound, redraw
+from neural_arith.layers.closed_form import ClosedForm
 from neural_arith.layers.symbolic import weighted_sum
 
 if TYPE_CHECKING:
@@ -109,6 +110,33 @@ class NAU(Layer):
     def complexity(self) -> int:
         """Number of coefficients that are not zero."""
         return int(torch.count_nonzero(self.effective_weight()))
+
+    @torch.no_grad()
+    def fit_closed_form(self, x: Tensor, y: Tensor) -> ClosedForm:
+        """Set the weights by least squares, rounded to whole numbers where these explain the data as well.
+
+        Args:
+            x: inputs, ``(*batch, I)``. With fewer samples than inputs few weights are made to explain the data.
+            y: wanted outputs, ``(*batch, O)``, or ``(*batch)`` for one output.
+
+        Returns:
+            The errors with the new weights, and whether they are only rounding.
+
+        Raises:
+            DataError: shapes do not fit, or samples are not finite.
+
+        Example:
+            >>> layer = NAU(2, 1, dtype=torch.float64)
+            >>> layer.fit_closed_form(torch.tensor([[1.0, 2.0], [3.0, 5.0]]), torch.tensor([-1.0, -2.0])).exact
+            True
+            >>> layer.weight.tolist()
+            [[1.0, -1.0]]
+        """
+        inputs, wanted, tolerance = closed_form.as_data(x, y, self.in_features, self.out_features)
+        for row, live, column in zip(self.weight, self.masks["weight"], wanted.T, strict=True):
+            row.copy_(torch.where(live, closed_form.sum_weights(inputs, column, live, tolerance), row))
+        sensitivity = functional.linear(inputs.abs(), self.effective_weight().abs())
+        return closed_form.judge(self(inputs), wanted, sensitivity, tolerance)
 
     def extra_repr(self) -> str:
         """Sizes and options."""

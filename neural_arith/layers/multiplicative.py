@@ -9,8 +9,9 @@ import sympy as sp
 import torch
 from torch import Tensor, nn
 
-from neural_arith.layers import functional
+from neural_arith.layers import closed_form, functional
 from neural_arith.layers.base import Layer, as_matrix, fill, redraw
+from neural_arith.layers.closed_form import ClosedForm
 from neural_arith.layers.symbolic import number
 
 if TYPE_CHECKING:
@@ -100,3 +101,37 @@ class NMU(Layer):
     def complexity(self) -> int:
         """Number of weights that are not zero."""
         return int(torch.count_nonzero(self.effective_weight()))
+
+    @torch.no_grad()
+    def fit_closed_form(self, x: Tensor, y: Tensor) -> ClosedForm:
+        """Select the inputs whose product is y, by regression of ``log|y|`` on ``log|x|``.
+
+        Args:
+            x: inputs, ``(*batch, I)``. With fewer samples than inputs few inputs are made to explain the data.
+            y: wanted outputs, ``(*batch, O)``, or ``(*batch)`` for one output.
+
+        Returns:
+            The errors with the new weights, each 0 or 1, and whether they are only rounding: if not, y is no product
+            of inputs.
+
+        Raises:
+            DataError: shapes do not fit, samples are not finite, or all have zeros.
+
+        Example:
+            >>> layer, x = NMU(3, 1, dtype=torch.float64), torch.rand(9, 3, dtype=torch.float64)
+            >>> layer.fit_closed_form(x, x[:, 0] * x[:, 2]).exact
+            True
+            >>> layer.weight.tolist()
+            [[1.0, 0.0, 1.0]]
+        """
+        inputs, wanted, tolerance = closed_form.as_data(x, y, self.in_features, self.out_features)
+        for row, live, column in zip(self.weight, self.masks["weight"], wanted.T, strict=True):
+
+            def predict(weight: Tensor) -> Tensor:
+                return functional.nmu(inputs, weight.round().clamp(0, 1)[None])[:, 0]
+
+            found = closed_form.power_weights(inputs, column, live, tolerance, predict, closed_form.INTEGERS)
+            row.copy_(torch.where(live, found.round().clamp(0, 1), row))
+        predicted = self(inputs)
+        sensitivity = closed_form.power_sensitivity(predicted, inputs, self.effective_weight())
+        return closed_form.judge(predicted, wanted, sensitivity, tolerance)
