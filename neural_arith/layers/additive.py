@@ -26,9 +26,12 @@ def nau_bound(in_features: int, out_features: int) -> float:
 
 
 def distance_to_signs(weight: Tensor) -> Tensor:
-    """Mean of ``min(|w|, |1 - |w||)``: zero when every weight is -1, 0 or 1 (Madsen & Johansen 2020)."""
+    """Mean of ``min(|w|, |1 - |w||)``: zero when every weight is -1, 0 or 1 (Madsen & Johansen 2020).
+
+    Weights ``(*pop, O, I)`` give one number per member.
+    """
     size = weight.abs()
-    return torch.minimum(size, (1 - size).abs()).mean()
+    return torch.minimum(size, (1 - size).abs()).mean((-2, -1))
 
 
 class NAU(Layer):

@@ -39,7 +39,7 @@ class Layer(nn.Module, ABC):
     """Whether ``forward`` also takes parameters and masks with one leading axis of members.
 
     Inputs then carry that axis too, ``(members, *batch, in_features)``, and member meets member: many networks
-    of one shape are one batch.
+    of one shape are one batch. ``penalty`` then is one number per member.
     """
 
     in_features: int

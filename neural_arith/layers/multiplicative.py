@@ -96,7 +96,7 @@ class NMU(Layer):
     def penalty(self) -> Tensor:
         """Mean of ``min(|w|, |1 - w|)``, the authors' regulariser: zero when every weight is 0 or 1."""
         weight = self.effective_weight()
-        return torch.minimum(weight.abs(), (1 - weight).abs()).mean()
+        return torch.minimum(weight.abs(), (1 - weight).abs()).mean((-2, -1))
 
     def complexity(self) -> int:
         """Number of weights that are not zero."""

@@ -216,11 +216,11 @@ class PowerLayer(Layer):
 
         The phase of a lifted unit is left out: zero is no simpler than any other.
         """
-        total = self.effective_weight().abs().sum()
+        total = self.effective_weight().abs().sum((-2, -1))
         imaginary, gate = self.effective_imaginary(), self.effective_gate()
         if imaginary is not None:
-            total = total + (imaginary[:, :-1] if self.lifted else imaginary).abs().sum()
-        return total if gate is None else total + gate.abs().sum()
+            total = total + (imaginary[..., :-1] if self.lifted else imaginary).abs().sum((-2, -1))
+        return total if gate is None else total + gate.abs().sum(-1)
 
     def complexity(self) -> int:
         """Number of exponents that are not zero, and of half-open gates before them."""

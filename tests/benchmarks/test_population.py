@@ -13,14 +13,15 @@ from neural_arith.benchmarks.arithmetic.population import Population, Recipe
 from neural_arith.benchmarks.arithmetic.schedules import (
     AuthorPenalty,
     Constant,
+    Lasso,
     Penalty,
     Ramp,
     Restart,
     Tenfold,
-    lasso,
 )
+from neural_arith.benchmarks.arithmetic.stacking import Stack
 from neural_arith.errors import DataError, OptionError
-from neural_arith.layers import INALU, NALU, NAU, NMU, NPU, RealNPU
+from neural_arith.layers import INALU, NAC, NALU, NAU, NMU, NPU, LiftedNPU, NaiveNPU, RealNaiveNPU, RealNPU
 
 KINDS = [NMU, RealNPU, NPU, INALU, NALU]
 SEEDS = (3, 1, 4)
@@ -90,7 +91,7 @@ def test_member_follows_the_plain_loop(kind, optimiser):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_member_is_itself_in_any_company_and_beside_a_diverged_one(kind):
-    recipe = Recipe(Constant((0.02, 0.02, 0.01)), penalties=[Penalty(lasso, Constant((0.1, 0.0, 0.1)))])
+    recipe = Recipe(Constant((0.02, 0.02, 0.01)), penalties=[Penalty(Lasso(), Constant((0.1, 0.0, 0.1)))])
     together, full = trained(SEEDS, kind, recipe, every=10)
     networks = [network(seed, kind) for seed in SEEDS]
     with torch.no_grad():
@@ -101,7 +102,7 @@ def test_member_is_itself_in_any_company_and_beside_a_diverged_one(kind):
     for member, rate, weight in ((0, 0.02, 0.1), (2, 0.01, 0.1)):
         assert torch.equal(flat(company.network(member)), flat(together.network(member)))
         assert torch.equal(beside.values["train"][1:, member], full.values["train"][1:, member])
-        single = Recipe(Constant(rate), penalties=[Penalty(lasso, Constant(weight))])
+        single = Recipe(Constant(rate), penalties=[Penalty(Lasso(), Constant(weight))])
         alone, _ = trained(SEEDS[member : member + 1], kind, single)
         assert torch.allclose(flat(alone.network(0)), flat(together.network(member)), rtol=1e-11, atol=1e-13)
 
@@ -148,7 +149,7 @@ class Stream:
 def test_resumed_run_is_the_run_without_interruption(tmp_path):
     recipe = Recipe(
         Constant(0.001),
-        penalties=[Penalty(lasso, Tenfold(1e-6, 1e-3, 10))],
+        penalties=[Penalty(Lasso(), Tenfold(1e-6, 1e-3, 10))],
         restart=Restart(redraw, every=10, patience=15, above=0.1),
     )
 
@@ -209,7 +210,7 @@ def test_schedules_by_hand():
 
 def test_conditional_penalty_counts_for_members_below_the_bound():
     """iNALU's rule: from a step on, and only while the own loss is below a bound."""
-    penalty = Penalty(lasso, Constant(0.5), after=3, below=2.0)
+    penalty = Penalty(Lasso(), Constant(0.5), after=3, below=2.0)
     recipe = Recipe(Constant(0.01), penalties=[penalty])
     nets = [NAU.from_weights([[0.5, 0.5]]), NAU.from_weights([[3.0, 3.0]])]
     population = Population(nets, recipe)
@@ -246,7 +247,7 @@ def test_errors_and_measures_are_those_of_the_networks():
     population = Population([network(seed) for seed in SEEDS])
     x, y = batches(SEEDS, samples=2_345)(0)
     found = population.errors(x, y)
-    history = population.train(batches(SEEDS), 4, tests={"test": (x[0], y[0])}, measures={"size": lasso}, every=3)
+    history = population.train(batches(SEEDS), 4, tests={"test": (x[0], y[0])}, measures={"size": Lasso()}, every=3)
     assert history.steps.tolist() == [0, 3, 4]
     for member in range(len(SEEDS)):
         expected = (network(SEEDS[member])(x[member]) - y[member]).square().mean()
@@ -271,6 +272,23 @@ def test_other_modules_go_through_vmap():
     for population in (direct, wrapped):
         population.train(batches(SEEDS), 20)
     assert torch.allclose(direct.stack.parameters, wrapped.stack.parameters, rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize("kind", [NAC, NAU, NMU, NPU, RealNPU, NaiveNPU, RealNaiveNPU, LiftedNPU, NALU, INALU])
+def test_stack_is_each_of_its_networks(kind):
+    generator = torch.Generator().manual_seed(0)
+    layers = [kind(3, 2, dtype=torch.float64, generator=generator) for _ in range(4)]
+    layers[2].masks[next(iter(layers[2].masks))][..., 1] = False
+    x = torch.randn(4, 7, 3, generator=generator, dtype=torch.float64)
+    x[1, 2, 0] = 0
+    stack = Stack(layers)
+    alone = torch.stack([layer(each) for layer, each in zip(layers, x, strict=True)])
+    assert torch.allclose(stack(x), alone, rtol=1e-12, atol=1e-14, equal_nan=True)
+    for measure in (AuthorPenalty(kind), Lasso()):
+        assert torch.allclose(stack.measure(measure), torch.stack([measure(layer) for layer in layers]), rtol=1e-13)
+    for member, layer in enumerate(layers):
+        assert torch.equal(stack.network(member)(x[member]), layer(x[member]))
+        assert torch.equal(flat(stack.network(member)), flat(layer))
 
 
 def test_wrong_use_is_told():

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from neural_arith.layers import Layer
 
-__all__ = ["AuthorPenalty", "Constant", "Penalty", "Ramp", "Restart", "Schedule", "Tenfold", "lasso"]
+__all__ = ["AuthorPenalty", "Constant", "Lasso", "Penalty", "Ramp", "Restart", "Schedule", "Tenfold"]
 
 Numbers = float | Sequence[float]
 Schedule = Callable[[int], np.ndarray]
@@ -90,13 +90,25 @@ class AuthorPenalty:
 
     def __call__(self, network: nn.Module) -> Tensor:
         """A scalar."""
-        parts = [layer.penalty() for layer in network.modules() if isinstance(layer, self.kind)]
-        return torch.stack(parts).sum()
+        return torch.stack([u.penalty() for u in network.modules() if isinstance(u, self.kind)]).sum(0)
+
+    def together(self, network: nn.Module, members: int) -> Tensor:
+        """One number per member of a network that holds them all, ``(members,)``."""
+        return self(network)
 
 
-def lasso(network: nn.Module) -> Tensor:
-    """Sum of the sizes of all parameters, a scalar."""
-    return torch.stack([parameter.abs().sum() for parameter in network.parameters()]).sum()
+@dataclass(frozen=True)
+class Lasso:
+    """Sum of the sizes of all parameters."""
+
+    def __call__(self, network: nn.Module) -> Tensor:
+        """A scalar."""
+        return self.together(network, 1)[0]
+
+    def together(self, network: nn.Module, members: int) -> Tensor:
+        """One number per member of a network that holds them all, ``(members,)``."""
+        sizes = [parameter.abs().reshape(members, -1).sum(1) for parameter in network.parameters()]
+        return torch.stack(sizes).sum(0)
 
 
 @dataclass(frozen=True)
@@ -104,7 +116,9 @@ class Penalty:
     """A term added to the loss of each member.
 
     Attributes:
-        measure: what is penalised, a scalar of one network, differentiable; it must work under ``torch.vmap``.
+        measure: what is penalised, a scalar of one network, differentiable. It must work under ``torch.vmap``; with a
+            method ``together(network, members)`` it is asked for all members at once where units allow that, which
+            is several times as fast.
         weight: its factor.
         after: no step before this one has the term.
         below: a member has the term only at steps at which its own loss is below this. With ``after=10_000,

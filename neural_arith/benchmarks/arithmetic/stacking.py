@@ -7,7 +7,7 @@ parts go through ``torch.vmap``, which costs up to twice as much: it cannot look
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -40,12 +40,12 @@ class Stack:
         self._single = copy.deepcopy(networks[0])
         own = [dict(network.named_parameters()) for network in networks]
         self.parameters = torch.stack([nn.utils.parameters_to_vector(p.values()).detach() for p in own])
-        self.leaves: dict[str, Tensor] = {}
+        self.leaves: dict[str, nn.Parameter] = {}
         start = 0
         for name, parameter in own[0].items():
             part = self.parameters[:, start : start + parameter.numel()]
-            self.leaves[name] = part.unflatten(1, parameter.shape or (1,)).view(self.members, *parameter.shape)
-            self.leaves[name].requires_grad_(parameter.requires_grad)
+            values = part.unflatten(1, parameter.shape or (1,)).view(self.members, *parameter.shape)
+            self.leaves[name] = nn.Parameter(values, requires_grad=parameter.requires_grad)
             start += parameter.numel()
         buffers = [dict(network.named_buffers()) for network in networks]
         self._buffers = {name: torch.stack([b[name] for b in buffers]) for name in buffers[0]}
@@ -71,10 +71,13 @@ class Stack:
         return torch.vmap(lambda p, b, each: functional_call(network, (p, b), (each,)))(self.leaves, self._buffers, x)
 
     def measure(self, function: Callable[[nn.Module], Tensor]) -> Tensor:
-        """A scalar of each network, ``(members,)``, with gradients."""
+        """A scalar of each network, ``(members,)``, with gradients; see ``Penalty`` for ``together``."""
+        together = getattr(function, "together", None)
+        if together is not None and self._wide is not None:
+            return together(self._wide, self.members)
 
-        def one(p: dict[str, Tensor], b: dict[str, Tensor]) -> Tensor:
-            weights = {f"network.{name}": value for name, value in (p | b).items()}
+        def one(p: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> Tensor:
+            weights = {f"network.{name}": value for name, value in (*p.items(), *b.items())}
             return functional_call(self._measuring, weights, (function,))
 
         return torch.vmap(one)(self.leaves, self._buffers)
@@ -136,14 +139,12 @@ def _takes_population(network: nn.Module) -> bool:
     )
 
 
-def _widened(network: nn.Module, leaves: dict[str, Tensor], buffers: dict[str, Tensor]) -> nn.Module:
+def _widened(network: nn.Module, leaves: dict[str, nn.Parameter], buffers: dict[str, Tensor]) -> nn.Module:
     """A copy of the network whose parameters and buffers carry the axis of members; it shares their memory."""
     wide = copy.deepcopy(network)
     for name, leaf in leaves.items():
         owner, _, own = name.rpartition(".")
-        module = wide.get_submodule(owner)
-        del module._parameters[own]
-        setattr(module, own, leaf)
+        wide.get_submodule(owner)._parameters[own] = leaf
     for name, values in buffers.items():
         owner, _, own = name.rpartition(".")
         wide.get_submodule(owner)._buffers[own] = values
