@@ -1,1 +1,1 @@
-"""The tasks on which arithmetic units were published, as data, and the metrics by which they were judged."""
+"""The arithmetic units against their literature: published tasks, metrics and bars, populations of seeds."""
