@@ -143,6 +143,7 @@ EXPERIMENTS: dict[str, Experiment] = {
             lambda task: 5_000_000,
             seeds=5,
             budget=0.0001,
+            pick="last",
         ),
         Experiment(
             "single-module",

@@ -24,7 +24,7 @@ from neural_arith.layers import Layer
 
 __all__ = ["Budget", "Job", "jobs", "train"]
 
-_LOGS, _EVERY = 25, 1000
+_LOGS, _EVERY = 10, 1000
 _POINTS = 10_000
 _TOGETHER = 20_000_000
 _FINE = 1e-10
@@ -71,6 +71,12 @@ class Job:
     seeds: tuple[int, ...]
     steps: int
     share: float
+
+    @property
+    def watched(self) -> bool:
+        """Whether errors count on the way: to pick the best network, or to say when it was solved."""
+        plain = self.experiment.task(self.ops[0], self.settings[0]).threshold() is None
+        return self.experiment.pick == "best" or not plain
 
     @property
     def checkpoint(self) -> str:
@@ -143,13 +149,15 @@ def train(job: Job, folder: Path | None, progress: Callable[[int], object]) -> l
     history = population.train(
         batches,
         job.steps,
-        tests={part: _set(tasks, job.seeds, part, dtype) for part in _parts(job.experiment)},
+        tests=_tests(job, tasks, dtype) if job.watched else {},
         measures={"sparsity": Sparsity()},
         every=min(_EVERY, math.ceil(job.steps / _LOGS)),
         progress=report,
         save=place,
     )
-    return _rows(job, tasks, bars, population, history, batches.seconds)
+    if job.experiment.joint:
+        return _joint_rows(job, tasks, population, history, batches.seconds)
+    return _rows(job, bars, _watched(job, tasks, population, history), batches.seconds)
 
 
 class Sparsity:
@@ -166,8 +174,9 @@ class Sparsity:
         return torch.stack(worst).amax(0)
 
 
-def _parts(experiment: Experiment) -> tuple[Part, ...]:
-    return () if experiment.joint else ("validation", "extrapolation")
+def _tests(job: Job, tasks: Sequence[Task], dtype: torch.dtype) -> dict[str, tuple[Tensor, Tensor]]:
+    parts: tuple[Part, ...] = ("validation", "extrapolation")
+    return {part: _set(tasks, job.seeds, part, dtype) for part in parts}
 
 
 def _set(tasks: Sequence[Task], seeds: Sequence[int], part: Part, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -178,29 +187,36 @@ def _set(tasks: Sequence[Task], seeds: Sequence[int], part: Part, dtype: torch.d
     return (x[0][0] if len(tasks) == 1 else torch.cat(x)), y
 
 
-def _rows(
-    job: Job, tasks: Sequence[Task], bars: Sequence[float | None], population: Population, history: History, time: float
-) -> list[Row]:
+@dataclass(frozen=True)
+class _Watched:
+    """What rows are made of: records, ``(members, logs)``, and their steps ``(logs,)``."""
+
+    validation: np.ndarray
+    extrapolation: np.ndarray
+    sparsity: np.ndarray
+    steps: np.ndarray
+
+
+def _watched(job: Job, tasks: Sequence[Task], population: Population, history: History) -> _Watched:
+    """The errors on the way, or those at the end if no others count."""
+    sparsity, steps = history.values["sparsity"].numpy().T, history.steps.numpy()
+    if job.watched:
+        seen, judged = (history.values[part].numpy().T for part in ("validation", "extrapolation"))
+        return _Watched(seen, judged, sparsity, steps)
+    end = population.errors(*_set(tasks, job.seeds, "extrapolation", population.stack.parameters.dtype))
+    last = end.numpy()[:, None]
+    return _Watched(last, last, sparsity[:, -1:], steps[-1:])
+
+
+def _rows(job: Job, bars: Sequence[float | None], found: _Watched, time: float) -> list[Row]:
     members = [(setting, bar, seed) for setting, bar in zip(job.settings, bars, strict=True) for seed in job.seeds]
-    seconds = round(time / len(members), 4)
-    sparsity = history.values["sparsity"].numpy()
-    rows = []
-    if job.experiment.joint:
-        found = _absolute(tasks, population)
-        for column, op in enumerate(job.experiment.ops):
-            for place, (setting, _, seed) in enumerate(members):
-                if op in job.ops:
-                    own = float(sparsity[-1, place]), float(found[place, column])
-                    rows.append(Row(job.name, op, setting, seed, None, None, *own, seconds, job.steps, commit()))
-        return rows
-    seen, judged = (history.values[part].numpy().T for part in ("validation", "extrapolation"))
     last = 1 if job.experiment.pick == "last" else None
-    errors = at_best_validation(seen, judged, last)
-    thinness = at_best_validation(seen, sparsity.T, last)
-    steps = history.steps.numpy()
+    errors = at_best_validation(found.validation, found.extrapolation, last)
+    thinness = at_best_validation(found.validation, found.sparsity, last)
+    rows = []
     for place, (setting, bar, seed) in enumerate(members):
         error = float(errors[place])
-        solved = np.nan if bar is None else float(solved_at(judged[place], steps, bar))
+        solved = np.nan if bar is None else float(solved_at(found.extrapolation[place], found.steps, bar))
         rows.append(
             Row(
                 job.name,
@@ -211,7 +227,7 @@ def _rows(
                 None if math.isnan(solved) else int(solved),
                 None if math.isnan(thinness[place]) else float(thinness[place]),
                 math.inf if math.isnan(error) else error,
-                seconds,
+                round(time / len(members), 4),
                 job.steps,
                 commit(),
             )
@@ -220,9 +236,28 @@ def _rows(
 
 
 @torch.no_grad()
-def _absolute(tasks: Sequence[Task], population: Population) -> np.ndarray:
-    """Mean absolute errors of each output at the end, ``(members, outputs)``."""
-    seeds = range(population.members // len(tasks))
-    sets = [task.fixed("extrapolation", seeds, population.stack.parameters.dtype) for task in tasks]
+def _joint_rows(job: Job, tasks: Sequence[Task], population: Population, history: History, time: float) -> list[Row]:
+    """Of networks that answer all operations at once, by the mean absolute error of each output at the end."""
+    sets = [task.fixed("extrapolation", job.seeds, population.stack.parameters.dtype) for task in tasks]
     x, y = torch.cat([one.x for one in sets]), torch.cat([one.y for one in sets])
-    return mean_absolute_error(population.stack(x, training=False), y)
+    errors = mean_absolute_error(population.stack(x, training=False), y)
+    sparsity = history.values["sparsity"][-1].tolist()
+    members = [(setting, seed) for setting in job.settings for seed in job.seeds]
+    seconds = round(time / len(members), 4)
+    return [
+        Row(
+            job.name,
+            op,
+            setting,
+            seed,
+            None,
+            None,
+            sparsity[place],
+            float(errors[place, job.experiment.ops.index(op)]),
+            seconds,
+            job.steps,
+            commit(),
+        )
+        for op in job.ops
+        for place, (setting, seed) in enumerate(members)
+    ]
