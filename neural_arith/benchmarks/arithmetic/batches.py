@@ -13,7 +13,7 @@ from neural_arith.benchmarks.arithmetic.task import Task
 
 __all__ = ["Batches"]
 
-_NUMBERS = 2_000_000
+_NUMBERS = 6_000_000
 
 
 class Batches:
@@ -54,7 +54,8 @@ class Batches:
             self._streams = [task.stream(self._drawn, self.dtype, skip=block * size) for task in self.tasks]
         self._at = block
         drawn = [stream.batch(size) for stream in self._streams]
-        return torch.cat([one.x.flatten(2) for one in drawn]), torch.cat([one.y for one in drawn])
+        x, y = [one.x.flatten(2) for one in drawn], [one.y for one in drawn]
+        return (x[0], y[0]) if len(drawn) == 1 else (torch.cat(x), torch.cat(y))
 
     @property
     def seconds(self) -> float:
