@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import itertools
 import re
 import sys
 from collections.abc import Iterable, Sequence
@@ -111,15 +112,15 @@ def run(name: str, arguments: argparse.Namespace) -> int:
     todo = jobs(experiment, trained, ops, ranges, numbers, Budget(share or 1.0, steps))
     open_jobs = [job for job in todo if not _done(job, file)]
     command = _command(name, arguments)
-    for model in (model for model in models if model in REFERENCES):
-        for op in ops:
-            for setting in ranges:
-                missing = [seed for seed in numbers if (model, op, setting, seed) not in file.rows]
-                if missing:
-                    file.add(reference_rows(experiment, model, op, setting, missing), command)
+    references = itertools.product((model for model in models if model in REFERENCES), ops, ranges)
     total = sum(job.steps for job in open_jobs)
     bar = tqdm(total=total, desc=name, unit="step", unit_scale=True, disable=arguments.quiet)
     try:
+        for model, op, setting in references:
+            bar.set_postfix_str(f"{model} {op} {setting}")
+            missing = [seed for seed in numbers if (model, op, setting, seed) not in file.rows]
+            if missing:
+                file.add(reference_rows(experiment, model, op, setting, missing), command)
         for job in open_jobs:
             bar.set_postfix_str(f"{job.name} {','.join(job.ops)}")
             place = None if folder is None else folder / "checkpoints"
