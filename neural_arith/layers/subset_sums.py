@@ -105,7 +105,7 @@ def _candidates(
             if root is not None:
                 yield _quotient(x, root, tolerance), y.new_tensor([power, -power])
     generator = torch.Generator().manual_seed(seed)
-    for spread in (0.3, 1.0, 10.0):
+    for spread in (0.3, 1.0, 10.0, 0.3, 1.0, 3.0, 0.1, 0.3, 1.0):
         yield _whole(x, _product(x, y, spread, generator), y, (1.0, 1.0), tolerance), y.new_ones(2)
     if powers and bool((y > 0).all()):
         for start in _starts(x, y.log()):
