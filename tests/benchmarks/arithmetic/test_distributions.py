@@ -62,9 +62,9 @@ def test_moments_that_do_not_exist(bounds, order):
 
 
 def test_bounds_must_be_in_order():
-    for arguments in ((2, 2), (3, 2), (-1, 2, True)):
+    for low, high, mirrored in ((2, 2, False), (3, 2, False), (-1, 2, True)):
         with pytest.raises(OptionError, match="low < high"):
-            Uniform(*arguments)
+            Uniform(low, high, mirrored)
 
 
 def test_the_sobol_sequence_is_scipys():

@@ -88,8 +88,8 @@ def test_parts_differ_and_stay_in_their_range(task: Task):
     parts = {part: task.distribution(part).quantile(task.source(part, 0)(40)) for part in KEYS}
     for one, other in (("train", "validation"), ("train", "interpolation"), ("validation", "interpolation")):
         assert not torch.equal(parts[one], parts[other])
-    for part, x in parts.items():
-        bounds = task.distribution(part)
+    for part in KEYS:
+        x, bounds = parts[part], task.distribution(part)
         if isinstance(bounds, (Uniform, TruncatedNormal)):
             size = x.abs() if isinstance(bounds, Uniform) and bounds.mirrored else x
             assert bounds.low <= size.min()
