@@ -104,9 +104,7 @@ def mnist(folder: Path) -> DigitImages:
     """
     (pixels, digits), (test_pixels, test_digits) = _read(folder, "train"), _read(folder, "t10k")
     end = len(digits) - len(digits) // _SHARE
-    return _parts(
-        "mnist", [pixels[:end], pixels[end:], test_pixels], [digits[:end], digits[end:], test_digits]
-    )
+    return _parts("mnist", [pixels[:end], pixels[end:], test_pixels], [digits[:end], digits[end:], test_digits])
 
 
 def _read(folder: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
@@ -135,7 +133,9 @@ def _parts(name: str, pixels: Sequence[np.ndarray], digits: Sequence[np.ndarray]
     return DigitImages(
         name,
         *(
-            Labelled(torch.from_numpy(((images - mean) / deviation).astype(np.float32)), torch.from_numpy(d.astype(int)))
+            Labelled(
+                torch.from_numpy(((images - mean) / deviation).astype(np.float32)), torch.from_numpy(d.astype(int))
+            )
             for images, d in zip(pixels, digits, strict=True)
         ),
     )

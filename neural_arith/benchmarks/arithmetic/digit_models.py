@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from neural_arith.benchmarks.arithmetic.digit_networks import LSTM, DigitReader, SequenceNetwork
 from neural_arith.benchmarks.arithmetic.digit_sequences import SequenceTask
+from neural_arith.benchmarks.arithmetic.optimisers import Adam, Averaged, Optimiser
 from neural_arith.benchmarks.arithmetic.schedules import AuthorPenalty, Penalty, Ramp
 from neural_arith.errors import OptionError
 from neural_arith.layers import NAC, NACNMU, NALU, NAU, NMU, Layer, NACMul, NACSigma
@@ -30,12 +31,14 @@ class DigitModel:
         cell: makes the recurrent cell from a generator.
         shift: whether it trains with the penalty ``R_z``.
         penalised: the class of units whose regulariser is part of the protocol, None for the others.
+        averaged: whether it is judged by a running mean of its parameters, which is ours and not published.
     """
 
     name: str
     cell: Callable[[torch.Generator], Layer | LSTM]
     shift: bool = False
     penalised: type[Layer] | None = None
+    averaged: bool = False
 
     def network(self, task: SequenceTask, side: int, seed: int) -> SequenceNetwork:
         """The network of one seed; models of one seed begin with the same reader."""
@@ -49,6 +52,10 @@ class DigitModel:
             return ()
         start, end = (share * steps for share in task.ramp)
         return (Penalty(AuthorPenalty(self.penalised), Ramp(_WEIGHT, start, end)),)
+
+    def optimiser(self) -> Optimiser:
+        """Adam with its usual numbers, as published, with or without the running mean."""
+        return Averaged(Adam()) if self.averaged else Adam()
 
     @property
     def has_weights(self) -> bool:
@@ -94,6 +101,7 @@ _MODELS: dict[str, tuple[DigitModel, ...]] = {
         DigitModel(REFERENCE, _fixed(NMU)),
         DigitModel("NMU", lambda g: NMU(2, 1, generator=g), penalised=NMU),
         DigitModel("NMU-Rz", lambda g: NMU(2, 1, generator=g), shift=True, penalised=NMU),
+        DigitModel("NMU-Rz-mean", lambda g: NMU(2, 1, generator=g), True, NMU, averaged=True),
         DigitModel("NAC-nmu", lambda g: NACNMU(2, 1, generator=g), penalised=NACNMU),
         DigitModel("NAC-nmu-Rz", lambda g: NACNMU(2, 1, generator=g), shift=True, penalised=NACNMU),
         DigitModel("NAC-sigma", lambda g: NACSigma(2, 1, generator=g)),
@@ -105,6 +113,7 @@ _MODELS: dict[str, tuple[DigitModel, ...]] = {
         DigitModel(REFERENCE, _fixed(NAU)),
         DigitModel("NAU", lambda g: NAU(2, 1, clip=True, generator=g), penalised=NAU),
         DigitModel("NAU-Rz", lambda g: NAU(2, 1, clip=True, generator=g), shift=True, penalised=NAU),
+        DigitModel("NAU-Rz-mean", lambda g: NAU(2, 1, clip=True, generator=g), True, NAU, averaged=True),
         DigitModel("NAC+", lambda g: NAC(2, 1, generator=g)),
         DigitModel("NAC+-Rz", lambda g: NAC(2, 1, generator=g), shift=True),
         DigitModel("NALU", lambda g: NALU(2, 1, generator=g)),

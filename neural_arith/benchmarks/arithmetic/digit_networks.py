@@ -101,7 +101,9 @@ class SequenceNetwork(nn.Module):
         shift: whether training adds the penalty ``R_z`` of `shift_penalty`, with weight 1.
     """
 
-    def __init__(self, reader: DigitReader, cell: Layer | LSTM, side: int, start: float, *, shift: bool = False) -> None:
+    def __init__(
+        self, reader: DigitReader, cell: Layer | LSTM, side: int, start: float, *, shift: bool = False
+    ) -> None:
         super().__init__()
         self.reader = reader
         self.cell = cell

@@ -34,7 +34,12 @@ def draw(rows: Iterable[Row], path: Path) -> None:
             known = [n for n in lengths if by_length[n]]
             style = {"color": color(place % 6), "lw": 1.2}
             ax.plot(known, [np.mean(by_length[n]) for n in known], marker="os^"[place // 6], ms=3, label=model, **style)
-            said = {n: p.value for n in lengths for p in published("sequential_digits", f"{operation}-{n}") if p.model == model}
+            said = {
+                n: p.value
+                for n in lengths
+                for p in published("sequential_digits", f"{operation}-{n}")
+                if p.model == model
+            }
             ax.plot(list(said), list(said.values()), ls=":", **style)
         ax.set(title=f"{operation} of digits", xlabel="digits in the sequence", ylim=(-0.04, 1.04))
         ax.legend(fontsize=7, ncols=2)

@@ -17,6 +17,9 @@ from neural_arith.errors import OptionError
 Operation = Literal["sum", "product"]
 
 _TRAIN, _VALIDATION, _TEST = 0, 1, 2
+_BATCH, _MANY = 64, 10_000
+"""Sequences in a batch of training, for sets of at least so many images."""
+
 _REPEATS = 10
 """How often each image of the validation part occurs in its sequences."""
 
@@ -32,8 +35,8 @@ class SequenceTask:
         lengths: of the test.
         longest: sequences that can be asked for, as many digits as single precision can multiply.
         start: the first state, which changes nothing.
-        batch_size: sequences in a batch of training. The authors have 64; that would leave a single step in an epoch
-            of sums on the small set.
+        few: sequences in a batch of training on the scans. The authors' 64, which MNIST has in both operations, would
+            leave a single step in an epoch of sums.
         ramp: the shares of all steps over which the units' regulariser sets in, as published (steps 1e4 to 1e5 of about
             387,000 in products, 86,000 in sums).
     """
@@ -44,7 +47,7 @@ class SequenceTask:
     lengths: tuple[int, ...]
     longest: int
     start: float
-    batch_size: int
+    few: int
     ramp: tuple[float, float]
 
     def running(self, digits: Tensor) -> Tensor:
@@ -90,7 +93,7 @@ class Batches:
         sequences = len(part.digits) // task.train_length
         if not sequences:
             raise OptionError(f"{len(part.digits)} images do not make one sequence of {task.train_length}")
-        self._size = min(task.batch_size, sequences)
+        self._size = min(_BATCH if len(part.digits) >= _MANY else task.few, sequences)
         self.per_epoch = sequences // self._size
         self._orders: tuple[int, Tensor] = (-1, torch.empty(0))
 
@@ -142,9 +145,7 @@ def fixed_sequences(part: Labelled, steps: int, *, test: bool) -> Tensor:
     """
     draw = np.random.default_rng((_TEST if test else _VALIDATION, steps))
     count = len(part.digits)
-    columns = [
-        np.concatenate([draw.permutation(count) for _ in range(1 if test else _REPEATS)]) for _ in range(steps)
-    ]
+    columns = [np.concatenate([draw.permutation(count) for _ in range(1 if test else _REPEATS)]) for _ in range(steps)]
     return torch.from_numpy(np.stack(columns, 1))
 
 

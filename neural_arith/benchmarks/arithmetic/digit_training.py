@@ -43,7 +43,7 @@ class Course:
     seconds: float
 
     def best(self) -> np.ndarray:
-        """The record of the least validation error of each seed, ``(seeds,)``; records that are not finite never win."""
+        """The record of the least validation error of each seed, ``(seeds,)``; what is not finite never wins."""
         return np.where(np.isfinite(self.validation), self.validation, np.inf).argmin(0)
 
 
@@ -78,7 +78,7 @@ def train(
     steps, every = epochs * batches.per_epoch, max(1, epochs // RECORDS) * batches.per_epoch
     population = Population(
         [model.network(task, images.side, seed) for seed in seeds],
-        Recipe(penalties=model.penalties(task, steps)),
+        Recipe(optimiser=model.optimiser(), penalties=model.penalties(task, steps)),
         seeds=seeds,
     )
     if save is not None and save.exists():

@@ -24,10 +24,10 @@ REFERENCE_SEEDS = tuple(range(10))
 """The reference is part of the protocol: always these, whatever seeds the models have."""
 
 _DESCRIPTION = (
-    "A small CNN reads one image at a time and answers with one number, a unit keeps the running sum or product of what "
-    "it reads; only the results are told. Success is a test error below the 99 %% bound of the same network with the "
-    "right unit in place (the reference). Products are trained on 2 digits, sums on 10 (Madsen and Johansen, ICLR 2020). "
-    "Rows that the result file holds are kept and an unfinished training goes on where it stopped."
+    "A small CNN reads one image at a time and answers with one number, a unit keeps the running sum or product of "
+    "what it reads; only the results are told. Success is a test error below the 99 %% bound of the same network with "
+    "the right unit in place (the reference). Products are trained on 2 digits, sums on 10 (Madsen and Johansen, ICLR "
+    "2020). Rows that the result file holds are kept and an unfinished training goes on where it stopped."
 )
 
 
@@ -36,7 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--op", metavar="A,B", type=names, help="product, sum (default: both)")
     parser.add_argument("--model", metavar="A,B", type=names, help="only these (default: all of the operation)")
     parser.add_argument("--range", metavar="N,M", type=_lengths, help="lengths of the test (default: the published)")
-    parser.add_argument("--seeds", metavar="N", type=seeds, default=list(range(10)), help="number or list (default: 10)")
+    parser.add_argument(
+        "--seeds", metavar="N", type=seeds, default=list(range(10)), help="number or list (default: 10)"
+    )
     parser.add_argument(
         "--budget", metavar="EPOCHS", type=whole(1, 100_000), default=EPOCHS, help=f"(default: {EPOCHS})"
     )
@@ -102,9 +104,7 @@ class _Bench:
         file: the rows.
     """
 
-    def __init__(
-        self, task: SequenceTask, images: DigitImages, arguments: argparse.Namespace, file: RowFile
-    ) -> None:
+    def __init__(self, task: SequenceTask, images: DigitImages, arguments: argparse.Namespace, file: RowFile) -> None:
         from neural_arith.benchmarks.arithmetic.digit_sequences import Batches, constant_errors, fixed_sequences
 
         self.task, self.images, self.file = task, images, file
@@ -124,7 +124,10 @@ class _Bench:
 
         reference = digit_models.models(self.task.operation)[digit_models.REFERENCE]
         others = [model for model in models if model != reference]
-        work = [(reference, list(REFERENCE_SEEDS), list(self.constant)), *((m, self.seeds, self.lengths) for m in others)]
+        work = [
+            (reference, list(REFERENCE_SEEDS), list(self.constant)),
+            *((m, self.seeds, self.lengths) for m in others),
+        ]
         todo = [(m, self._missing(m.name, s, n), n) for m, s, n in work]
         todo = [(m, s, n) for m, s, n in todo if s]
         with tqdm(total=self.epochs * len(todo), unit="epoch", disable=self.quiet) as bar:
@@ -149,9 +152,7 @@ class _Bench:
         if self.file.path is not None:
             part = f"{self.task.operation}_{model.name}_{self.epochs}_epochs.part.pt"
             save = self.file.path.with_name(f"{self.file.path.stem}_{part}")
-        course = train(
-            self.task, self.images, model, some, self.epochs, lengths=lengths, progress=progress, save=save
-        )
+        course = train(self.task, self.images, model, some, self.epochs, lengths=lengths, progress=progress, save=save)
         rows = rows_of(course, self.task, model.name, some, lengths, self.steps)
         own = model.name == REFERENCE
         bar = bars(rows, self.task, self.constant[self.task.train_length]) if own else self._bars()

@@ -39,7 +39,9 @@ def read_idx(path: Path, dimensions: int) -> np.ndarray:
         raise DataError(f"{path} cannot be read: {error}") from None
     head = 4 + 4 * dimensions
     if len(content) < head or content[:4] != bytes((0, 0, _BYTES, dimensions)):
-        raise DataError(f"{path} is not an IDX file of bytes with {dimensions} dimensions; it begins {content[:4].hex()}")
+        raise DataError(
+            f"{path} is not an IDX file of bytes with {dimensions} dimensions; it begins {content[:4].hex()}"
+        )
     shape = tuple(int(size) for size in np.frombuffer(content, ">u4", dimensions, 4))
     if len(content) - head != math.prod(shape):
         raise DataError(
