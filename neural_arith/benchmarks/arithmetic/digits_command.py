@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neural_arith.arguments import names, seeds, whole
+from neural_arith.benchmarks.arithmetic.command import INTERRUPTED, budget
 from neural_arith.benchmarks.benchmark import Benchmark
 from neural_arith.errors import OptionError
 
@@ -18,8 +20,9 @@ if TYPE_CHECKING:
     from neural_arith.benchmarks.arithmetic.digit_sequences import SequenceTask
     from neural_arith.benchmarks.arithmetic.rows import RowFile
 
-INTERRUPTED = 130
-EPOCHS = 400
+PUBLISHED, SHARE = 1000, 0.4
+"""Epochs of the publication, and the share of them by default: where the validation error of the scans levels off."""
+
 REFERENCE_SEEDS = tuple(range(10))
 """The reference is part of the protocol: always these, whatever seeds the models have."""
 
@@ -40,7 +43,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seeds", metavar="N", type=seeds, default=list(range(10)), help="number or list (default: 10)"
     )
     parser.add_argument(
-        "--budget", metavar="EPOCHS", type=whole(1, 100_000), default=EPOCHS, help=f"(default: {EPOCHS})"
+        "--budget",
+        metavar="N",
+        type=budget,
+        default=(SHARE, None),
+        help=f"epochs: a number, or a share of the published {PUBLISHED} as 10%% (default: {100 * SHARE:g}%%)",
     )
     parser.add_argument("--mnist", metavar="FOLDER", type=Path, help="read MNIST's four IDX files instead of the scans")
     parser.add_argument("--out", metavar="FOLDER", type=Path, help="keep rows, picture and unfinished trainings there")
@@ -63,7 +70,6 @@ def run(arguments: argparse.Namespace) -> int:
     # slow to import, and every command declares the options
     from neural_arith.benchmarks.arithmetic.digit_images import mnist, scanned_digits
     from neural_arith.benchmarks.arithmetic.digit_models import chosen_models
-    from neural_arith.benchmarks.arithmetic.digit_picture import draw
     from neural_arith.benchmarks.arithmetic.digit_sequences import TASKS, task
     from neural_arith.benchmarks.arithmetic.rows import RowFile
 
@@ -83,14 +89,16 @@ def run(arguments: argparse.Namespace) -> int:
             kept = "kept; the same command goes on" if out else "lost without --out"
             print(f"neural-arith: interrupted, what was done is {kept}", file=sys.stderr)
             return INTERRUPTED
-        print(f"{one.operation} of digits, {images.name}, {arguments.budget} epochs: success, ours (published)")
+        print(f"{one.operation} of digits, {images.name}, {bench.epochs} epochs: success, ours (published)")
         print(bench.table(), end="\n\n")
     if file.path is not None:
         print(f"rows: {file.path}")
-        try:
-            draw(file.rows.values(), file.path.with_suffix(".svg"))
-        except ImportError as error:
-            print(f"no picture: {error}", file=sys.stderr)
+        if importlib.util.find_spec("matplotlib") is None:
+            print('neural-arith: no picture without matplotlib: pip install "neural-arith[plot]"', file=sys.stderr)
+        else:
+            from neural_arith.benchmarks.arithmetic.digit_picture import draw
+
+            draw(file.rows.values(), file.path.with_suffix(".png"))
     return 0
 
 
@@ -108,7 +116,7 @@ class _Bench:
         from neural_arith.benchmarks.arithmetic.digit_sequences import Batches, constant_errors, fixed_sequences
 
         self.task, self.images, self.file = task, images, file
-        self.epochs, self.quiet = arguments.budget, arguments.quiet
+        self.epochs, self.quiet = _epochs(arguments), arguments.quiet
         self.seeds, self.lengths = arguments.seeds, arguments.range or list(task.lengths)
         self.command = _command(task, arguments)
         self.steps = self.epochs * Batches(task, images.train, [0]).per_epoch
@@ -143,15 +151,17 @@ class _Bench:
         rows = [r for r in self.file.rows.values() if r.range in lengths and r.seed in {*self.seeds, *REFERENCE_SEEDS}]
         return table(rows, self.task, self._bars(), self.constant)
 
-    def _train_one(self, model: DigitModel, some: list[int], lengths: list[int], progress) -> None:
+    def _train_one(
+        self, model: DigitModel, some: list[int], lengths: list[int], progress: Callable[[int], object]
+    ) -> None:
         from neural_arith.benchmarks.arithmetic.digit_models import REFERENCE
         from neural_arith.benchmarks.arithmetic.digit_results import bars, judged, rows_of
         from neural_arith.benchmarks.arithmetic.digit_training import train
 
         save = None
         if self.file.path is not None:
-            part = f"{self.task.operation}_{model.name}_{self.epochs}_epochs.part.pt"
-            save = self.file.path.with_name(f"{self.file.path.stem}_{part}")
+            name = f"{self.file.path.stem}_{self.task.operation}_{model.name}_{self.epochs}_epochs.pt"
+            save = self.file.path.with_name("checkpoints") / name
         course = train(self.task, self.images, model, some, self.epochs, lengths=lengths, progress=progress, save=save)
         rows = rows_of(course, self.task, model.name, some, lengths, self.steps)
         own = model.name == REFERENCE
@@ -178,6 +188,11 @@ class _Bench:
         return [seed for seed in some if any((seed, str(n)) not in done for n in lengths)]
 
 
+def _epochs(arguments: argparse.Namespace) -> int:
+    share, epochs = arguments.budget
+    return max(1, round(share * PUBLISHED)) if epochs is None else epochs
+
+
 def _lengths(text: str) -> list[int]:
     read = whole(1, 10_000)
     return sorted({read(part) for part in names(text)})
@@ -189,7 +204,7 @@ def _command(task: SequenceTask, arguments: argparse.Namespace) -> str:
     parts += [f"--model {','.join(arguments.model)}"] if arguments.model else []
     parts += [f"--range {','.join(map(str, arguments.range))}"] if arguments.range else []
     chosen = ",".join(map(str, arguments.seeds)) + ("," if len(arguments.seeds) == 1 else "")
-    parts += [f"--seeds {chosen}", f"--budget {arguments.budget}"]
+    parts += [f"--seeds {chosen}", f"--budget {_epochs(arguments)}"]
     return " ".join(parts + (["--mnist FOLDER"] if arguments.mnist else []))
 
 
