@@ -38,7 +38,14 @@ def draw(rows: Iterable[Row], path: Path) -> None:
             known = [n for n in lengths if by_length[n]]
             style: dict[str, Any] = {"color": color(place % len(COLORS)), "lw": 1.2}
             shape = "os^v"[place // len(COLORS)]
-            ax.plot(known, [np.mean(by_length[n]) for n in known], marker=shape, ms=3, label=model, **style)
+            ax.plot(
+                known,
+                [np.mean([bool(one) for one in by_length[n]]) for n in known],
+                marker=shape,
+                ms=3,
+                label=model,
+                **style,
+            )
             said = [n for n in lengths if model in printed[n]]
             ax.plot(said, [printed[n][model] for n in said], ls=":", **style)
         ax.set(title=f"{operation} of digits", xlabel="digits in the sequence", ylim=(-0.04, 1.04))
