@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from neural_arith.benchmarks.arithmetic.digit_sequences import SequenceTask
     from neural_arith.benchmarks.arithmetic.rows import RowFile
 
-PUBLISHED, SHARE = 1000, 0.4
+PUBLISHED, SHARE = 1000, 0.3
 """Epochs of the publication, and the share of them by default: where the validation error of the scans levels off."""
 
 REFERENCE_SEEDS = tuple(range(10))
