@@ -20,6 +20,9 @@ _TRAIN, _VALIDATION, _TEST = 0, 1, 2
 _BATCH, _MANY = 64, 10_000
 """Sequences in a batch of training, for sets of at least so many images."""
 
+_AT_ONCE = 500
+"""Images that are read at once; the patches of all of MNIST would not fit into memory."""
+
 _REPEATS = 10
 """How often each image of the validation part occurs in its sequences."""
 
@@ -128,7 +131,7 @@ def errors_by_length(
 
     def measure(network: nn.Module) -> Tensor:
         assert isinstance(network, SequenceNetwork)  # noqa: S101
-        read = network.reader(part.images)[chosen]
+        read = torch.cat([network.reader(some) for some in part.images.split(_AT_ONCE)])[chosen]
         found = (answer.double() for _, answer in network.answers(read))
         squares = [(one - true).square().mean() for one, true in zip(found, right.T, strict=True)]
         sums = torch.stack(squares).cumsum(0)
