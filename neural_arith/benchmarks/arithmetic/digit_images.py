@@ -77,8 +77,8 @@ class DigitImages:
 def scanned_digits() -> DigitImages:
     """The 1797 scans of 8 x 8 pixels that scikit-learn brings along (Alpaydin, Kaynak 1998, test part).
 
-    In an order drawn once and the same for all seeds: 1197 for training, 200 for validation, 400 for the test. (In their
-    own order, by their 13 writers, validation tells little about the test.)
+    In an order drawn once, the same for all seeds: 1197 for training, 200 for validation, 400 for the test. (In their
+    own order, by their writers, validation tells little about the test.)
 
     Raises:
         OptionError: scikit-learn is missing.
