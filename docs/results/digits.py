@@ -30,8 +30,9 @@ ten seeds. Success is a test error below *bar*, the one-sided 99 % bound of the 
 network with the solution as its unit, over the seeds that learned to read; a model that is exactly as good succeeds in
 about 82 of 100 runs, not in all.
 
-Other than published: the convolutions fit 8 x 8 pixels; training takes {epochs} epochs instead of 1,000, so far fewer
-steps, for an epoch is 45 times as short; sums have batches of 8 sequences instead of 64; the sequences are drawn anew
+Other than published: the convolutions fit 8 x 8 pixels; training takes fewer epochs than 1,000 (see the
+commands), and an epoch is 45 times as short, so the numbers of steps were chosen by the validation error and the weights
+of the units, which need some 450 epochs of products to arrive at 1; sums have batches of 8 sequences instead of 64; the sequences are drawn anew
 in each epoch, and in the test every image occurs once at each step; NALU and LSTM start products at 1 as well. *-mean*
 is ours: the same training, judged by a running mean of the parameters over about 500 steps.
 
@@ -69,12 +70,11 @@ def page() -> str:
     """The page."""
     rows = read()
     made_by = json.loads((HERE / "sequential_digits_scans.json").read_text(encoding="utf-8"))["made_by"]
-    epochs = made_by[0]["command"].rpartition("--budget ")[2]
-    text = HEAD.format(epochs=epochs)
+    text = HEAD
     for task in TASKS.values():
         bar, constant = judged_lengths(rows, task)
-        models = len({row.model for row in rows if row.op == task.operation} - {REFERENCE})
-        text += f"## {task.operation.capitalize()}\n\nSuccess of {models} models and the reference by length, ours "
+        models = ", ".join(dict.fromkeys(r.model for r in rows if r.op == task.operation and r.model != REFERENCE))
+        text += f"## {task.operation.capitalize()}\n\nSuccess by length of the reference and the models trained so far, {models}: ours "
         text += (
             "(published, MNIST); *all*: the share of seeds that succeed at every length, with Wilson's interval.\n\n"
         )
