@@ -1,0 +1,1 @@
+"""The arithmetic units against the literature: tasks, populations of seeds, closed-form fits."""
