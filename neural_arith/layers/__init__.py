@@ -4,7 +4,9 @@ from neural_arith.layers import functional
 from neural_arith.layers.additive import NAC, NAU
 from neural_arith.layers.base import Layer
 from neural_arith.layers.baselines import Dense
+from neural_arith.layers.closed_form import ClosedForm
 from neural_arith.layers.division import NMRU, NRU, ModifiedRealNPU
+from neural_arith.layers.fitting import fit_closed_form
 from neural_arith.layers.flat import FastChain, FastNAU, FastNPU, FastRealNPU
 from neural_arith.layers.gated import GNALU, INALU, NALU, GatedNAUNMU
 from neural_arith.layers.logarithmic import NACNMU, NACMul, NACSigma
@@ -22,6 +24,7 @@ __all__ = [
     "NMU",
     "NPU",
     "NRU",
+    "ClosedForm",
     "Dense",
     "FastChain",
     "FastNAU",
@@ -37,5 +40,6 @@ __all__ = [
     "RealNPU",
     "RealNaiveNPU",
     "StochasticNMU",
+    "fit_closed_form",
     "functional",
 ]

@@ -9,8 +9,9 @@ import sympy as sp
 import torch
 from torch import Tensor, nn
 
-from neural_arith.layers import functional
+from neural_arith.layers import closed_form, functional
 from neural_arith.layers.base import Layer, as_matrix, fill, glorot_bound, redraw
+from neural_arith.layers.closed_form import ClosedForm
 from neural_arith.layers.symbolic import weighted_sum
 
 if TYPE_CHECKING:
@@ -25,9 +26,12 @@ def nau_bound(in_features: int, out_features: int) -> float:
 
 
 def distance_to_signs(weight: Tensor) -> Tensor:
-    """Mean of ``min(|w|, |1 - |w||)``: zero when every weight is -1, 0 or 1 (Madsen & Johansen 2020)."""
+    """Mean of ``min(|w|, |1 - |w||)``: zero when every weight is -1, 0 or 1 (Madsen & Johansen 2020).
+
+    Weights ``(*pop, O, I)`` give one number per member.
+    """
     size = weight.abs()
-    return torch.minimum(size, (1 - size).abs()).mean()
+    return torch.minimum(size, (1 - size).abs()).mean((-2, -1))
 
 
 class NAU(Layer):
@@ -49,6 +53,8 @@ class NAU(Layer):
         >>> layer.to_sympy(sp.symbols("x y"))
         [x - 0.5*y]
     """
+
+    takes_population = True
 
     def __init__(
         self,
@@ -92,7 +98,8 @@ class NAU(Layer):
     def forward(self, x: Tensor) -> Tensor:
         """``W x``: ``(*batch, I)`` to ``(*batch, O)``."""
         self._check(x)
-        return functional.linear(x, self.effective_weight())
+        weight = self.effective_weight()
+        return functional.linear(x, weight, aligned=weight.dim() > 2)
 
     def to_sympy(self, inputs: Sequence[sp.Expr]) -> list[sp.Expr]:
         """Weighted sums of ``inputs``."""
@@ -102,6 +109,33 @@ class NAU(Layer):
     def penalty(self) -> Tensor:
         """Mean distance of the weights to -1, 0 or 1, the authors' regulariser."""
         return distance_to_signs(self.effective_weight())
+
+    @torch.no_grad()
+    def fit_closed_form(self, x: Tensor, y: Tensor) -> ClosedForm:
+        """Set the weights by least squares, rounded to whole numbers where these explain the data as well.
+
+        Args:
+            x: inputs, ``(*batch, I)``. With fewer samples than inputs few weights are made to explain the data.
+            y: wanted outputs, ``(*batch, O)``, or ``(*batch)`` for one output.
+
+        Returns:
+            The errors with the new weights, and whether they are only rounding.
+
+        Raises:
+            DataError: shapes do not fit, or samples are not finite.
+
+        Example:
+            >>> layer = NAU(2, 1, dtype=torch.float64)
+            >>> layer.fit_closed_form(torch.tensor([[1.0, 2.0], [3.0, 5.0]]), torch.tensor([-1.0, -2.0])).exact
+            True
+            >>> layer.weight.tolist()
+            [[1.0, -1.0]]
+        """
+        inputs, wanted, tolerance = closed_form.as_data(x, y, self.in_features, self.out_features)
+        for row, live, column in zip(self.weight, self.masks["weight"], wanted.T, strict=True):
+            row.copy_(torch.where(live, closed_form.sum_weights(inputs, column, live, tolerance), row))
+        sensitivity = functional.linear(inputs.abs(), self.effective_weight().abs())
+        return closed_form.judge(self(inputs), wanted, sensitivity, tolerance)
 
     def extra_repr(self) -> str:
         """Sizes and options."""
@@ -121,6 +155,8 @@ class NAC(Layer):
         device: where the weights live.
         generator: source of the initial weights.
     """
+
+    takes_population = True
 
     def __init__(
         self,
@@ -150,7 +186,8 @@ class NAC(Layer):
     def forward(self, x: Tensor) -> Tensor:
         """``W x``: ``(*batch, I)`` to ``(*batch, O)``."""
         self._check(x)
-        return functional.linear(x, self.effective_weight())
+        weight = self.effective_weight()
+        return functional.linear(x, weight, aligned=weight.dim() > 2)
 
     def to_sympy(self, inputs: Sequence[sp.Expr]) -> list[sp.Expr]:
         """Weighted sums of ``inputs``."""

@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import sympy as sp
 import torch
@@ -34,6 +34,16 @@ class Layer(nn.Module, ABC):
 
     ranges: Mapping[str, tuple[float, float]] = MappingProxyType({})
     """Parameters that ``project_`` clamps, with their bounds."""
+
+    takes_population: ClassVar[bool] = False
+    """Whether ``forward`` also takes parameters and masks with one leading axis of members.
+
+    Inputs then carry that axis too, ``(members, *batch, in_features)``, and member meets member: many networks
+    of one shape are one batch. ``penalty`` then is one number per member.
+    """
+
+    noisy: ClassVar[bool] = False
+    """Whether ``forward`` draws random numbers in training."""
 
     in_features: int
     out_features: int

@@ -47,6 +47,8 @@ class Dense(Layer):
 
     bias: Tensor | None
 
+    takes_population = True
+
     def __init__(
         self,
         in_features: int,
@@ -82,13 +84,15 @@ class Dense(Layer):
 
     def effective_bias(self) -> Tensor:
         """The offsets, masked, ``(O,)``; zeros if there are none."""
-        return torch.zeros_like(self.weight[:, 0]) if self.bias is None else self._live("bias", self.bias)
+        return torch.zeros_like(self.weight[..., 0]) if self.bias is None else self._live("bias", self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """``f(W x + b)``: ``(*batch, I)`` to ``(*batch, O)``."""
         self._check(x)
         activate, _ = _ACTIVATIONS[self.activation]
-        return activate(functional.linear(x, self.effective_weight()) + self.effective_bias())
+        weight = self.effective_weight()
+        out = functional.linear(x, weight, aligned=weight.dim() > 2)
+        return activate(out + functional.offset(self.effective_bias(), x))
 
     def to_sympy(self, inputs: Sequence[sp.Expr]) -> list[sp.Expr]:
         """``f`` of weighted sums of ``inputs``; ReLU is ``Max(0, z)``."""

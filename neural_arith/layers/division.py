@@ -54,6 +54,8 @@ class NRU(Layer):
         [x/y]
     """
 
+    takes_population = True
+
     def __init__(
         self,
         in_features: int,
@@ -97,7 +99,9 @@ class NRU(Layer):
         """Products and quotients of selected inputs: ``(*batch, I)`` to ``(*batch, O)``."""
         self._check(x)
         weight = self.effective_weight()
-        return functional.nru(x, weight, functional.relevance(weight, self.training), sign=self.sign)
+        return functional.nru(
+            x, weight, functional.relevance(weight, self.training), sign=self.sign, aligned=weight.dim() > 2
+        )
 
     def to_sympy(self, inputs: Sequence[sp.Expr]) -> list[sp.Expr]:
         """Products of the factors; plain ``x`` and ``1/x`` where a weight is 1 or -1."""
@@ -147,6 +151,8 @@ class NMRU(Layer):
         [x/y]
     """
 
+    takes_population = True
+
     def __init__(
         self,
         in_features: int,
@@ -195,7 +201,8 @@ class NMRU(Layer):
     def forward(self, x: Tensor) -> Tensor:
         """Products and quotients of selected inputs: ``(*batch, I)`` to ``(*batch, O)``."""
         self._check(x)
-        return functional.nmru(x, self.effective_weight())
+        weight = self.effective_weight()
+        return functional.nmru(x, weight, aligned=weight.dim() > 2)
 
     def to_sympy(self, inputs: Sequence[sp.Expr]) -> list[sp.Expr]:
         """Products of the factors; plain ``x`` and ``1/x`` where the weights of an input are 0 and 1."""

@@ -29,6 +29,8 @@ __all__ = ["GNALU", "INALU", "NALU", "GatedLayer", "GatedNAUNMU"]
 class GatedLayer(Layer):
     """What the units share that add and multiply and mix both by a logistic gate. Use one of its subclasses."""
 
+    takes_population = True
+
     rate: ClassVar[float] = 1.0
     """Logarithm of the base of the logistic."""
 
@@ -58,11 +60,12 @@ class GatedLayer(Layer):
         """Gated sum of both paths: ``(*batch, I)`` to ``(*batch, O)``."""
         self._check(x)
         weight = self.effective_weight()
-        added = functional.linear(x, weight)
+        aligned = weight.dim() > 2
+        added = functional.linear(x, weight, aligned)
         multiplied = self._multiply(x, weight if self.weights == "shared" else self.effective_multiply())
-        score = self.gate_bias
+        score = functional.offset(self.gate_bias, x)
         if self.gate_weight is not None:
-            score = functional.linear(x, self.effective_gate()) + score
+            score = functional.linear(x, self.effective_gate(), aligned) + score
         return functional.mix(torch.sigmoid(self.rate * score), added, multiplied)
 
     def to_sympy(self, inputs: Sequence[sp.Expr]) -> list[sp.Expr]:
@@ -93,9 +96,9 @@ class GatedLayer(Layer):
     def _gate_penalty(self) -> Tensor:
         """``sum g^2 (1 - g)^2`` for a free gate, which Madsen & Johansen's code offers; else 0."""
         if self.gate_weight is not None:
-            return self.gate_bias.new_zeros(())
+            return torch.zeros_like(self.gate_bias[..., 0])
         gate = torch.sigmoid(self.rate * self.gate_bias)
-        return (gate * (1 - gate)).square().sum()
+        return (gate * (1 - gate)).square().sum(-1)
 
 
 class NALU(GatedLayer):
@@ -168,7 +171,7 @@ class NALU(GatedLayer):
         return super().extra_repr() + f", weights={self.weights!r}, gate={self.gate!r}"
 
     def _multiply(self, x: Tensor, weight: Tensor) -> Tensor:
-        return functional.floored_product(x, weight, self.floor)
+        return functional.floored_product(x, weight, self.floor, aligned=weight.dim() > 2)
 
     def _product(self, inputs: Sequence[sp.Expr], weights: Sequence[float]) -> sp.Expr:
         return floored_product(inputs, weights, self.floor)
@@ -250,7 +253,7 @@ class GatedNAUNMU(GatedLayer):
         return super().extra_repr() + f", gate={self.gate!r}"
 
     def _multiply(self, x: Tensor, weight: Tensor) -> Tensor:
-        return functional.nmu(x, weight)
+        return functional.nmu(x, weight, aligned=weight.dim() > 2)
 
     def _product(self, inputs: Sequence[sp.Expr], weights: Sequence[float]) -> sp.Expr:
         return selected_product(inputs, weights)
@@ -275,6 +278,7 @@ class INALU(Layer):
     """
 
     w_hat: Tensor
+    takes_population = True
     saturation = 20.0
 
     def __init__(
@@ -326,9 +330,11 @@ class INALU(Layer):
         self._check(x)
         weight = self.effective_weight()
         multiply = weight if self.weights == "shared" else self.effective_multiply()
-        product = functional.floored_product(x, multiply, self.floor, cap=self.cap)
-        product = product * functional.nmu(torch.sign(x), multiply.abs())
-        return functional.mix(torch.sigmoid(self.gate_bias), functional.linear(x, weight), product)
+        aligned = weight.dim() > 2
+        product = functional.floored_product(x, multiply, self.floor, cap=self.cap, aligned=aligned)
+        product = product * functional.nmu(torch.sign(x), multiply.abs(), aligned)
+        gate = functional.offset(torch.sigmoid(self.gate_bias), x)
+        return functional.mix(gate, functional.linear(x, weight, aligned), product)
 
     def to_sympy(self, inputs: Sequence[sp.Expr]) -> list[sp.Expr]:
         """The gated sum; a product whose logarithm cannot be shown to stay below the cap keeps it."""
@@ -350,12 +356,12 @@ class INALU(Layer):
 
         It drives the raw parameters to where tanh and sigmoid are saturated. Masked weights do not count.
         """
-        total = self.gate_bias.new_zeros(())
+        total = torch.zeros_like(self.gate_bias[..., 0])
         for name, parameter in self.named_parameters():
             shortfall = (self.saturation - parameter.abs()).clamp(min=0) / self.saturation
             if name != "gate_bias":
                 shortfall = self._live("multiply" if name.endswith("_multiply") else "weight", shortfall)
-            total = total + shortfall.mean()
+            total = total + shortfall.mean((-2, -1) if name != "gate_bias" else -1)
         return total
 
     def complexity(self) -> int:

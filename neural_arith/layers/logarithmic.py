@@ -39,6 +39,8 @@ class LogLayer(Layer):
         OptionError: the floor is not positive.
     """
 
+    takes_population = True
+
     def __init__(
         self,
         in_features: int,
@@ -61,7 +63,8 @@ class LogLayer(Layer):
     def forward(self, x: Tensor) -> Tensor:
         """Products of powers of magnitudes: ``(*batch, I)`` to ``(*batch, O)``."""
         self._check(x)
-        return functional.floored_product(x, self.effective_weight(), self.floor)
+        weight = self.effective_weight()
+        return functional.floored_product(x, weight, self.floor, aligned=weight.dim() > 2)
 
     def to_sympy(self, inputs: Sequence[sp.Expr]) -> list[sp.Expr]:
         """Products of powers of ``Max(Abs(x), floor)``."""

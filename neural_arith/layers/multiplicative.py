@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from neural_arith.errors import OptionError
-from neural_arith.layers import functional
+from neural_arith.layers import closed_form, functional
 from neural_arith.layers.base import Layer, as_matrix, fill, redraw
+from neural_arith.layers.closed_form import ClosedForm
 from neural_arith.layers.symbolic import selected_product
 
 if TYPE_CHECKING:
@@ -21,8 +22,11 @@ __all__ = ["NMU", "StochasticNMU", "distance_to_selection"]
 
 
 def distance_to_selection(weight: Tensor) -> Tensor:
-    """Mean of ``min(|w|, |1 - w|)``: zero when every weight is 0 or 1 (Madsen & Johansen 2020)."""
-    return torch.minimum(weight.abs(), (1 - weight).abs()).mean()
+    """Mean of ``min(|w|, |1 - w|)``: zero when every weight is 0 or 1 (Madsen & Johansen 2020).
+
+    Weights ``(*pop, O, I)`` give one number per member.
+    """
+    return torch.minimum(weight.abs(), (1 - weight).abs()).mean((-2, -1))
 
 
 class NMU(Layer):
@@ -45,6 +49,8 @@ class NMU(Layer):
         >>> layer.to_sympy(sp.symbols("x y z"))
         [x*z]
     """
+
+    takes_population = True
 
     def __init__(
         self,
@@ -85,7 +91,8 @@ class NMU(Layer):
     def forward(self, x: Tensor) -> Tensor:
         """Products of selected inputs: ``(*batch, I)`` to ``(*batch, O)``."""
         self._check(x)
-        return functional.nmu(x, self.effective_weight())
+        weight = self.effective_weight()
+        return functional.nmu(x, weight, aligned=weight.dim() > 2)
 
     def to_sympy(self, inputs: Sequence[sp.Expr]) -> list[sp.Expr]:
         """Products of ``w x + 1 - w``, plain ``x`` where the weight is 1."""
@@ -95,6 +102,40 @@ class NMU(Layer):
     def penalty(self) -> Tensor:
         """Mean of ``min(|w|, |1 - w|)``, the authors' regulariser: zero when every weight is 0 or 1."""
         return distance_to_selection(self.effective_weight())
+
+    @torch.no_grad()
+    def fit_closed_form(self, x: Tensor, y: Tensor) -> ClosedForm:
+        """Select the inputs whose product is y, by regression of ``log|y|`` on ``log|x|``.
+
+        Args:
+            x: inputs, ``(*batch, I)``. With fewer samples than inputs few inputs are made to explain the data.
+            y: wanted outputs, ``(*batch, O)``, or ``(*batch)`` for one output.
+
+        Returns:
+            The errors with the new weights, each 0 or 1, and whether they are only rounding: if not, y is no product
+            of inputs.
+
+        Raises:
+            DataError: shapes do not fit, samples are not finite, or all have zeros.
+
+        Example:
+            >>> layer, x = NMU(3, 1, dtype=torch.float64), torch.rand(9, 3, dtype=torch.float64)
+            >>> layer.fit_closed_form(x, x[:, 0] * x[:, 2]).exact
+            True
+            >>> layer.weight.tolist()
+            [[1.0, 0.0, 1.0]]
+        """
+        inputs, wanted, tolerance = closed_form.as_data(x, y, self.in_features, self.out_features)
+        for row, live, column in zip(self.weight, self.masks["weight"], wanted.T, strict=True):
+
+            def predict(weight: Tensor) -> Tensor:
+                return functional.nmu(inputs, weight.round().clamp(0, 1)[None])[:, 0]
+
+            found = closed_form.power_weights(inputs, column, live, tolerance, predict, closed_form.INTEGERS)
+            row.copy_(torch.where(live, found.round().clamp(0, 1), row))
+        predicted = self(inputs)
+        sensitivity = closed_form.power_sensitivity(predicted, inputs, self.effective_weight())
+        return closed_form.judge(predicted, wanted, sensitivity, tolerance)
 
 
 class StochasticNMU(NMU):
@@ -120,6 +161,8 @@ class StochasticNMU(NMU):
         OptionError: the bounds are not ``0 < low <= high``.
     """
 
+    noisy = True
+
     def __init__(
         self,
         in_features: int,
@@ -139,25 +182,27 @@ class StochasticNMU(NMU):
         if not self.training:
             return super().forward(x)
         self._check(x)
-        return functional.snmu(x, self.effective_weight(), self._draw(x))
+        weight = self.effective_weight()
+        return functional.snmu(x, weight, self._draw(x, weight.shape[:-2]), aligned=weight.dim() > 2)
 
     def extra_repr(self) -> str:
         """Sizes and options."""
         return super().extra_repr() + f", noise={self.noise!r}"
 
     @torch.no_grad()
-    def _draw(self, x: Tensor) -> Tensor:
-        low, high = (1.0, _batch_bound(x)) if isinstance(self.noise, str) else self.noise
+    def _draw(self, x: Tensor, members: torch.Size) -> Tensor:
+        low, high = (1.0, _batch_bound(x, members)) if isinstance(self.noise, str) else self.noise
         device = x.device if self.generator is None else self.generator.device
         share = torch.rand(x.shape, generator=self.generator, dtype=x.dtype, device=device)
         return low + (high - low) * share.to(x.device)
 
 
-def _batch_bound(x: Tensor) -> Tensor:
-    """``1 + 1 / s`` with the standard deviation s of all of ``x``; 1 if that is zero or there is none."""
-    if x.numel() < 2:
+def _batch_bound(x: Tensor, members: torch.Size) -> Tensor:
+    """``1 + 1 / s`` with the standard deviation s of all of ``x`` (of each member); 1 if s is zero or there is none."""
+    rows = x.reshape(*members, -1)
+    if rows.shape[-1] < 2:
         return x.new_ones(())
-    deviation = x.std()
+    deviation = rows.std(-1).reshape(*members, *(1,) * (x.dim() - len(members)))
     return 1 + torch.where(deviation > 0, 1 / deviation, 0.0)
 
 

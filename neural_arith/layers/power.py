@@ -16,8 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from neural_arith.errors import DataError, OptionError
-from neural_arith.layers import functional
+from neural_arith.layers import closed_form, functional
 from neural_arith.layers.base import Layer, as_matrix, as_numbers, draw_uniform, fill, glorot_bound, redraw
+from neural_arith.layers.closed_form import ClosedForm
 from neural_arith.layers.symbolic import power_product, weighted_sum
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class PowerLayer(Layer):
         gate: relevance gates, ``(I,)``, or None.
     """
 
+    takes_population = True
     complex_weights: ClassVar[bool]
     gated: ClassVar[bool]
     lifted: ClassVar[bool] = False
@@ -178,15 +180,17 @@ class PowerLayer(Layer):
             DomainError: as asked for by ``negative`` and ``at_zero``.
         """
         self._check(x)
+        weight = self.effective_weight()
         return functional.npu(
             x,
-            self.effective_weight(),
+            weight,
             self.effective_imaginary(),
             self.effective_gate(),
             lifted=self.lifted,
             negative=self.negative,
             at_zero=self.at_zero,
             precision=self.precision,
+            aligned=weight.dim() > 2,
         )
 
     def to_sympy(self, inputs: Sequence[sp.Expr]) -> list[sp.Expr]:
@@ -216,11 +220,11 @@ class PowerLayer(Layer):
 
         The phase of a lifted unit is left out: zero is no simpler than any other.
         """
-        total = self.effective_weight().abs().sum()
+        total = self.effective_weight().abs().sum((-2, -1))
         imaginary, gate = self.effective_imaginary(), self.effective_gate()
         if imaginary is not None:
-            total = total + (imaginary[:, :-1] if self.lifted else imaginary).abs().sum()
-        return total if gate is None else total + gate.abs().sum()
+            total = total + (imaginary[..., :-1] if self.lifted else imaginary).abs().sum((-2, -1))
+        return total if gate is None else total + gate.abs().sum(-1)
 
     def complexity(self) -> int:
         """Number of exponents that are not zero, and of half-open gates before them."""
@@ -232,6 +236,61 @@ class PowerLayer(Layer):
         count = count * (gate != 0)
         half_open = (gate > 0) & (gate < 1) & (count.sum(0) > 0)
         return int(count.sum() + half_open.sum())
+
+    @torch.no_grad()
+    def fit_closed_form(self, x: Tensor, y: Tensor) -> ClosedForm:
+        """Set the exponents by regression of ``log|y|`` on ``log|x|``, rounded to simple fractions where these do.
+
+        Simple are multiples of a half, a third, a quarter and a fifth. Imaginary exponents become 0, gates 1 for inputs
+        that have an exponent and 0 for the others.
+
+        Args:
+            x: inputs, ``(*batch, I)``. With fewer samples than inputs few inputs are made to explain the data.
+            y: wanted outputs, ``(*batch, O)``, or ``(*batch)`` for one output.
+
+        Returns:
+            The errors with the new weights, and whether they are only rounding: if not, y is no product of real powers
+            (with ``negative="real"``: of real parts of principal powers).
+
+        Raises:
+            DataError: shapes do not fit, samples are not finite, or all have zeros.
+            DomainError: as asked for by ``negative`` and ``at_zero``.
+            OptionError: the unit is lifted.
+
+        Example:
+            >>> layer, x = RealNPU(2, 1, dtype=torch.float64), torch.rand(9, 2, dtype=torch.float64)
+            >>> layer.fit_closed_form(x, x[:, 0] / x[:, 1].sqrt()).exact
+            True
+            >>> layer.wr.tolist()
+            [[1.0, -0.5]]
+        """
+        if self.lifted:
+            raise OptionError("a lifted power unit has no closed form; use a plain one, or fit it by gradient")
+        inputs, wanted, tolerance = closed_form.as_data(x, y, self.in_features, self.out_features)
+
+        def predict(exponents: Tensor) -> Tensor:
+            return functional.npu(inputs, exponents[None])[:, 0]
+
+        rows = [
+            closed_form.power_weights(inputs, column, live, tolerance, predict)
+            for live, column in zip(self.masks["wr"], wanted.T, strict=True)
+        ]
+        self.assign(torch.stack(rows))
+        predicted = self(inputs)
+        sensitivity = closed_form.power_sensitivity(predicted, inputs, self.effective_weight())
+        return closed_form.judge(predicted, wanted, sensitivity, tolerance)
+
+    @torch.no_grad()
+    def assign(self, wr: Tensor) -> None:
+        """Take over real exponents ``(O, columns)``; imaginary ones become 0, gates 1 where used and 0 elsewhere.
+
+        Masks stay, and what is masked keeps its value.
+        """
+        self.wr.copy_(torch.where(self.masks["wr"], wr, self.wr))
+        if self.wi is not None:
+            self.wi[self.masks["wi"]] = 0.0
+        if self.gate is not None:
+            self.gate.copy_(torch.where(self.masks["gate"], (wr != 0).any(0).to(self.gate.dtype), self.gate))
 
     def extra_repr(self) -> str:
         """Sizes and the options that are not the default."""
@@ -393,5 +452,5 @@ def _rows(values: Tensor | None, like: list[list[float]]) -> list[list[float]]:
 def discrete_penalty(layer: PowerLayer) -> Tensor:
     """``mean |1 - |w|| + mean min(|g|, |1 - g|)`` of the exponents and gates of a power unit."""
     weight, gate = layer.effective_weight(), layer.effective_gate()
-    penalty = (1 - weight.abs()).abs().mean()
-    return penalty if gate is None else penalty + torch.minimum(gate.abs(), (1 - gate).abs()).mean()
+    penalty = (1 - weight.abs()).abs().mean((-2, -1))
+    return penalty if gate is None else penalty + torch.minimum(gate.abs(), (1 - gate).abs()).mean(-1)

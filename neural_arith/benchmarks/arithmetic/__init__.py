@@ -1,1 +1,1 @@
-"""The arithmetic units against the literature: tasks, populations of seeds, closed-form fits."""
+"""The arithmetic units against their literature: published tasks, metrics and bars, populations of seeds."""

@@ -8,7 +8,15 @@ same inputs. With ``aligned=True`` the inputs already carry the population, ``(*
 meets member (the second layer of a population of chains).
 """
 
-from neural_arith.layers.functional.common import check_floor, check_option, clip_through, linear, mix, working_dtype
+from neural_arith.layers.functional.common import (
+    check_floor,
+    check_option,
+    clip_through,
+    linear,
+    mix,
+    offset,
+    working_dtype,
+)
 from neural_arith.layers.functional.division import nmru, nru, relevance
 from neural_arith.layers.functional.power import (
     AT_ZERO,
@@ -40,6 +48,7 @@ __all__ = [
     "nmu",
     "npu",
     "nru",
+    "offset",
     "power_unit",
     "relevance",
     "snmu",

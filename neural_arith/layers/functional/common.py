@@ -24,6 +24,7 @@ __all__ = [
     "look",
     "magnitude_of",
     "mix",
+    "offset",
     "same_type",
     "working_dtype",
 ]
@@ -78,8 +79,18 @@ def linear(x: Tensor, weight: Tensor, aligned: bool = False) -> Tensor:
     if weight.dim() == 2:
         return _linear(x, weight)
     batch = batch_shape(x, weight, aligned)
-    out = as_matrix(x, weight, aligned) @ weight.mT
+    # In this order the gradient by the weights is a plain product too; the other way round it costs six times as much.
+    out = (weight @ as_matrix(x, weight, aligned).mT).mT
     return out.reshape(*weight.shape[:-2], *batch, weight.shape[-2])
+
+
+def offset(values: Tensor, x: Tensor) -> Tensor:
+    """One number per output, ``(*pop, O)``, shaped to meet outputs ``(*pop, *batch, O)`` at inputs ``x``, aligned."""
+    return (
+        values
+        if values.dim() < 2
+        else values.reshape(*values.shape[:-1], *(1,) * (x.dim() - values.dim()), values.shape[-1])
+    )
 
 
 def mix(gate: Tensor, first: Tensor, second: Tensor) -> Tensor:

@@ -53,14 +53,15 @@ def nac_weight(w_hat: Tensor, m_hat: Tensor, rate: float = 1.0) -> Tensor:
     return torch.tanh(rate * w_hat) * torch.sigmoid(rate * m_hat)
 
 
-def floored_product(x: Tensor, weight: Tensor, floor: float, cap: float | None = None) -> Tensor:
+def floored_product(x: Tensor, weight: Tensor, floor: float, cap: float | None = None, aligned: bool = False) -> Tensor:
     """``exp(min(W log max(|x|, floor), cap))``, the multiplying path of NALU, INALU and the NAC in log space.
 
     Args:
-        x: ``(*batch, I)``.
+        x: ``(*batch, I)``, or ``(*pop, *batch, I)`` with ``aligned``.
         weight: ``(*pop, O, I)``.
         floor: lower bound of ``|x|``, positive; the papers' is 1e-7.
         cap: upper bound of the logarithm of a product, or None.
+        aligned: whether ``x`` carries the population axes in front.
 
     Returns:
         ``(*pop, *batch, O)`` in the common type of ``x`` and ``weight``, formed in float64.
@@ -68,4 +69,4 @@ def floored_product(x: Tensor, weight: Tensor, floor: float, cap: float | None =
     x, weight = same_type(x, weight)
     work = working_dtype(x)
     log_abs = torch.log(x.to(work).abs().clamp(min=floor))
-    return power_unit(log_abs, None, weight.to(work), cap=cap).to(x.dtype)
+    return power_unit(log_abs, None, weight.to(work), cap=cap, aligned=aligned).to(x.dtype)
