@@ -21,7 +21,6 @@ EPSILON = 2.220446049250313e-16
 
 Kind = Literal["npu", "real_npu", "dense"]
 KINDS: tuple[Kind, ...] = ("npu", "real_npu", "dense")
-TITLES = {"npu": "NPU", "real_npu": "RealNPU", "dense": "Dense"}
 _INITIAL_SHARE = {"npu": 0.2, "real_npu": 0.2, "dense": 1.0}
 
 
