@@ -1,4 +1,4 @@
-"""Closed-form fits of one layer, and of a layer of sums under a layer of products."""
+"""Closed-form fits of one layer, and of a layer of sums under or above a layer of products."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from neural_arith.errors import OptionError
 from neural_arith.layers.additive import NAU
 from neural_arith.layers.base import Layer
-from neural_arith.layers.closed_form import ClosedForm, as_data, judge, sum_weights
+from neural_arith.layers.closed_form import ClosedForm, as_data, judge, power_sensitivity, sum_weights
 from neural_arith.layers.multiplicative import NMU
 from neural_arith.layers.power import PowerLayer
 from neural_arith.layers.subset_sums import PowersOfSums, fit_powers_of_sums
+from neural_arith.layers.sums_of_powers import fit_sums_of_powers
 
 __all__ = ["fit_closed_form"]
 
@@ -24,11 +25,12 @@ class _Fits(Protocol):
 
 
 def fit_closed_form(network: nn.Module, x: Tensor, y: Tensor) -> ClosedForm:
-    """Give a layer, or a NAU followed by another layer, the weights that reproduce data, by algebra.
+    """Give a layer, or a NAU followed or preceded by another layer, the weights that reproduce data, by algebra.
 
     One layer: see ``NAU.fit_closed_form``, ``NMU.fit_closed_form`` and ``PowerLayer.fit_closed_form``. A NAU under a
     NAU, NMU or power unit: each output is a sum, or a product of powers of one or two sums
-    (``neural_arith.layers.subset_sums``). Masks are kept: masked weights stay zero.
+    (``neural_arith.layers.subset_sums``). A power unit under a NAU: each output is a sum of products of powers
+    (``neural_arith.layers.sums_of_powers``). Masks are kept: masked weights stay zero.
 
     What two layers do not determine is chosen: a scale that sums can hand on to each other so that coefficients are
     whole numbers; of a sum with coefficients up to n, the first hidden sum has all its inputs, the second those that
@@ -63,9 +65,11 @@ def fit_closed_form(network: nn.Module, x: Tensor, y: Tensor) -> ClosedForm:
         lifted = isinstance(second, PowerLayer) and second.lifted
         if isinstance(first, NAU) and isinstance(second, (NAU, NMU, PowerLayer)) and not lifted:
             return _fit_two(first, second, x, y)
+        if isinstance(first, PowerLayer) and not first.lifted and isinstance(second, NAU):
+            return _fit_sums(first, second, x, y)
     raise OptionError(
         f"no closed form for {' -> '.join(type(layer).__name__ for layer in layers)}; there is one for NAU, NMU, NPU, "
-        "RealNPU, NaiveNPU, RealNaiveNPU, and for a NAU followed by one of them"
+        "RealNPU, NaiveNPU, RealNaiveNPU, for a NAU followed by one of them, and for a power unit followed by a NAU"
     )
 
 
@@ -95,6 +99,26 @@ def _fit_two(first: NAU, second: NAU | NMU | PowerLayer, x: Tensor, y: Tensor) -
     first.weight.copy_(torch.where(first.masks["weight"], inner, first.weight))
     _set(second, outer)
     return judge(second(first(wide)), wanted, sensitivity, tolerance)
+
+
+@torch.no_grad()
+def _fit_sums(first: PowerLayer, second: NAU, x: Tensor, y: Tensor) -> ClosedForm:
+    wide, wanted, tolerance = as_data(x, y, first.in_features, second.out_features)
+    live = first.masks["wr"].any(0)
+    hidden: list[Tensor] = []
+    outer = torch.zeros(second.out_features, first.out_features, dtype=torch.float64, device=wide.device)
+    for output, column in enumerate(wanted.T):
+        found = fit_sums_of_powers(wide, column, live, tolerance, terms=min(first.out_features, 3))
+        for row, coefficient in zip(found.powers, found.coefficients.tolist(), strict=True):
+            outer[output, _place(hidden, row, first.out_features)] += coefficient
+    inner = wide.new_zeros(first.out_features, first.in_features)
+    if hidden:
+        inner[: len(hidden)] = torch.stack(hidden)
+    first.assign(inner)
+    _set(second, outer)
+    products = first(wide)
+    sensitivity = power_sensitivity(products, wide, inner) @ outer.abs().T
+    return judge(second(products), wanted, sensitivity, tolerance)
 
 
 def _levels(weights: Tensor, first: NAU) -> tuple[Tensor, Tensor]:

@@ -66,12 +66,17 @@ class LargeScaleTask(Task):
         """The range of one part."""
         return (_TEST[self.source_of_ranges] if part == "extrapolation" else _TRAIN)[self.operation]
 
-    def source(self, part: Part, seed: int) -> Source:
+    @property
+    def one_stream(self) -> bool:
+        """With the Sobol sequence."""
+        return self.sampler == "sobol"
+
+    def source(self, part: Part, seed: int, skip: int = 0) -> Source:
         """The Sobol sequence without its first point, zero; scrambled for validation and interpolation."""
         if self.sampler == "uniform":
-            return super().source(part, seed)
+            return super().source(part, seed, skip)
         scramble = part in ("validation", "interpolation")
-        engine = torch.quasirandom.SobolEngine(self.in_features, scramble, KEYS[part]).fast_forward(1)
+        engine = torch.quasirandom.SobolEngine(self.in_features, scramble, KEYS[part]).fast_forward(1 + skip)
         return lambda points: engine.draw(points, dtype=torch.float64)
 
     def selection(self) -> Tensor:

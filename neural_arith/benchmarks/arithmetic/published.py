@@ -94,6 +94,28 @@ _TABLES: tuple[tuple[Family, str, str, str], ...] = (
     ),
     (
         "static",
+        "success rate",
+        f"{_MADSEN}; read off the figures; 50 seeds",
+        """
+        -               NMU    NAC-sigma NAC-nmu NAC-mul NALU
+        mul-[-2,-1]     1.00 - 1.00 -    0.92 -  0.26 -  0 -
+        mul-[-2,2]      0.78 - 0 -       0 -     0 -     0 -
+        mul-[0,1]       1.00 - 1.00 -    1.00 -  0.64 -  0.02 -
+        mul-[0.1,0.2]   0.84 - 1.00 -    0.58 -  0.08 -  0 -
+        mul-[1.1,1.2]   0 -    0 -       0 -     0 -     0 -
+        mul-[10,20]     1.00 - 1.00 -    0.54 -  0.42 -  0.02 -
+        mul-hidden=3    0.88 - 0 -       0.55 -  0.22 -  0 -
+        mul-hidden=4    0.92 - 0 -       0.31 -  0.10 -  0 -
+        mul-hidden=5    0.97 - 0 -       0.06 -  0 -     0 -
+        mul-hidden=6    0.72 - 0 -       0 -     0 -     0 -
+        mul-hidden=7    0.77 - 0 -       0 -     0 -     0 -
+        mul-hidden=8    0.74 - 0 -       0 -     0 -     0 -
+        mul-hidden=9    0.59 - 0 -       0 -     0 -     0 -
+        mul-hidden=10   0.63 - 0 -       0 -     0 -     0 -
+        """,
+    ),
+    (
+        "static",
         "median step of the solution",
         f"{_MADSEN}; of the runs that were solved",
         """

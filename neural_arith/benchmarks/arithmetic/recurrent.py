@@ -11,7 +11,7 @@ from neural_arith.benchmarks.arithmetic.distributions import Uniform
 from neural_arith.benchmarks.arithmetic.operations import one_layer, operation
 from neural_arith.benchmarks.arithmetic.task import Part, Task, layout, selected
 from neural_arith.errors import OptionError
-from neural_arith.layers import NAU
+from neural_arith.layers import NAU, Layer
 
 RECURRENT = ("add", "sub", "mul", "div", "square", "sqrt")
 
@@ -23,7 +23,7 @@ class Accumulate(nn.Module):
         cell: of ``states + inputs`` to ``states`` features.
     """
 
-    def __init__(self, cell: NAU) -> None:
+    def __init__(self, cell: Layer) -> None:
         super().__init__()
         self.cell = cell
 

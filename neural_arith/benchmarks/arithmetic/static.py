@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -27,6 +26,8 @@ RANGES = (
 )
 """Training and extrapolation ranges of the paper's range experiment, in its order."""
 
+_SETTINGS = ("inputs", "subset", "overlap", "train", "test", "hidden")
+
 
 @dataclass(frozen=True)
 class StaticTask(Task):
@@ -46,6 +47,7 @@ class StaticTask(Task):
         toy: the small task instead, whose a is the sum of the first two of four inputs, and b that of all.
         exact_bar: the bar for the task as it is drawn; the default is the published bar, whose script has one input too
             many in each sum, see `thresholds.published_groups`. The toy task has no such slip.
+        hidden: width of the networks' first layer.
 
     Raises:
         OptionError: an operation that is none, or sums that do not fit.
@@ -59,8 +61,7 @@ class StaticTask(Task):
     test: Uniform = TWO_TO_SIX
     toy: bool = False
     exact_bar: bool = False
-
-    hidden: ClassVar[int] = 2
+    hidden: int = 2
 
     def __post_init__(self) -> None:
         operation(self.operation, STATIC)
@@ -76,8 +77,8 @@ class StaticTask(Task):
         if self.toy:
             return f"{self.operation}-toy"
         plain = StaticTask(self.operation)
-        parts = [f"{key}={getattr(self, key)}" for key in ("inputs", "subset", "overlap", "train", "test")]
-        usual = [f"{key}={getattr(plain, key)}" for key in ("inputs", "subset", "overlap", "train", "test")]
+        parts = [f"{key}={getattr(self, key)}" for key in _SETTINGS]
+        usual = [f"{key}={getattr(plain, key)}" for key in _SETTINGS]
         return "-".join([self.operation, *(part for part in parts if part not in usual)])
 
     @property

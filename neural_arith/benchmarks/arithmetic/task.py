@@ -6,6 +6,7 @@ own generator, which numbers nothing but its seed. Fixed sets have the same inpu
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -88,14 +89,26 @@ class Task(ABC):
         """The number of points of a fixed set."""
         return 10_000
 
-    def source(self, part: Part, seed: int) -> Source:
-        """Random numbers for one part and seed, always the same, however they are read."""
-        generator = np.random.default_rng((seed, KEYS[part]))
+    @property
+    def one_stream(self) -> bool:
+        """Whether all seeds see the same training batches, and differ by their initial weights alone."""
+        return False
+
+    def source(self, part: Part, seed: int, skip: int = 0) -> Source:
+        """Random numbers for one part and seed, always the same, however they are read.
+
+        Args:
+            part: which data.
+            seed: whose.
+            skip: points to leave out at the beginning.
+        """
+        bits = np.random.PCG64((seed, KEYS[part]))
+        generator = np.random.Generator(bits.advance(skip * math.prod(self.shape(part))))
         return lambda points: torch.from_numpy(generator.random((points, *self.shape(part))))
 
-    def stream(self, seeds: Sequence[int], dtype: torch.dtype = torch.float64) -> Stream:
-        """Training batches for these seeds, from the beginning."""
-        return Stream(self, seeds, dtype)
+    def stream(self, seeds: Sequence[int], dtype: torch.dtype = torch.float64, skip: int = 0) -> Stream:
+        """Training batches for these seeds, from the beginning or after ``skip`` points."""
+        return Stream(self, seeds, dtype, skip)
 
     def fixed(self, part: Part, seeds: Sequence[int] = (0,), dtype: torch.dtype = torch.float64) -> Batch:
         """The fixed set of one part: the same inputs for all seeds (one copy in memory), targets for each."""
@@ -119,13 +132,14 @@ class Stream:
         task: the task.
         seeds: one member for each.
         dtype: of inputs and targets.
+        skip: points to leave out at the beginning.
     """
 
-    def __init__(self, task: Task, seeds: Sequence[int], dtype: torch.dtype = torch.float64) -> None:
+    def __init__(self, task: Task, seeds: Sequence[int], dtype: torch.dtype = torch.float64, skip: int = 0) -> None:
         self.task = task
         self.seeds = tuple(seeds)
         self.dtype = dtype
-        self._sources = [task.source("train", seed) for seed in self.seeds]
+        self._sources = [task.source("train", seed, skip) for seed in self.seeds]
 
     def batch(self, points: int | None = None) -> Batch:
         """The next points, as many as the protocol has in a batch if None.
