@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neural_arith.arguments import names, positive, seeds, whole
+from neural_arith.arguments import names, seeds, whole
+from neural_arith.benchmarks.arithmetic.command import INTERRUPTED, budget
 from neural_arith.benchmarks.benchmark import Benchmark
 from neural_arith.errors import OptionError
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from neural_arith.benchmarks.arithmetic.fractional_sir_rows import SirRow
     from neural_arith.benchmarks.arithmetic.fractional_sir_runs import Task
 
-INTERRUPTED = 130
 _SHOWN = 20  # steps of training between two looks at the progress bar
 
 _DESCRIPTION = (
@@ -36,7 +36,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seeds", metavar="N", type=seeds, default=list(range(5)), help="runs of each cell, or a list (default: 5)"
     )
-    parser.add_argument("--budget", metavar="SHARE", type=positive, default=1.0, help="of the published steps (1)")
+    parser.add_argument(
+        "--budget",
+        metavar="N",
+        type=budget,
+        default=(1.0, None),
+        help="steps before L-BFGS: a share of the published 3000, as 2%%, or a number; those of L-BFGS shrink alike "
+        "(default: 100%%)",
+    )
     parser.add_argument("--optimiser", choices=("rmsprop", "adam"), default="rmsprop", help="before L-BFGS")
     parser.add_argument("--jobs", metavar="N", type=whole(1, 1024), default=1, help="processes (default: 1)")
     parser.add_argument("--out", metavar="FOLDER", type=Path, help="keep rows and picture there")
@@ -63,22 +70,25 @@ def run(arguments: argparse.Namespace) -> int:
     from neural_arith.benchmarks.arithmetic.fractional_sir_rows import PROTOCOLS, SirRow, table
     from neural_arith.benchmarks.arithmetic.fractional_sir_runs import tasks
     from neural_arith.benchmarks.arithmetic.fractional_sir_scores import references
+    from neural_arith.benchmarks.arithmetic.fractional_sir_training import STEPS
     from neural_arith.benchmarks.arithmetic.table_file import TableFile
 
     protocols = _chosen("--protocol", arguments.protocol, PROTOCOLS)
     units = _chosen("--model", arguments.model, KINDS)
     if protocols == ["ours"] and units == ["dense"]:
         raise OptionError("--protocol ours reads a formula from the weights, dense layers have none; use --model npu")
-    settings = {} if arguments.budget == 1 else {"budget": f"{arguments.budget:g}"}
+    share, steps = arguments.budget
+    share = share if steps is None else steps / STEPS
+    settings = {} if share == 1 else {"budget": f"{100 * share:g}%"}
     settings |= {} if arguments.optimiser == "rmsprop" else {"optimiser": arguments.optimiser}
-    name = "_".join(["fractional_sir", *(word for pair in settings.items() for word in pair)])
+    name = "_".join(["fractional_sir", *(word for pair in settings.items() for word in pair)]).replace("%", "pct")
     file = TableFile(None if arguments.out is None else arguments.out / f"{name}.csv", SirRow)
     todo = tasks(
         protocols,
         units,
         arguments.seeds,
         lambda protocol, unit, cell: (protocol, unit, *cell) in file.rows,
-        budget=arguments.budget,
+        budget=share,
         adam=arguments.optimiser == "adam",
     )
     wanted = {"protocol": ",".join(protocols), "model": ",".join(units), "seeds": _list(arguments.seeds)}

@@ -70,8 +70,9 @@ def test_the_units_are_those_of_the_layers_but_for_the_published_epsilon(kind):
     found = fields(p)(x)
     for i, size in enumerate(SIZES):
         w = {name: value[i] for name, value in fields.unpack(p).items()}
-        rows = {"wr": w["wr"][:size], "gate": w["gate"]} | ({"wi": w["wi"][:size]} if kind == "npu" else {})
-        unit = NPU.from_weights(**rows) if kind == "npu" else RealNPU.from_weights(**rows)
+        wr, gate = w["wr"][:size], w["gate"]
+        real = kind == "real_npu"
+        unit = RealNPU.from_weights(wr, gate=gate) if real else NPU.from_weights(wr, w["wi"][:size], gate)
         torch.testing.assert_close(found[i], NAU.from_weights(w["nau"][:, :size])(unit(x[i])), rtol=1e-9, atol=1e-12)
 
 
@@ -258,9 +259,9 @@ def test_the_table_shows_the_paper_beside_the_runs_that_repeat_it():
 
 
 def test_bench_writes_rows_and_a_picture_and_goes_on_where_it_stopped(tmp_path, capsys):
-    command = ["bench", "fractional-sir", "--protocol", "published", "--budget", "1e-4", "--out", str(tmp_path)]
+    command = ["bench", "fractional-sir", "--protocol", "published", "--budget", "0.01%", "--out", str(tmp_path)]
     assert main([*command, "--model", "dense", "--seeds", "1", "--quiet"]) == 0
-    path = tmp_path / "fractional_sir_budget_0.0001.csv"
+    path = tmp_path / "fractional_sir_budget_0.01pct.csv"
     with path.open() as lines:
         before = list(csv.DictReader(lines))
     assert len(before) == 2 + 20
@@ -282,7 +283,7 @@ def test_bench_writes_rows_and_a_picture_and_goes_on_where_it_stopped(tmp_path, 
         (["--model", "npu,nmu"], "--model must be among npu, real_npu, dense; got nmu"),
         (["--protocol", "best"], "--protocol must be among published, accurate, ours; got best"),
         (["--protocol", "ours", "--model", "dense"], "dense layers have none; use --model npu"),
-        (["--budget", "0"], "expected a number above zero"),
+        (["--budget", "0"], "expected a share of the published steps"),
         (["--seeds", "0"], "expected from 1 to 10000 seeds"),
         (["--optimiser", "sgd"], "invalid choice: 'sgd'"),
         (["--jobs", "0"], "expected a whole number from 1"),
