@@ -9,6 +9,7 @@ from neural_arith.benchmarks.arithmetic.fractional_sir_rows import PROTOCOLS, PU
 from neural_arith.plotting import COLORS
 
 _LOWEST, _HIGHEST = 1e-16, 1e4
+_TICKS = (10, 20, 50, 100, 200, 500)
 _MARKERS = {"npu": "o", "real_npu": "d", "dense": "p"}
 
 
@@ -45,7 +46,8 @@ def draw(path: Path, rows: Sequence[SirRow]) -> None:
                 )
             if runs and protocol == "published":
                 best = PUBLISHED[unit]
-                ax.plot(best.numbers, best.best, marker=_MARKERS[unit], color="none", markeredgecolor=color)
+                label = f"{TITLES[unit]}, paper's best"
+                ax.plot(best.numbers, best.best, _MARKERS[unit], color="none", markeredgecolor=color, label=label)
         for row in own:
             if row.unit == "truth" and row.mse > _LOWEST:
                 ax.axhline(row.mse, color="0.4", linestyle="--", linewidth=0.8)
@@ -54,6 +56,9 @@ def draw(path: Path, rows: Sequence[SirRow]) -> None:
                 )
         ax.set(title=protocol, xlabel="parameters above 1e-3", xscale="log", yscale="log")
         ax.set_ylim(_LOWEST / 3, _HIGHEST * 3)
-        ax.legend(fontsize=7)
+        ax.set_xticks(_TICKS, [str(tick) for tick in _TICKS])
+        ax.minorticks_off()
+        if any(row.unit in _MARKERS for row in own):
+            ax.legend(fontsize=7)
     axes[0].set_ylabel("MSE (own solver)")
     figure.savefig(path, metadata={"Date": None})
