@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from neural_arith.ode.field import ArithmeticField
 
 
+_FEW = 8
+"""Units from which on they go one by one."""
+
+
 def prune(
     field: ArithmeticField,
     data: Trajectories,
@@ -35,11 +39,12 @@ def prune(
 ) -> ArithmeticField:
     """Remove what the data do not need.
 
-    Units: from the present number down to one, each unit is removed on trial and the rest refitted by integral
-    matching; a few redrawn starts of the smaller size join them (dense fits with spare units are not unique, and the
-    way down from one of them need not lead to the simplest); the best are refitted through the solver. The smallest
-    size that no larger one beats is kept. Weights: in the order of the loss increase that the curvature predicts
-    (optimal brain surgeon, Hassibi and Stork 1993), first many at once, then one by one.
+    Units: from the present number down to one, a quarter at a time above eight, each unit is removed on trial and
+    the rest refitted by integral matching; a few redrawn starts of the smaller size join them (dense fits with
+    spare units are not unique, and the way down from one of them need not lead to the simplest); the best are
+    refitted through the solver. The smallest size that no larger one beats is kept. Weights: in the order of the
+    loss increase that the curvature predicts (optimal brain surgeon, Hassibi and Stork 1993), first many at once,
+    then one by one.
 
     Sizes are compared by ``n log(loss + floor) + price * numbers * log n`` with ``n`` measured values, the
     Bayesian information criterion; the floor keeps differences from counting that lie below ``accuracy`` (for
@@ -180,12 +185,15 @@ def _fewest_units(
     path = [(loss, fit)]
     # A size at which no refit succeeds says little about the smaller ones: a wide fit of exact data often falls by many
     # orders of magnitude when its first unit goes, and the true size is found from redrawn starts further down.
-    while len(units(fit.field)) > 1:
-        tried: list[tuple[float, Fit]] = []
-        for unit in units(fit.field):
-            trial = Fit(without_unit(fit.field, unit), task)
-            tried.append((trial.match().loss, trial))
-        smaller = min(tried, key=lambda item: item[0])[1].field
+    while len(live := units(fit.field)) > 1:
+        trials = [Fit(without_unit(fit.field, unit), task) for unit in live]
+        tried = [(trial.match().loss, trial) for trial in trials]
+        order = sorted(range(len(live)), key=lambda k: tried[k][0])
+        smaller = trials[order[0]].field
+        if len(live) > _FEW:
+            smaller, tried = fit.field, []
+            for k in order[: len(live) // 4]:
+                smaller = without_unit(smaller, live[k])
         tried += candidates(smaller, task, draws=restarts, generator=generator)[:-1]
         tried.sort(key=lambda item: item[0])
         refitted = []
