@@ -27,10 +27,14 @@ from neural_arith.equations import EquationSystem, refit_constants, round_coeffi
 from neural_arith.errors import IntegrationError, NeuralArithError
 from neural_arith.integrate import solve
 from neural_arith.layers import NAU, NPU
+from neural_arith.layers.power import PowerLayer
 from neural_arith.ode import ArithmeticField, prune, train
+from neural_arith.ode.flat import FlatField
 
 ENOUGH = 0.9999
 HIDDEN = 6
+SMALL = 1e-3
+"""The size above which the paper counts a parameter."""
 
 
 def score(field: ArithmeticField, data: Trajectories) -> float:
@@ -48,17 +52,22 @@ def score(field: ArithmeticField, data: Trajectories) -> float:
     return float((1 - ((x - run.x) ** 2).sum(0) / ((run.x - run.x.mean(0)) ** 2).sum(0)).min())
 
 
-def one_seed(data: Trajectories, truth: EquationSystem, seed: int) -> dict[str, Any]:
+def one_seed(
+    data: Trajectories, truth: EquationSystem, seed: int, hidden: int = HIDDEN, unit: type[PowerLayer] = NPU
+) -> dict[str, Any]:
     """Train, prune, round, refit and compare.
 
     Args:
         data: the measurements.
         truth: the right equations, used for the comparison only.
         seed: of the weights, the starts of training and those of pruning.
+        hidden: number of products.
+        unit: what forms them, NPU or RealNPU.
     """
     generator = torch.Generator().manual_seed(seed)
     n = len(data.names)
-    field = ArithmeticField(NPU(n, HIDDEN, generator=generator), NAU(HIDDEN, n, generator=generator), states=data.names)
+    layers = unit(n, hidden, generator=generator), NAU(hidden, n, generator=generator)
+    field = ArithmeticField(*layers, states=data.names)
     begun, busy = time.perf_counter(), time.process_time()
     trained = train(field, data, seed=seed)
     row: dict[str, Any] = {
@@ -73,9 +82,9 @@ def one_seed(data: Trajectories, truth: EquationSystem, seed: int) -> dict[str, 
     try:
         pruned = prune(trained.field, data, seed=seed)
         row["pruned"] = pruned.to_equations().to_text(6)
+        row["numbers"] = int((FlatField(pruned).read().abs() > SMALL).sum())
         final = refit_constants(round_coefficients(pruned.to_equations(), data), data)
         row["equations"] = final.to_text(8)
-
         row["exact"] = is_exact(final, truth)
     except NeuralArithError as error:
         row["failure"] = f"{type(error).__name__}: {error}"

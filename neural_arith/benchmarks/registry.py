@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from neural_arith.benchmarks.arithmetic.command import ARITHMETIC_BENCHMARKS
+from neural_arith.benchmarks.arithmetic.digits_command import SEQUENTIAL_DIGITS
+from neural_arith.benchmarks.arithmetic.fractional_sir import FRACTIONAL_SIR
 from neural_arith.benchmarks.benchmark import Benchmark
 from neural_arith.benchmarks.suite_command import SUITE_BENCHMARKS
 
-BENCHMARKS: tuple[Benchmark, ...] = SUITE_BENCHMARKS + ARITHMETIC_BENCHMARKS
+BENCHMARKS: tuple[Benchmark, ...] = (*SUITE_BENCHMARKS, *ARITHMETIC_BENCHMARKS, SEQUENTIAL_DIGITS, FRACTIONAL_SIR)

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from neural_arith.ode.field import ArithmeticField
 
 
-_CLIFF = 200.0
-
-
 def prune(
     field: ArithmeticField,
     data: Trajectories,
@@ -38,7 +35,7 @@ def prune(
 ) -> ArithmeticField:
     """Remove what the data do not need.
 
-    Units: from the present number downwards, each unit is removed on trial and the rest refitted by integral
+    Units: from the present number down to one, each unit is removed on trial and the rest refitted by integral
     matching; a few redrawn starts of the smaller size join them (dense fits with spare units are not unique, and the
     way down from one of them need not lead to the simplest); the best are refitted through the solver. The smallest
     size that no larger one beats is kept. Weights: in the order of the loss increase that the curvature predicts
@@ -181,8 +178,9 @@ def _fewest_units(
     loss = fit.loss()
     judge.see(loss)
     path = [(loss, fit)]
-    worse = 0
-    while len(units(fit.field)) > 1 and worse < 2:
+    # A size at which no refit succeeds says little about the smaller ones: a wide fit of exact data often falls by many
+    # orders of magnitude when its first unit goes, and the true size is found from redrawn starts further down.
+    while len(units(fit.field)) > 1:
         tried: list[tuple[float, Fit]] = []
         for unit in units(fit.field):
             trial = Fit(without_unit(fit.field, unit), task)
@@ -196,9 +194,6 @@ def _fewest_units(
         loss, fit = min(refitted, key=lambda item: item[0])
         judge.see(loss)
         path.append((loss, fit))
-        behind = judge.score(loss, count(fit)) - min(judge.score(a, count(f)) for a, f in path)
-        # A smaller size may be reached again from a still smaller one, but not over a cliff.
-        worse = 2 if behind > _CLIFF else worse + 1 if behind > 0 else 0
         judge.tell(f"{len(units(fit.field))} units, {count(fit)} numbers: loss {loss:.3g}")
     loss, fit = min(path, key=lambda item: judge.score(item[0], count(item[1])))
     if not math.isfinite(loss):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from neural_arith.benchmarks.arithmetic.optimisers import Adam, RMSProp
+from neural_arith.benchmarks.arithmetic.optimisers import Adam, Averaged, RMSProp
 from neural_arith.benchmarks.arithmetic.population import Population, Recipe
 from neural_arith.benchmarks.arithmetic.schedules import (
     AuthorPenalty,
@@ -379,3 +379,61 @@ def test_progress_is_called_at_each_record():
     seen = []
     Population([network(0)]).train(batches([0]), 25, every=10, progress=seen.append)
     assert seen == [10, 20, 25]
+
+
+def test_an_averaged_member_trains_the_same_and_is_judged_by_the_running_mean():
+    x = torch.randn(16, 3, generator=torch.Generator().manual_seed(0))
+    batch = x, x.sum(1, keepdim=True)
+
+    def nets():
+        return [nn.Linear(3, 1, bias=False, dtype=torch.float32).requires_grad_() for _ in range(2)]
+
+    def same(other):
+        found = nets()
+        for one, two in zip(found, other, strict=True):
+            one.load_state_dict(two.state_dict())
+        return found
+
+    start = nets()
+    plain = Population(same(start), Recipe(rate=Constant(0.1)))
+    averaged = Population(same(start), Recipe(rate=Constant(0.1), optimiser=Averaged(Adam(), decay=0.75)))
+    seen = []
+    plain.train(lambda step: batch, 6, every=1, progress=lambda step: seen.append(plain.stack.parameters.clone()))
+    history = averaged.train(lambda step: batch, 6, every=6, measures={"first": lambda net: net.weight[0, 0]})
+    assert torch.equal(averaged.stack.parameters, plain.stack.parameters)
+    mean = torch.stack([nn.utils.parameters_to_vector(net.parameters()).detach() for net in start])
+    for parameters in seen:
+        mean = 0.75 * mean + 0.25 * parameters
+    assert torch.allclose(history.values["first"][-1].float(), mean[:, 0], atol=1e-6)
+
+
+class _Own(nn.Module):
+    """A linear map that adds the square of its weight to its loss, in training."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor([[value]]))
+
+    def forward(self, x):
+        out = x @ self.weight
+        return (out, self.weight.square().sum()) if self.training else out
+
+
+def test_what_a_network_adds_to_its_loss_is_its_own():
+    x, y = torch.ones(4, 1), torch.zeros(4, 1)
+    population = Population([_Own(1.0), _Own(3.0)], Recipe(rate=Constant(0.5), optimiser=_Plain()))
+    history = population.train(lambda step: (x, y), 1, tests={"test": (x, y)})
+    # each of the two squares has the slope 2 w: w - 0.5 * 4 w = -w
+    assert population.stack.parameters.flatten().tolist() == [-1.0, -3.0]
+    assert history.values["train"][-1].tolist() == [1.0, 9.0]
+    assert history.values["test"].tolist() == [[1.0, 9.0], [1.0, 9.0]]
+
+
+class _Plain:
+    """Gradient descent."""
+
+    def begin(self, parameters):
+        return {}
+
+    def step_(self, parameters, gradient, state, rate):
+        parameters.sub_(gradient * rate.to(parameters.dtype))

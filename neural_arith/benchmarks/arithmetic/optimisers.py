@@ -12,7 +12,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-__all__ = ["Adam", "Optimiser", "RMSProp"]
+__all__ = ["AVERAGE", "Adam", "Averaged", "Optimiser", "RMSProp"]
+
+AVERAGE = "average"
+"""The part of a state with the parameters by which members are judged, where those are not the present ones."""
 
 
 class Optimiser(Protocol):
@@ -86,3 +89,27 @@ class RMSProp:
         """One step in place."""
         square = state["square"].mul_(self.decay).addcmul_(gradient, gradient, value=1 - self.decay)
         parameters.sub_(torch.div(gradient, square.sqrt().add_(self.eps)).mul_(rate.to(parameters.dtype)))
+
+
+@dataclass(frozen=True)
+class Averaged:
+    """Any rule, but members are judged by the running mean of their parameters (Polyak & Juditsky 1992).
+
+    Training itself does not change; the mean has less of the noise of single steps.
+
+    Attributes:
+        rule: of a step.
+        decay: of the mean; it looks back ``1 / (1 - decay)`` steps.
+    """
+
+    rule: Optimiser = Adam()
+    decay: float = 0.998
+
+    def begin(self, parameters: Tensor) -> dict[str, Tensor]:
+        """The rule's, and the parameters."""
+        return self.rule.begin(parameters) | {AVERAGE: parameters.detach().clone()}
+
+    def step_(self, parameters: Tensor, gradient: Tensor, state: dict[str, Tensor], rate: Tensor) -> None:
+        """One step in place."""
+        self.rule.step_(parameters, gradient, state, rate)
+        state[AVERAGE].lerp_(parameters, 1 - self.decay)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from neural_arith.benchmarks.arithmetic.optimisers import AVERAGE
 from neural_arith.benchmarks.arithmetic.stacking import Stack
 from neural_arith.benchmarks.arithmetic.stepping import Recipe, State, Stepper
 from neural_arith.errors import DataError, OptionError
@@ -210,7 +212,19 @@ class Population:
         self, errors: Tensor, tests: Mapping[str, Batch], measures: Mapping[str, Callable[[nn.Module], Tensor]]
     ) -> None:
         record = {"step": torch.tensor(self._stepper.state.step), "train": errors.double()}
-        record |= {name: self.errors(x, y) for name, (x, y) in tests.items()}
-        with torch.no_grad():
+        with torch.no_grad(), self._judged():
+            record |= {name: self.errors(x, y) for name, (x, y) in tests.items()}
             record |= {name: self.stack.measure(function).double() for name, function in measures.items()}
         self._records.append(record)
+
+    @contextmanager
+    def _judged(self) -> Iterator[None]:
+        """Inside, members have the parameters by which their optimiser wants them judged."""
+        average = self._stepper.state.optimiser.get(AVERAGE)
+        present = self.stack.parameters.clone()
+        if average is not None:
+            self.stack.parameters.copy_(average)
+        try:
+            yield
+        finally:
+            self.stack.parameters.copy_(present)

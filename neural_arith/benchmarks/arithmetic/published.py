@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Family = Literal["simple", "large_scale", "static", "single_module", "inalu"]
+Family = Literal["simple", "large_scale", "static", "single_module", "inalu", "sequential_digits"]
 
 
 @dataclass(frozen=True)
@@ -196,6 +196,54 @@ _TABLES: tuple[tuple[Family, str, str, str], ...] = (
         sub-100 0 -  0.65 -       0.85 -
         mul-100 0 -  0 -          0 -
         div-100 0 -  0 -          0 -
+        """,
+    ),
+    (
+        "sequential_digits",
+        "success rate",
+        f"{_MADSEN}, read off the figure; MNIST, 10 seeds",
+        """
+        -          NMU-Rz NAC-nmu-Rz NAC-sigma NAC-mul NALU  LSTM
+        product-1  0.9 -  1 -        0.6 -     0.5 -   0 -   0 -
+        product-2  1 -    0.9 -      0.6 -     0.5 -   0 -   0 -
+        product-3  1 -    0.8 -      0.6 -     0.6 -   0 -   0 -
+        product-4  1 -    0.9 -      0.7 -     0.6 -   0 -   0 -
+        product-5  1 -    0.8 -      0.6 -     0.6 -   0 -   0 -
+        product-6  0.8 -  0.7 -      0.4 -     0.3 -   0 -   0 -
+        product-7  1 -    0.8 -      0.6 -     0.6 -   0 -   0 -
+        product-8  1 -    0.8 -      0.5 -     0.4 -   0 -   0 -
+        product-9  0.9 -  0.9 -      0.3 -     0.4 -   0 -   0 -
+        product-10 0.9 -  0.7 -      0 -       0.1 -   0 -   0 -
+        product-11 1 -    0.8 -      0 -       - -     0 -   0 -
+        product-12 0.7 -  0.7 -      0 -       - -     0 -   0 -
+        product-13 1 -    0.5 -      0 -       - -     0 -   0 -
+        product-14 1 -    0.8 -      0 -       - -     0 -   0 -
+        product-15 0.9 -  0.8 -      0 -       - -     0 -   0 -
+        product-16 1 -    0.6 -      0 -       0 -     0 -   0 -
+        product-17 0.7 -  0.7 -      0 -       0 -     0 -   0 -
+        product-18 0.9 -  0.6 -      0 -       0 -     0 -   0 -
+        product-19 0.8 -  0.9 -      0 -       0 -     0 -   0 -
+        product-20 0.8 -  0.6 -      0 -       0 -     0 -   0 -
+        """,
+    ),
+    (
+        "sequential_digits",
+        "success rate",
+        f"{_MADSEN}, read off the figure; MNIST, 10 seeds",
+        """
+        -          NAU-Rz NAC+-Rz NAC+  NALU  LSTM
+        sum-1      0.7 -  0.1 -   0.1 - 0 -   0 -
+        sum-10     0.8 -  0.2 -   0.1 - 0 -   0 -
+        sum-100    0.7 -  0.3 -   0 -   0 -   0 -
+        sum-200    0.7 -  0.4 -   0 -   0 -   0 -
+        sum-300    0.7 -  0.6 -   0 -   0 -   0 -
+        sum-400    0.7 -  0.6 -   0 -   0 -   0 -
+        sum-500    0.7 -  0.6 -   0 -   0 -   0 -
+        sum-600    0.7 -  0.7 -   0 -   0 -   0 -
+        sum-700    0.7 -  0.5 -   0 -   0 -   0 -
+        sum-800    0.7 -  0.6 -   0 -   0 -   0 -
+        sum-900    0.7 -  0.7 -   0 -   0 -   0 -
+        sum-1000   0.8 -  0.6 -   0 -   0 -   0 -
         """,
     ),
 )

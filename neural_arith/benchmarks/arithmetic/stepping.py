@@ -88,11 +88,11 @@ class Stepper:
     def step(self, x: Tensor, y: Tensor) -> Tensor:
         """One step of all members that are not frozen, on ``(members, samples, ...)``; their errors before it."""
         recipe, state = self.recipe, self.state
-        out = self._outputs(x)
+        out, own = self._outputs(x)
         if out.shape != y.shape:
             raise DataError(f"the networks give outputs of shape {tuple(out.shape)}, the batch has {tuple(y.shape)}")
         errors = (out - y).square().mean((1, 2))
-        loss, seen = errors, errors.detach()
+        loss, seen = errors if own is None else errors + own, errors.detach()
         for penalty in recipe.penalties:
             weight = self._numbers(penalty.weight)
             if state.step >= penalty.after and bool(weight.any()):
@@ -122,13 +122,16 @@ class Stepper:
                 self._restart_stalled(recipe.restart)
         return seen
 
-    def _outputs(self, x: Tensor) -> Tensor:
-        """Of all members; noise follows from seeds and step alone, so a resumed run draws the same again."""
-        if not self.stack.noisy:
-            return self.stack(x)
-        with torch.random.fork_rng(devices=()):
-            torch.manual_seed(_word(*self.seeds, self.state.step))
-            return self.stack(x)
+    def _outputs(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Of all members, and what they add to the loss themselves, ``(members,)``, if they do.
+
+        Noise follows from seeds and step alone, so a resumed run draws the same again.
+        """
+        with torch.random.fork_rng(devices=(), enabled=self.stack.noisy):
+            if self.stack.noisy:
+                torch.manual_seed(_word(*self.seeds, self.state.step))
+            out = self.stack(x)
+        return out if isinstance(out, tuple) else (out, None)
 
     def _numbers(self, schedule: Schedule) -> Tensor:
         return torch.from_numpy(np.asarray(schedule(self.state.step))).to(self.stack.parameters.device)
