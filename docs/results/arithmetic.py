@@ -5,7 +5,6 @@ The rows are those of ``neural-arith bench NAME --out docs/results/arithmetic``;
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,6 +30,7 @@ from neural_arith.benchmarks.arithmetic.summary import (
     table,
     title,
 )
+from neural_arith.benchmarks.record import origin
 
 HERE = Path(__file__).parent / "arithmetic"
 
@@ -146,7 +146,7 @@ def page(name: str, folder: Path = HERE) -> str:
     parts += ["## Tables", WORDS.strip()]
     for op in experiment.ops:
         parts += _operation(experiment, op, [row for row in rows if row.op == op])
-    return "\n\n".join([*parts, "## Made by", origin(name, folder)]) + "\n"
+    return "\n\n".join([*parts, "## Made by", origin(folder / f"{name}.json")]) + "\n"
 
 
 def _operation(experiment: Experiment, op: str, rows: Sequence[Row]) -> list[str]:
@@ -264,7 +264,7 @@ def _best(experiment: Experiment, rows: Sequence[Row], models: Sequence[str]) ->
     else:
         best = min(groups, key=errors)
         text = f"{errors(best):.3g}"
-    named = len(models) > 1 and not (judged(rows) and not any(row.success for row in best))
+    named = best[0].model not in (CLOSED_FORM, GOLD) and not (judged(rows) and not any(row.success for row in best))
     return f"{text}, {best[0].model}" if named else text
 
 
@@ -292,17 +292,6 @@ def shortfall(experiment: Experiment, rows: Sequence[Row]) -> str:
         "units reach in that time; a low rate in them is no evidence against a unit, and the published column is the "
         "better witness. `--budget 100%` trains in full."
     )
-
-
-def origin(name: str, folder: Path = HERE) -> str:
-    """Commands, commits and versions."""
-    made = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))["made_by"]
-    commands = "\n".join(dict.fromkeys(f"{one['command']}  # {one['commit']}" for one in made))
-    with_what = dict.fromkeys(
-        f"Python {one['python']}, {', '.join(f'{k} {v}' for k, v in one['versions'].items())}, {one['cores']} cores"
-        for one in made
-    )
-    return f"```bash\n{commands}\n```\n\nThe comment is the commit. {'; '.join(with_what)}."
 
 
 def index(folder: Path = HERE) -> str:
