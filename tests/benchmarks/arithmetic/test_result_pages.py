@@ -21,21 +21,9 @@ SIR = runpy.run_path(str(RESULTS / "fractional_sir.py"))
 
 def _rows(model: str, op: str, setting: str, errors: list[float], steps: int, bar: float | None) -> list[Row]:
     judged = [None if bar is None else error < bar for error in errors]
-    steps_to = [2000 * (seed + 1) if good else None for seed, good in enumerate(judged)]
+    when = [2000 * (seed + 1) if good else None for seed, good in enumerate(judged)]
     return [
-        Row(
-            model,
-            op,
-            setting,
-            seed,
-            good,
-            2000 * (seed + 1) if good else None,
-            0.01 / (seed + 1),
-            error,
-            1.5,
-            steps,
-            "c",
-        )
+        Row(model, op, setting, seed, judged[seed], when[seed], 0.01 / (seed + 1), error, 1.5, steps, "c")
         for seed, error in enumerate(errors)
     ]
 
