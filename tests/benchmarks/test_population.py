@@ -13,6 +13,8 @@ from neural_arith.benchmarks.arithmetic.population import Population, Recipe
 from neural_arith.benchmarks.arithmetic.schedules import (
     AuthorPenalty,
     Constant,
+    During,
+    Falling,
     Lasso,
     Penalty,
     Ramp,
@@ -274,6 +276,11 @@ def test_schedules_by_hand():
     assert [float(tenfold(step)) for step in (0, 9_999, 10_000, 30_000)] == pytest.approx([1e-5, 1e-5, 1e-4, 1e-4])
     assert Ramp((10.0, 1.0), (0, 10), (10, 20))(5).tolist() == [5.0, 0.0]
     assert Tenfold((1e-7, 1e-9), 1e-7)(10_000) == pytest.approx([1e-7, 1e-8])
+    falling = Falling((0.2, 0.1), 100, 300)
+    assert falling(50) == pytest.approx([0.2, 0.1])
+    assert falling(200) == pytest.approx([0.1001, 0.05005])
+    assert falling(400) == pytest.approx([2e-4, 1e-4])
+    assert [float(During(3.0, 2, 4)(step)) for step in range(6)] == [0, 0, 3, 3, 0, 0]
 
 
 def test_conditional_penalty_counts_for_members_below_the_bound():
@@ -399,7 +406,9 @@ def test_an_averaged_member_trains_the_same_and_is_judged_by_the_running_mean():
     averaged = Population(same(start), Recipe(rate=Constant(0.1), optimiser=Averaged(Adam(), decay=0.75)))
     seen = []
     plain.train(lambda step: batch, 6, every=1, progress=lambda step: seen.append(plain.stack.parameters.clone()))
-    history = averaged.train(lambda step: batch, 6, every=6, measures={"first": lambda net: net.weight[0, 0]})
+    history = averaged.train(
+        lambda step: batch, 6, every=6, measures={"first": lambda net: next(net.parameters())[0, 0]}
+    )
     assert torch.equal(averaged.stack.parameters, plain.stack.parameters)
     mean = torch.stack([nn.utils.parameters_to_vector(net.parameters()).detach() for net in start])
     for parameters in seen:

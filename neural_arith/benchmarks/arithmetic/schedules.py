@@ -16,11 +16,25 @@ from torch import Tensor, nn
 
 from neural_arith.layers import Layer
 
-__all__ = ["AuthorPenalty", "Constant", "Lasso", "Penalty", "Ramp", "Restart", "Schedule", "Tenfold"]
+__all__ = [
+    "AuthorPenalty",
+    "Constant",
+    "During",
+    "Falling",
+    "Lasso",
+    "Penalty",
+    "Ramp",
+    "Restart",
+    "Schedule",
+    "Tenfold",
+]
 
 Numbers = float | Sequence[float]
+
 Schedule = Callable[[int], np.ndarray]
 """A step, from 0 on, to an array of shape ``()`` or ``(members,)``."""
+
+_LEAST = 1e-3
 
 
 @dataclass(frozen=True)
@@ -76,6 +90,47 @@ class Tenfold:
         """The value at a step."""
         grown = np.asarray(self.first, dtype=float) * 10.0 ** (step // self.every)
         return np.minimum(grown, np.asarray(self.last, dtype=float))
+
+
+@dataclass(frozen=True)
+class Falling:
+    """``first`` until ``start``, then down half a cosine to a thousandth of it at ``end``.
+
+    After Loshchilov and Hutter (ICLR 2017, https://arxiv.org/abs/1608.03983), without restarts.
+
+    Attributes:
+        first: value of the first steps.
+        start: last step of that value.
+        end: first step of the least one.
+    """
+
+    first: Numbers
+    start: float
+    end: float
+
+    def __call__(self, step: int) -> np.ndarray:
+        """The value at a step."""
+        gone = np.clip((step - self.start) / (self.end - self.start), 0.0, 1.0)
+        return np.asarray(self.first, dtype=float) * (_LEAST + (1 - _LEAST) * (1 + np.cos(np.pi * gone)) / 2)
+
+
+@dataclass(frozen=True)
+class During:
+    """A value from step ``start`` to before ``end``, and zero before and after.
+
+    Attributes:
+        value: a number, or one per member.
+        start: first step of the value.
+        end: first step of zero again.
+    """
+
+    value: Numbers
+    start: float
+    end: float
+
+    def __call__(self, step: int) -> np.ndarray:
+        """The value at a step."""
+        return np.asarray(self.value, dtype=float) * (self.start <= step < self.end)
 
 
 @dataclass(frozen=True)
