@@ -105,12 +105,15 @@ Exp(0.8), training has the larger inputs: it is no extrapolation.
 """,
 }
 
-WORDS = """*closed form* is `fit_closed_form` on the first ten training batches, without gradient steps; *gold* has the
-weights that solve the task, so its error is rounding alone; *zero*, *training mean*, *training median* and *best
-constant* do not look at the inputs. Every other row is trained by gradient descent. Intervals are at 95 %: Wilson's for
-the share of runs that are solved, gamma for the step at which they were, beta for the sparsity error, the largest
-distance of a weight's size to 0 or 1. *s/seed* is wall clock on processors that other work shared: for trained models
-the time of a whole batch of runs over their number.
+WORDS = """
+*closed form* is `fit_closed_form` on the first ten training batches, without gradient steps; *gold* has the weights
+that solve the task, so its error is rounding alone; *zero*, *training mean*, *training median* and *best constant* do
+not look at the inputs. Every other row is trained by gradient descent. *median* and *mean* are errors of
+extrapolation over seeds. Intervals are at 95 %: Wilson's for the share of runs that are solved, gamma for the step at
+which they were, beta for the sparsity error, the largest distance of a weight's size to 0 or 1. *steps* are those
+taken and their share of the published number, in rows that are not trained the batches that were read. *s/seed* is
+wall clock on processors that other work shared: for trained models the time of a whole batch of runs over their
+number.
 """
 
 
