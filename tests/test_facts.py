@@ -83,6 +83,24 @@ def test_the_page_of_measured_numbers_is_made_from_the_result_files():
     assert (script.parent / "index.md").read_text(encoding="utf-8") == page
 
 
+ARITHMETIC = ROOT / "docs" / "results" / "arithmetic"
+
+
+def test_the_pages_of_arithmetic_are_made_from_the_result_files():
+    pages = runpy.run_path(str(ARITHMETIC.with_suffix(".py")))["pages"]()
+    assert {name: (ARITHMETIC / name).read_text(encoding="utf-8") for name in pages} == pages
+    assert all((ARITHMETIC / f"{name}.png").exists() for name in {Path(page).stem for page in pages} - {"index"})
+
+
+@pytest.mark.parametrize(("script", "name"), [("digits", "sequential_digits"), ("fractional_sir", "fractional_sir")])
+def test_the_pages_of_digits_and_epidemic_are_made_from_the_result_files(script, name):
+    rows, page = list(ARITHMETIC.glob(f"{name}*.csv")), ARITHMETIC / f"{name}.md"
+    assert page.exists() == bool(rows)
+    if rows:
+        made = runpy.run_path(str(ROOT / "docs" / "results" / f"{script}.py"))["page"]()
+        assert page.read_text(encoding="utf-8") == made
+
+
 SUITES = runpy.run_path(str(ROOT / "docs" / "results" / "suites.py"))
 
 

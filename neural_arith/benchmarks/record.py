@@ -49,6 +49,21 @@ def provenance(command: str, packages: Sequence[str] = ()) -> dict[str, Any]:
     }
 
 
+def origin(path: Path) -> str:
+    """Commands with their commits, and versions, as Markdown.
+
+    Args:
+        path: a file whose ``made_by`` lists what `provenance` returned.
+    """
+    made = json.loads(path.read_text(encoding="utf-8"))["made_by"]
+    commands = "\n".join(dict.fromkeys(f"{one['command']}  # {one['commit']}" for one in made))
+    versions = dict.fromkeys(
+        f"Python {one['python']}, {', '.join(f'{k} {v}' for k, v in one['versions'].items())}, {one['cores']} cores"
+        for one in made
+    )
+    return f"```bash\n{commands}\n```\n\nBehind each command stands the commit. {'; '.join(versions)}."
+
+
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """Rows of an earlier, perhaps interrupted, run; none when there is no file."""
     return json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []

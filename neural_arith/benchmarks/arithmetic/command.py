@@ -96,7 +96,7 @@ def run(name: str, arguments: argparse.Namespace) -> int:
     from neural_arith.benchmarks.arithmetic.reference_rows import REFERENCES, reference_rows
     from neural_arith.benchmarks.arithmetic.rows import RowFile
     from neural_arith.benchmarks.arithmetic.runner import Budget, jobs, train
-    from neural_arith.benchmarks.arithmetic.summary import table
+    from neural_arith.benchmarks.arithmetic.summary import table, title
 
     experiment, known = EXPERIMENTS[name], MODELS[name]
     models = _chosen("--model", arguments.model, [*known, *REFERENCES], [*known, *REFERENCES])
@@ -138,7 +138,7 @@ def run(name: str, arguments: argparse.Namespace) -> int:
     rows = sorted((row for key, row in file.rows.items() if key in wanted), key=lambda row: order[row.model])
     for op in ops:
         for setting in ranges:
-            print(table(experiment, op, setting, rows), end="\n\n")
+            print(f"{title(experiment, op, setting)}\n{table(experiment, op, setting, rows)}\n")
     if folder is not None:
         _illustrate(experiment, ops, rows, folder / f"{name}.png")
         print(f"rows: {file.path}")

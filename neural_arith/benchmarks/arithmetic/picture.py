@@ -15,12 +15,17 @@ from neural_arith.plotting import COLORS
 
 __all__ = ["draw"]
 
+_WIDTH = 11
+"""Of a line of panels, in inches."""
+
 _LEAST, _MOST = 1e-34, 1e12
 """Errors outside are drawn at the edge."""
 
 
 def draw(experiment: Experiment, ops: Sequence[str], rows: Sequence[Row], path: Path) -> None:
-    """Write the picture: one panel for each operation, a dot for each run, bars and published medians as lines.
+    """Write the picture: one panel for each operation, a dot for each run, published errors as lines.
+
+    Runs that have a bar and miss it are open dots; below the grey edge every run is solved, whatever its setting.
 
     Args:
         experiment: which.
@@ -34,27 +39,35 @@ def draw(experiment: Experiment, ops: Sequence[str], rows: Sequence[Row], path: 
     from matplotlib.figure import Figure
 
     models = [*dict.fromkeys(row.model for row in rows)]
-    figure = Figure(figsize=(1.5 + 0.4 * len(models) * len(ops), 4.5), layout="constrained")
-    panels = figure.subplots(1, len(ops), sharey=True, squeeze=False)[0]
-    for panel, op in zip(panels, ops, strict=True):
+    width = 0.6 + 0.22 * len(models)
+    lines = -(-len(ops) // max(1, int(_WIDTH // width)))
+    columns = -(-len(ops) // lines)
+    figure = Figure(figsize=(0.5 + max(4.0, columns * width), 0.3 + 3.6 * lines), layout="constrained")
+    grid = figure.subplots(lines, columns, sharey=True, squeeze=False)
+    for panel in grid.flat[len(ops) :]:
+        panel.set_axis_off()
+    for number, (panel, op) in enumerate(zip(grid.flat, ops, strict=False)):
         settings = [*dict.fromkeys(row.range for row in rows if row.op == op)]
         for place, model in enumerate(models):
             own = [row for row in rows if (row.op, row.model) == (op, model)]
             errors = np.clip([row.extrapolation_error for row in own], _LEAST, _MOST)
-            spread = place + np.linspace(-0.3, 0.3, len(own)) if len(own) > 1 else [place]
+            missed = np.array([row.success is False for row in own], dtype=bool)
+            spread = place + (np.linspace(-0.3, 0.3, len(own)) if len(own) > 1 else np.zeros(len(own)))
             colour = COLORS[0] if model not in REFERENCES else COLORS[2] if model == REFERENCES[0] else "0.5"
-            panel.plot(spread, errors, ".", color=colour, markersize=4)
+            panel.plot(spread[~missed], errors[~missed], ".", color=colour, markersize=4)
+            panel.plot(spread[missed], errors[missed], "o", color=colour, markersize=2.5, mfc="none", mew=0.5)
             for setting in settings:
                 known = published_number(experiment, op, setting, model)
                 if known is not None and "error" in known.metric:
                     panel.plot([place - 0.4, place + 0.4], [known.value] * 2, color=COLORS[1])
         bars = {experiment.task(op, setting).threshold() for setting in settings} - {None}
         if bars:
-            panel.axhspan(_LEAST, max(bar for bar in bars if bar is not None), color="0.93", zorder=0)
+            panel.axhspan(_LEAST, min(bar for bar in bars if bar is not None), color="0.93", zorder=0)
+        names = models if number + columns >= len(ops) else [""] * len(models)
         panel.set(yscale="log", title=op, xticks=range(len(models)))
-        panel.set_xticklabels(models, rotation=90)
-    panels[0].set_ylabel(f"extrapolation error (mean {experiment.error})")
-    figure.suptitle(f"{experiment.name}: runs (dots), published (lines), solved (grey)", fontsize="medium")
+        panel.set_xticklabels(names, rotation=90)
+    figure.supylabel(f"extrapolation error (mean {experiment.error})", fontsize="medium")
+    figure.suptitle(f"{experiment.name}: runs (dots, open if not solved), published (lines)", fontsize="medium")
     draft = path.with_name(f".{path.stem}.part{path.suffix}")
     figure.savefig(draft, dpi=150)
     draft.replace(path)

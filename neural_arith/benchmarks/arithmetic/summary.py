@@ -9,16 +9,28 @@ import numpy as np
 
 from neural_arith.benchmarks.arithmetic import intervals
 from neural_arith.benchmarks.arithmetic.experiments import Experiment
+from neural_arith.benchmarks.arithmetic.models import MODELS
 from neural_arith.benchmarks.arithmetic.published import Published, published
+from neural_arith.benchmarks.arithmetic.reference_rows import REFERENCES
 from neural_arith.benchmarks.arithmetic.rows import Row
 
-__all__ = ["published_number", "table"]
+__all__ = ["middle", "published_number", "published_text", "rate", "share_of_steps", "table", "title"]
 
-HEADER = ("model", "seeds", "solved", "error", "solved at", "sparsity", "published", "steps", "s/seed")
+HEADER = ("model", "seeds", "solved", "median", "mean", "solved at", "sparsity", "published", "steps", "s/seed")
+
+
+def title(experiment: Experiment, op: str, setting: str) -> str:
+    """Of one cell: what, the error in use, and the bar."""
+    bar = experiment.task(op, setting).threshold()
+    kind = f"{experiment.name} {op}, {setting}: mean {experiment.error} error"
+    return kind + ("" if bar is None else f", solved below {bar:.3g}")
 
 
 def table(experiment: Experiment, op: str, setting: str, rows: Sequence[Row]) -> str:
     """One cell of the experiment as a Markdown table, one line for each model.
+
+    The errors are median and mean over seeds; steps are those taken and their share of the published number, for models
+    that are not trained the batches that they read.
 
     Args:
         experiment: which.
@@ -30,10 +42,16 @@ def table(experiment: Experiment, op: str, setting: str, rows: Sequence[Row]) ->
     widths = [max(len(line[column]) for line in lines) for column in range(len(HEADER))]
     text = [" | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
     text.insert(1, " | ".join("-" * width for width in widths))
-    bar = experiment.task(op, setting).threshold()
-    kind = f"mean {experiment.error} error, {_middle(experiment)[0]}"
-    title = f"{experiment.name} {op}, {setting}: {kind}" + ("" if bar is None else f", bar {bar:.3g}")
-    return "\n".join([title, *(f"| {line} |" for line in text)])
+    return "\n".join(f"| {line} |" for line in text)
+
+
+def share_of_steps(experiment: Experiment, row: Row) -> float | None:
+    """Steps taken as a share of the published number; None for models that are not trained."""
+    if row.model in REFERENCES:
+        return None
+    known = MODELS[experiment.name].get(row.model)
+    usual = experiment.steps(experiment.task(row.op, row.range))
+    return row.steps / (usual if known is None else known.steps.get(row.op, usual))
 
 
 def published_number(experiment: Experiment, op: str, setting: str, model: str) -> Published | None:
@@ -57,29 +75,36 @@ def _by_model(op: str, setting: str, rows: Sequence[Row]) -> list[list[Row]]:
     return [[row for row in own if row.model == model] for model in dict.fromkeys(row.model for row in own)]
 
 
-def _middle(experiment: Experiment) -> tuple[str, Callable[[np.ndarray], float]]:
+def middle(experiment: Experiment) -> tuple[str, Callable[[np.ndarray], float]]:
     """The literature's average over seeds: means for the simple task, medians elsewhere."""
     return ("mean", np.mean) if experiment.joint else ("median", np.median)
 
 
 def _line(experiment: Experiment, op: str, setting: str, rows: Sequence[Row]) -> tuple[str, ...]:
     errors = np.array([row.extrapolation_error for row in rows])
-    steps = sorted({row.steps for row in rows})
+    steps = {f"{row.steps}{_share(experiment, row)}": None for row in rows}
     return (
         rows[0].model,
         str(len(rows)),
-        _rate(rows),
-        f"{_middle(experiment)[1](errors):.3g}",
+        rate(rows),
+        f"{np.median(errors):.3g}",
+        f"{np.mean(errors):.3g}",
         _solved_at(rows),
         _sparsity(rows),
-        _published(published_number(experiment, op, setting, rows[0].model)),
-        ", ".join(map(str, steps)),
+        published_text(published_number(experiment, op, setting, rows[0].model)),
+        ", ".join(steps),
         f"{np.mean([row.seconds for row in rows]):.2g}",
     )
 
 
-def _rate(rows: Sequence[Row]) -> str:
-    if any(row.success is None for row in rows):
+def _share(experiment: Experiment, row: Row) -> str:
+    share = share_of_steps(experiment, row)
+    return "" if share is None else f" ({100 * share:.3g} %)"
+
+
+def rate(rows: Sequence[Row]) -> str:
+    """The share of runs that were solved with Wilson's interval, in percent; ``-`` where there is no bar."""
+    if not rows or any(row.success is None for row in rows):
         return "-"
     solved = sum(bool(row.success) for row in rows)
     low, high = intervals.wilson(solved, len(rows))
@@ -104,7 +129,8 @@ def _interval(value: intervals.Interval) -> str:
     return f"{value.mean:.2g}{ends}"
 
 
-def _published(entry: Published | None) -> str:
+def published_text(entry: Published | None) -> str:
+    """A published number as it stands in a table, ``-`` for none."""
     if entry is None:
         return "-"
     if "success rate" in entry.metric:
