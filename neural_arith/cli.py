@@ -274,7 +274,9 @@ def _reactions(discovery: Discovery) -> list[str]:
     from neural_arith.discovery import reactions_of
 
     found = reactions_of(discovery)
-    return ["", "as reactions:", *(f"  {line}" for line in str(found).splitlines())] if found is not None else []
+    if found is None:
+        return []
+    return ["", "as reactions, rates before rounding:", *(f"  {line}" for line in str(found).splitlines())]
 
 
 def _findings(discovery: Discovery) -> list[str]:
@@ -283,6 +285,11 @@ def _findings(discovery: Discovery) -> list[str]:
     scale, unit = (1.0, "") if noise.kind == "additive" else (100.0, " %")
     levels = ", ".join(f"{n} {scale * v:.3g}{unit}" for n, v in zip(discovery.data.names, noise.level, strict=True))
     lines = ["", f"noise: {noise.kind}, {levels} (estimated from neighbouring samples)"]
+    if noise.shares is not None:
+        spans = zip(
+            discovery.data.names, noise.level * noise.shares.min(0), noise.level * noise.shares.max(0), strict=True
+        )
+        lines += ["  in the runs from " + ", ".join(f"{name} {low:.3g} to {high:.3g}" for name, low, high in spans)]
     if discovery.messages:
         lines += ["", *(f"note: {message}" for message in discovery.messages)]
     return lines

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from neural_arith.data import Run
-from neural_arith.discovery.noise_level import CLEAN, noise_level, relative_evidence
+from neural_arith.discovery.noise_level import CLEAN, Series, noise_level, relative_evidence
 from neural_arith.errors import OptionError
 
 NoiseKind = Literal["additive", "proportional", "log"]
@@ -18,6 +18,9 @@ _LONG = 20
 
 _FREEDOM = 0.5
 """Independent values that each sample adds to the level of its run."""
+
+_DIFFERENT = 10.0
+"""What the likelihood must gain beyond the price of a level for each run: levels of short runs have long tails."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +73,13 @@ def estimate_noise(runs: list[Run], kind: NoiseKind | Literal["auto"] = "auto") 
     positive = all_positive(runs)
     if kind == "log" and not positive:
         raise OptionError("noise='log' needs positive measurements, but some are zero or negative; use 'proportional'")
-    shares = _shares(runs)
+    shares, middle = _by_run(runs)
     # Alike in noise; to noise in proportion to the values it is all the same.
     alike = [r.x if shares is None else r.x / shares[k] for k, r in enumerate(runs)]
-    states = [
-        [(r.t[seen], x[seen, i]) for r, x in zip(runs, alike, strict=True) if (seen := np.isfinite(x[:, i])).any()]
-        for i in range(n_states)
-    ]
-    additive = np.array([noise_level(series, False) for series in states])
+    states = [_varied([_series(r.t, x[:, i]) for r, x in zip(runs, alike, strict=True)]) for i in range(n_states)]
+    additive = np.array(
+        [noise_level(s, False) if np.isnan(level) else level for s, level in zip(states, middle, strict=True)]
+    )
     if kind == "auto" and np.all(additive < CLEAN):
         kind = "additive"
     if kind == "additive":
@@ -89,21 +91,33 @@ def estimate_noise(runs: list[Run], kind: NoiseKind | Literal["auto"] = "auto") 
     return Noise(kind, additive, shares) if kind == "additive" else Noise(kind, relative)
 
 
-def _shares(runs: list[Run]) -> np.ndarray | None:
-    """How additive noise differs between runs, as in `Noise`; None where chance would explain it.
+def _series(t: np.ndarray, x: np.ndarray) -> Series:
+    seen = np.isfinite(x)
+    return t[seen], x[seen]
 
-    Runs and states with too few samples to tell are taken for average ones.
+
+def _varied(series: list[Series]) -> list[Series]:
+    """Those that change at all, for a state that is absent from a run tells nothing of its noise; all if none does."""
+    return [(t, x) for t, x in series if len(x) and np.ptp(x) > 0] or [(t, x) for t, x in series if len(x)]
+
+
+def _by_run(runs: list[Run]) -> tuple[np.ndarray | None, np.ndarray]:
+    """How additive noise differs between runs, as in `Noise`, and the levels in the middle, nan where not told.
+
+    None where chance would explain it. Runs and states with too few samples to tell are taken for average ones.
     """
-    shares, gain, needed = np.ones((len(runs), runs[0].x.shape[1])), 0.0, 0.0
+    shares, gain, needed = np.ones((len(runs), runs[0].x.shape[1])), 0.0, _DIFFERENT
+    middle = np.full(shares.shape[1], np.nan)
     for i in range(shares.shape[1]):
-        series = [(r.t[seen], r.x[seen, i]) for r in runs for seen in [np.isfinite(r.x[:, i])]]
-        counts = np.array([len(t) for t, _ in series])
-        long = np.flatnonzero(counts >= _LONG)
+        series = [_series(r.t, r.x[:, i]) for r in runs]
+        long = np.array([k for k, (t, x) in enumerate(series) if len(t) >= _LONG and np.ptp(x) > 0])
         levels = np.array([noise_level([series[k]], False) for k in long])
-        if len(long) < 2 or levels.min() < CLEAN:
+        if len(long) < 2 or levels.max() < CLEAN:
             continue
-        counts = counts[long]
-        shares[long, i] = levels / np.exp(np.average(np.log(levels), weights=counts))
+        levels = np.maximum(levels, CLEAN)
+        counts = np.array([len(series[k][0]) for k in long])
+        middle[i] = np.exp(np.average(np.log(levels), weights=counts))
+        shares[long, i] = levels / middle[i]
         gain += _FREEDOM * (counts * np.log(np.average(levels**2, weights=counts) / levels**2)).sum()
-        needed += (len(long) - 1) * np.log(counts.sum())
-    return shares if gain > needed else None
+        needed += len(long) * np.log(counts.sum())
+    return (shares, middle) if gain > needed else (None, np.full(len(middle), np.nan))

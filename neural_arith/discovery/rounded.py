@@ -159,10 +159,7 @@ class _Model:
         return copy.deepcopy(self)
 
     def tie_all(self, structure: Structure, per_number: float) -> None:
-        """Tie what can be tied: equal coefficients for what a number less is worth, then those in a ratio of two.
-
-        What the ties cost together counts: where most of a sum is conserved, all of it is.
-        """
+        """Tie what can be tied: equal coefficients for what a number less is worth, then those in a ratio of two."""
         for ratios, most in ((_EQUAL, per_number), (_SIMPLE, _FIGURES)):
             while self._tie(structure, ratios, most):
                 pass
@@ -187,7 +184,7 @@ class _Model:
                     if spread > 0:
                         costs.append((float(apart**2 / spread), i, j, share))
         cost, i, j, share = min(costs, default=(np.inf, 0, 0, 0.0))
-        if self.spent + cost > most * (len(self.point) - len(self.free) + 1):
+        if cost > most:
             return False
         along = np.zeros(len(self.free))
         along[[j, i]] = 1.0, -share

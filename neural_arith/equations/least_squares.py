@@ -108,7 +108,7 @@ class Problem:
         """Fit from anywhere: choose the kind of noise, mend a bad start, weigh the states by their scatter."""
         if noise == "log" and not self.can_log:
             raise DataError("noise='log' needs data that are never negative; use 'proportional' or 'additive'")
-        start = self._in_domain(start)
+        start = self._in_domain(start) if self.fit_initial else start
         best = self._from_anywhere(start, free, noise == "log", max_iterations)
         best = self.reweighted(best, free, max_iterations)
         if noise == "auto" and self.can_log and np.isfinite(best.squares) and not self.is_clean(best):
@@ -131,8 +131,14 @@ class Problem:
         """Small positive starting values where noise took measured ones to where a root or logarithm has no value."""
         starts = point.starts.copy()
         for piece, own in zip(shortened(self.pieces, 0.0), starts, strict=True):
-            if (own < 0).any() and self.model.states(piece, point.constants, own) is None:
-                own[own < 0] = _NEAR_ZERO * self.spread[own < 0]
+            negative = np.flatnonzero(own < 0)
+            # no start, then each alone, then all of them: the first that has a slope
+            for changed in ([], *[[i] for i in negative], negative):
+                trial = own.copy()
+                trial[changed] = _NEAR_ZERO * self.spread[changed]
+                if self.model.states(piece, point.constants, trial) is not None:
+                    own[:] = trial
+                    break
         return Point(point.constants, starts)
 
     def _from_anywhere(self, start: Point, free: np.ndarray, log: bool, max_iterations: int) -> Fitted:

@@ -32,6 +32,9 @@ __all__ = [
 INTEGERS = (1,)
 FRACTIONS = (1, 2, 3, 4, 5)
 
+_LARGEST = 1e100
+"""Size of values whose squares are still numbers."""
+
 
 @dataclass(frozen=True)
 class ClosedForm:
@@ -65,8 +68,12 @@ def as_data(x: Tensor, y: Tensor, in_features: int, out_features: int) -> tuple[
         ``(N, I)``, ``(N, O)`` and 4 units in the last place of the less precise of the two types.
 
     Raises:
-        DataError: shapes do not fit, or there are infinities, nans or no samples.
+        DataError: not real tensors, shapes do not fit, values too large or small to be squared, infinities, nans or no
+            samples.
     """
+    if not (isinstance(x, Tensor) and isinstance(y, Tensor)) or x.is_complex() or y.is_complex():
+        kinds = [str(v.dtype) if isinstance(v, Tensor) else type(v).__name__ for v in (x, y)]
+        raise DataError(f"expected real tensors of inputs and outputs, got {kinds[0]} and {kinds[1]}")
     if out_features == 1 and y.shape == x.shape[:-1]:
         y = y.unsqueeze(-1)
     if not x.dim() or x.shape[:-1] != y.shape[:-1] or x.shape[-1] != in_features or y.shape[-1] != out_features:
@@ -79,6 +86,9 @@ def as_data(x: Tensor, y: Tensor, in_features: int, out_features: int) -> tuple[
     x, y = (v.detach().double().reshape(-1, v.shape[-1]) for v in (x, y))
     if not len(x) or not (torch.isfinite(x).all() and torch.isfinite(y).all()):
         raise DataError(f"the {len(x)} samples must be at least one and all finite; drop those that are not")
+    largest = [float(v.abs().max()) for v in (x, y) if v.any()]
+    if largest and not (max(largest) < _LARGEST and min(largest) > 1 / _LARGEST):
+        raise DataError(f"values must lie within 1e-100 ... 1e100, the largest are {largest}; rescale them")
     return x, y, tolerance
 
 

@@ -150,6 +150,8 @@ def _whole(x: Tensor, sums: Tensor, y: Tensor, powers: tuple[float, float], tole
 def _quotient(x: Tensor, y: Tensor, tolerance: float) -> Tensor:
     """U and v with ``(u . x) / (v . x) = y``: the smallest singular vector of ``[x, -y x]``."""
     size = x.square().mean().sqrt() * (y.square().mean().sqrt() or 1.0)
+    if not size:  # no input is live, or all are zero
+        return torch.zeros(2, x.shape[1], dtype=x.dtype, device=x.device)
     vectors = torch.linalg.svd(
         torch.cat([x * y.square().mean().sqrt(), -y[:, None] * x], 1) / size, full_matrices=False
     )

@@ -39,7 +39,7 @@ def load_checkpoint(path: str | os.PathLike[str], settings: dict[str, Any]) -> d
     try:
         content = torch.load(path, weights_only=True)
         version, stored, state = content["version"], content["settings"], content["state"]
-    except (OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
+    except (OSError, RuntimeError, KeyError, TypeError, ValueError, EOFError, pickle.UnpicklingError) as error:
         raise DataError(f"{path} cannot be read as a checkpoint ({error}); start without resume") from None
     if version != VERSION:
         raise DataError(f"{path} has checkpoint version {version}, expected {VERSION}; start without resume")

@@ -69,8 +69,10 @@ def prune(
         OptionError: a negative price or an accuracy that is not positive.
         IntegrationError: neither the field nor any smaller one can be simulated over the data.
     """
-    if accuracy <= 0 or price < 0:
+    if not (accuracy > 0 and price >= 0):
         raise OptionError(f"accuracy must be positive and price not negative, got {accuracy} and {price}")
+    if restarts < 0 or steps < 1:
+        raise OptionError(f"restarts must be from 0 and steps from 1, got {restarts} and {steps}")
     start = copy.deepcopy(field).double()
     start.note_signs_(data)
     task = Task(data, segment_length, rtol)

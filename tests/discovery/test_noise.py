@@ -144,6 +144,18 @@ def test_noise_in_proportion_to_runs_of_different_size_is_no_difference_between_
         np.testing.assert_allclose(found.level, 0.1, rtol=0.3)
 
 
+def test_a_run_without_noise_and_a_state_that_is_absent_do_not_hide_the_noise_of_others():
+    for seed in range(5):
+        noisy = several([0.05, 0.05], seed)
+        clean = estimate_noise([*noisy, Run(T, WAVE)], "additive")
+        assert not clean.clean
+        np.testing.assert_allclose(clean.level * clean.share(0), 0.05, rtol=0.4)
+        absent = [*noisy, Run(T, np.column_stack([noisy[0].x[:, 0], np.zeros(len(T))]))]
+        found = estimate_noise(absent)
+        assert found.kind == "additive"
+        np.testing.assert_allclose(found.level, 0.05, rtol=0.4)
+
+
 def test_noisier_runs_weigh_less():
     runs = several([0.02, 0.08], 0)
     noise = estimate_noise(runs, "additive")

@@ -190,6 +190,17 @@ def test_a_first_sample_that_noise_made_negative_is_no_dead_end():
     assert 0 <= found.initial_states[0, 0] < 0.1
 
 
+def test_a_negative_state_without_a_root_is_left_alone():
+    true = EquationSystem({"x": "0.9*sqrt(x) - 0.1*v", "v": "-0.5*v"})
+    t = np.linspace(0, 10, 60)
+    x = true.simulate([0.01, -2.0], t) + 0.02 * np.random.default_rng(0).standard_normal((60, 2))
+    x[0, 0] = -0.02
+    data = Trajectories.from_arrays(t, x, names=["x", "v"])
+    start = EquationSystem({"x": "0.7*sqrt(x) - 0.2*v", "v": "-0.3*v"})
+    assert refit_constants(start, data).constants == pytest.approx(true.constants, rel=0.15)
+    assert refit_constants(start, data, fit_initial=False) == start  # held where it cannot start: as it came
+
+
 def test_a_constant_the_data_do_not_determine_has_no_error():
     t = np.linspace(0, 3, 20)
     data = Trajectories.from_arrays(t, np.exp(-0.5 * t)[:, None], names=["x"])

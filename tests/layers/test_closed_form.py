@@ -307,6 +307,11 @@ def test_wrong_use_is_told():
         NAU(2, 1).fit_closed_form(x, torch.ones(4))
     with pytest.raises(DataError, match="all finite"):
         NAU(2, 1).fit_closed_form(x * torch.nan, y)
+    with pytest.raises(DataError, match="rescale"):
+        NAU(2, 1).fit_closed_form(x, 1e-170 * y)
+    with pytest.raises(DataError, match="real tensors of inputs and outputs, got ndarray and ndarray"):
+        NAU(2, 1).fit_closed_form(x.numpy(), y.numpy())  # pyright: ignore[reportArgumentType]
+    assert fit_closed_form(nn.Sequential(NAU(2, 2), RealNPU(2, 1)), x * 0, y).errors == (1.0,)
     with pytest.raises(DataError, match="every sample has a zero"):
         RealNPU(2, 1).fit_closed_form(x * 0, y)
     x = torch.tensor([[-1.0, 2.0], [-2.0, 3.0], [-3.0, 5.0]])

@@ -62,7 +62,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--range", metavar="A,B", type=settings, help=f"training ranges or other settings, or all; {listed}"
     )
-    parser.add_argument("--seeds", metavar="N", type=seeds, help="number of seeds, or a list as in 4,7")
+    parser.add_argument(
+        "--seeds", metavar="N", type=seeds, help="number of seeds, or a list as in 4,7 (default: as published)"
+    )
     parser.add_argument(
         "--budget",
         metavar="N",
@@ -85,7 +87,7 @@ def run(name: str, arguments: argparse.Namespace) -> int:
         The exit code: 0, or 130 after Ctrl-C.
 
     Raises:
-        OptionError: no such model, operation or range.
+        OptionError: no such model, operation or range, or rows of another budget are there.
         DataError: a result file cannot be read, or the folder not be made.
     """
     # slow to import, and every command declares the options
@@ -110,6 +112,8 @@ def run(name: str, arguments: argparse.Namespace) -> int:
     folder: Path | None = arguments.out
     file = RowFile(None if folder is None else folder / f"{name}.csv")
     todo = jobs(experiment, trained, ops, ranges, numbers, Budget(share or 1.0, steps))
+    for job in todo:
+        _refuse_other_budget(job, file)
     open_jobs = [job for job in todo if not _done(job, file)]
     command = _command(name, arguments)
     references = itertools.product((model for model in models if model in REFERENCES), ops, ranges)
@@ -129,8 +133,8 @@ def run(name: str, arguments: argparse.Namespace) -> int:
                 (place / job.checkpoint).unlink(missing_ok=True)
     except KeyboardInterrupt:
         bar.close()
-        kept = "kept; the same command goes on" if folder else "lost without --out"
-        print(f"neural-arith: interrupted, {len(file.rows)} rows {kept}", file=sys.stderr)
+        kept = "; the same command goes on where it stopped" if folder else " lost; --out keeps them"
+        print(f"neural-arith: interrupted, {len(file.rows)} rows made{kept}", file=sys.stderr)
         return INTERRUPTED
     bar.close()
     order = {model: place for place, model in enumerate(models)}
@@ -162,6 +166,16 @@ def _done(job: Job, file: RowFile) -> bool:
     """Whether the file has all rows of a population, made with as many steps."""
     keys = [(job.name, op, setting, seed) for op in job.ops for setting in job.settings for seed in job.seeds]
     return all(key in file.rows and file.rows[key].steps == job.steps for key in keys)
+
+
+def _refuse_other_budget(job: Job, file: RowFile) -> None:
+    for op, setting, seed in itertools.product(job.ops, job.settings, job.seeds):
+        row = file.rows.get((job.name, op, setting, seed))
+        if row is not None and row.steps != job.steps:
+            raise OptionError(
+                f"{file.path} has rows of {row.steps} training steps for {job.name}, this command makes rows of "
+                f"{job.steps}; give the same --budget or another --out"
+            )
 
 
 def _illustrate(experiment: Experiment, ops: Sequence[str], rows: Sequence, path: Path) -> None:

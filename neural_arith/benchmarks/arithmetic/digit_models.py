@@ -69,7 +69,7 @@ def models(operation: str) -> dict[str, DigitModel]:
 
 
 def chosen_models(operation: str, names: Sequence[str] | None) -> list[DigitModel]:
-    """Competitors by name, all if None; those that are only for the other operation are left out.
+    """Competitors by name, all if None; those only for the other operation are left out.
 
     Raises:
         OptionError: no operation has such a model.

@@ -28,7 +28,7 @@ REFERENCE_SEEDS = tuple(range(10))
 
 _DESCRIPTION = (
     "A small CNN reads one image at a time and answers with one number, a unit keeps the running sum or product of "
-    "what it reads; only the results are told. Success is a test error below the 99 %% bound of the same network with "
+    "what it reads; only the results are told. Success is a test error below the 99 % bound of the same network with "
     "the right unit in place (the reference). Products are trained on 2 digits, sums on 10 (Madsen and Johansen, ICLR "
     "2020). Rows that the result file holds are kept and an unfinished training goes on where it stopped."
 )
@@ -78,6 +78,9 @@ def run(arguments: argparse.Namespace) -> int:
         if max(arguments.range or [1]) > one.longest:
             raise OptionError(f"--range: a {one.operation} can have at most {one.longest} digits")
     chosen = {one.operation: chosen_models(one.operation, arguments.model) for one in wanted}
+    if not any(chosen.values()):
+        only = ", ".join(arguments.model)
+        raise OptionError(f"--model {only}: none of them is for --op {','.join(chosen)}; see --help, or leave --op out")
     images = scanned_digits() if arguments.mnist is None else mnist(arguments.mnist)
     out = arguments.out
     file = RowFile(None if out is None else out / f"sequential_digits_{images.name}.csv")

@@ -197,7 +197,13 @@ class Population:
 
     def _settings(self) -> dict[str, Any]:
         shapes = {name: str(tuple(leaf.shape)) for name, leaf in self.stack.leaves.items()}
-        return {"seeds": list(self.seeds), "shapes": str(shapes), "optimiser": str(self.recipe.optimiser)}
+        return {
+            "seeds": list(self.seeds),
+            "network": str(self.stack.network(0)),
+            "type": str(self.stack.parameters.dtype),
+            "shapes": str(shapes),
+            "optimiser": str(self.recipe.optimiser),
+        }
 
     def _batch(self, x: Tensor, y: Tensor) -> Batch:
         x, y = (v.expand(self.members, *v.shape) if v.dim() == 2 else v for v in (x, y))
