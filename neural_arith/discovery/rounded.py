@@ -36,7 +36,9 @@ _EQUAL, _SIMPLE = (Fraction(1),), (Fraction(2), Fraction(1, 2))
 """Ratios of coefficients that may be tied at what a number is worth, and at the price of fewer figures."""
 
 _NEAR_ZERO = 0.1
-_ONE_FIGURE = 0.3
+_SPECIAL = 0.3
+"""Share of constants that are taken to have one figure, or to be equal to another of the same unit, beforehand."""
+
 _REFITS = 12
 _SETTLED = 0.01
 _UNSURE = 2.0
@@ -181,7 +183,7 @@ class _Model:
                     share = float(ratio) * np.sign(self.point[a] * self.point[b])
                     apart = self.point[b] - share * self.point[a]
                     spread = covariance[j, j] - 2 * share * covariance[i, j] + share**2 * covariance[i, i]
-                    if spread > 0:
+                    if spread > 0 and apart**2 <= spread * _strange(abs(self.point[b]) / spread**0.5):
                         costs.append((float(apart**2 / spread), i, j, share))
         cost, i, j, share = min(costs, default=(np.inf, 0, 0, 0.0))
         if cost > most:
@@ -232,13 +234,20 @@ class _Model:
 def _one_figure(value: float, error: float, is_exponent: bool) -> list[Fraction]:
     """The value with one significant figure, if to find such a number so near would be a strange chance otherwise.
 
-    Their distance in standard errors tells how rare they are there; by Bayes' rule they are the better explanation up
-    to this many squared standard errors, if three constants in ten are such numbers.
+    Their distance in standard errors tells how rare they are there.
     """
     rounded = Fraction(f"{value:.1g}") if value else Fraction(0)
     apart = 10.0 ** np.floor(np.log10(abs(float(rounded)) or 1.0))
-    worth = 2 * np.log(_ONE_FIGURE / (1 - _ONE_FIGURE) / np.sqrt(2 * np.pi) * apart / error)
-    return [rounded] if ((float(rounded) - value) / error) ** 2 <= worth else []
+    return [rounded] if ((float(rounded) - value) / error) ** 2 <= _strange(apart / error) else []
+
+
+def _strange(apart: float) -> float:
+    """Squared standard errors up to which a value is taken for a special one, by Bayes' rule.
+
+    Args:
+        apart: how far special values are from each other, in standard errors: the rarer, the stranger a near one is.
+    """
+    return float(2 * np.log(_SPECIAL / (1 - _SPECIAL) / np.sqrt(2 * np.pi) * apart))
 
 
 def _usable(prediction: Prediction) -> bool:

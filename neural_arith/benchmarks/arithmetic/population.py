@@ -56,6 +56,7 @@ class Population:
         OptionError: the networks are not of one shape, or seeds not one each.
 
     Example:
+        >>> from neural_arith.benchmarks.arithmetic.schedules import Constant
         >>> from neural_arith.layers import NAU
         >>> nets = [NAU(2, 1, generator=torch.Generator().manual_seed(s)) for s in range(3)]
         >>> population = Population(nets, Recipe(rate=Constant((0.1, 0.03, 0.01))))
