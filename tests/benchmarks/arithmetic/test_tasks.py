@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from neural_arith.benchmarks.arithmetic.distributions import Exponential, TruncatedNormal, Uniform
+from neural_arith.benchmarks.arithmetic.experiments import EXPERIMENTS
 from neural_arith.benchmarks.arithmetic.inalu import INALU, INALUTask
 from neural_arith.benchmarks.arithmetic.large_scale import LARGE_SCALE, LargeScaleTask
 from neural_arith.benchmarks.arithmetic.metrics import mean_squared_error, sparsity_error, success
@@ -208,6 +209,8 @@ def test_names_are_unique_and_known_to_the_published_tables():
         "large_scale": {LargeScaleTask(operation).name for operation in LARGE_SCALE},
         "static": {StaticTask(operation).name for operation in STATIC},
     }
+    static = EXPERIMENTS["static"]
+    names["static"] |= {f"mul-{setting}" for setting in static.settings if setting not in static.usual}
     for family, known in names.items():
         assert {row.task for row in published(family)} == known
     single = {task.name for task in SINGLE_MODULE_TASKS}
