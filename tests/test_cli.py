@@ -201,6 +201,22 @@ def test_discover_shows_reactions(tmp_path, run, decay):
     assert "as reactions" not in run("discover", decay, "--time", "t", "--quiet")[1]
 
 
+def test_noise_that_differs_between_runs_is_told(tmp_path, run):
+    rng, t = np.random.default_rng(0), np.linspace(0, 5, 60)
+    rows = [
+        f"{name},{time},{2 * math.exp(-0.5 * time) + level * rng.standard_normal()}"
+        for name, level in ((1, 0.01), (2, 0.1))
+        for time in t
+    ]
+    path = tmp_path / "decay.csv"
+    path.write_text("\n".join(["run,t,y", *rows]) + "\n", encoding="utf-8")
+    code, text, _ = run("discover", path, "--time", "t", "--group", "run", "--noise", "additive", "--quiet")
+    assert code == 0
+    low, high = map(float, re.search(r"in the runs from y ([\d.e-]+) to ([\d.e-]+)", text).groups())  # pyright: ignore[reportOptionalMemberAccess]
+    assert low == pytest.approx(0.01, rel=0.4)
+    assert high == pytest.approx(0.1, rel=0.4)
+
+
 def test_discover_writes_all_files_or_none(tmp_path, run, decay):
     (tmp_path / "report.html").mkdir()
     code, _, err = run("discover", decay, "--out", tmp_path, "--quiet")

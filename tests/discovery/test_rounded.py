@@ -75,6 +75,14 @@ def test_what_leaves_one_state_arrives_in_another():
     assert len({c for c in np.abs(fitted.equations.constants) if c > 0.4}) == 2
 
 
+def test_coefficients_that_the_data_tell_apart_are_not_tied():
+    t = np.linspace(0, 15, 80)
+    clean = scipy_solution(lambda _, x: [-0.61803 * x[0] * x[1], 0.5366 * x[0] * x[1] - 0.27183 * x[1]], (2.0, 0.1), t)
+    found = find(clean + 0.02 * np.random.default_rng(1).standard_normal(clean.shape), t)
+    rates = sorted(c for c in np.abs(found.equations.constants) if c > 0.4)
+    assert rates == pytest.approx([0.5366, 0.61803], rel=0.03)
+
+
 def test_rounding_costs_little_likelihood():
     t = np.linspace(0, 20, 80)
     x = noisy(lotka(t), 0.05, 3)
