@@ -285,11 +285,8 @@ def _findings(discovery: Discovery) -> list[str]:
     scale, unit = (1.0, "") if noise.kind == "additive" else (100.0, " %")
     levels = ", ".join(f"{n} {scale * v:.3g}{unit}" for n, v in zip(discovery.data.names, noise.level, strict=True))
     lines = ["", f"noise: {noise.kind}, {levels} (estimated from neighbouring samples)"]
-    if noise.shares is not None:
-        spans = zip(
-            discovery.data.names, noise.level * noise.shares.min(0), noise.level * noise.shares.max(0), strict=True
-        )
-        lines += ["  in the runs from " + ", ".join(f"{name} {low:.3g} to {high:.3g}" for name, low, high in spans)]
+    if spans := noise.spans(discovery.data.names):
+        lines.append(f"  in the runs from {spans}")
     if discovery.messages:
         lines += ["", *(f"note: {message}" for message in discovery.messages)]
     return lines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -47,6 +48,13 @@ class Noise:
     def share(self, run: int) -> np.ndarray:
         """What the level is multiplied by in one run, ``(states,)``."""
         return np.ones(len(self.level)) if self.shares is None else self.shares[run]
+
+    def spans(self, names: Sequence[str]) -> str:
+        """In words, the least and the largest level of each state in a run; nothing where the runs do not differ."""
+        if self.shares is None:
+            return ""
+        levels = zip(names, self.level * self.shares.min(0), self.level * self.shares.max(0), strict=True)
+        return ", ".join(f"{name} {low:.3g} to {high:.3g}" for name, low, high in levels)
 
 
 def all_positive(runs: list[Run]) -> bool:

@@ -30,19 +30,24 @@ _EXACT, _FIGURES = 4.0, 1.0
 """Units of 2 log likelihood that a whole number or simple fraction may cost (two standard errors), and fewer figures
 (one): a constant that really is round costs one on average, and what many cost together would bend the solution."""
 
-_Look = Callable[[np.ndarray], tuple[Prediction, np.ndarray, np.ndarray]]
-
 _EQUAL, _SIMPLE = (Fraction(1),), (Fraction(2), Fraction(1, 2))
 """Ratios of coefficients that may be tied at what a number is worth, and at the price of fewer figures."""
 
 _NEAR_ZERO = 0.1
+"""Share of itself that a value near zero keeps where it would change its sign."""
+
 _SPECIAL = 0.3
 """Share of constants that are taken to have one figure, or to be equal to another of the same unit, beforehand."""
 
-_REFITS = 12
-_SETTLED = 0.01
+_REFITS, _SETTLED = 12, 0.01
+"""Most steps of a refit, and what a step gains, in units of 2 log likelihood, when it is the last."""
+
 _UNSURE = 2.0
 """Units of 2 log likelihood by which the refit may be worse than the quadratic model says."""
+
+
+_Look = Callable[[np.ndarray], tuple[Prediction, np.ndarray, np.ndarray]]
+"""From values and starting states to the prediction, and gradient and matrix of the misfit."""
 
 
 @dataclass(frozen=True)

@@ -100,10 +100,8 @@ def _data_words(discovery: Discovery) -> str:
         f"{name} {100 * level:.3g}\u00a0%" if share else f"{name} {level:.3g}"
         for name, level in zip(discovery.data.names, noise.level, strict=True)
     )
-    if noise.shares is not None:
-        low, high = noise.level * noise.shares.min(0), noise.level * noise.shares.max(0)
-        spans = zip(discovery.data.names, low, high, strict=True)
-        levels += "; in the runs " + ", ".join(f"{name} {least:.3g} to {most:.3g}" for name, least, most in spans)
+    if spans := noise.spans(discovery.data.names):
+        levels += f"; in the runs {spans}"
     return f"<p>Noise, {html.escape(kind)}. Estimated level: {html.escape(levels)}.</p>"
 
 

@@ -112,8 +112,6 @@ def run(name: str, arguments: argparse.Namespace) -> int:
     folder: Path | None = arguments.out
     file = RowFile(None if folder is None else folder / f"{name}.csv")
     todo = jobs(experiment, trained, ops, ranges, numbers, Budget(share or 1.0, steps))
-    for job in todo:
-        _refuse_other_budget(job, file)
     open_jobs = [job for job in todo if not _done(job, file)]
     command = _command(name, arguments)
     references = itertools.product((model for model in models if model in REFERENCES), ops, ranges)
@@ -163,19 +161,9 @@ def _chosen(option: str, asked: Sequence[str] | None, known: Iterable[str], usua
 
 
 def _done(job: Job, file: RowFile) -> bool:
-    """Whether the file has all rows of a population, made with as many steps."""
+    """Whether the file has all rows of a population."""
     keys = [(job.name, op, setting, seed) for op in job.ops for setting in job.settings for seed in job.seeds]
-    return all(key in file.rows and file.rows[key].steps == job.steps for key in keys)
-
-
-def _refuse_other_budget(job: Job, file: RowFile) -> None:
-    for op, setting, seed in itertools.product(job.ops, job.settings, job.seeds):
-        row = file.rows.get((job.name, op, setting, seed))
-        if row is not None and row.steps != job.steps:
-            raise OptionError(
-                f"{file.path} has rows of {row.steps} training steps for {job.name}, this command makes rows of "
-                f"{job.steps}; give the same --budget or another --out"
-            )
+    return len(file.made(keys, job.steps)) == len(keys)
 
 
 def _illustrate(experiment: Experiment, ops: Sequence[str], rows: Sequence, path: Path) -> None:

@@ -180,14 +180,8 @@ class _Bench:
 
     def _missing(self, model: str, some: Sequence[int], lengths: Sequence[int]) -> list[int]:
         """The seeds that lack a row."""
-        kept = [self.file.rows.get((model, self.task.operation, str(n), seed)) for seed in some for n in lengths]
-        for row in kept:
-            if row is not None and row.steps != self.steps:
-                raise OptionError(
-                    f"{self.file.path} has rows of {row.steps} training steps for {model}, this command makes rows of "
-                    f"{self.steps}; give the same --budget or another --out"
-                )
-        done = {(row.seed, row.range) for row in kept if row is not None}
+        keys = [(model, self.task.operation, str(n), seed) for seed in some for n in lengths]
+        done = {(row.seed, row.range) for row in self.file.made(keys, self.steps)}
         return [seed for seed in some if any((seed, str(n)) not in done for n in lengths)]
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from neural_arith.benchmarks.arithmetic.table_file import TableFile
+from neural_arith.errors import OptionError
 
 __all__ = ["Key", "Row", "RowFile"]
 
@@ -61,3 +63,22 @@ class RowFile(TableFile[Row]):
 
     def __init__(self, path: Path | None) -> None:
         super().__init__(path, Row)
+
+    def made(self, keys: Iterable[Key], steps: int) -> list[Row]:
+        """Those of some rows that are there.
+
+        Args:
+            keys: of the rows.
+            steps: training steps that they must have taken.
+
+        Raises:
+            OptionError: a row was made with another number of steps; it is not replaced without a word.
+        """
+        found = [self.rows[key] for key in keys if key in self.rows]
+        for row in found:
+            if row.steps != steps:
+                raise OptionError(
+                    f"{self.path} has rows of {row.steps} training steps for {row.model}, this command makes rows of "
+                    f"{steps}; give the same --budget or another --out"
+                )
+        return found
