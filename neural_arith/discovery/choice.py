@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from neural_arith.discovery.judge import Judged
+from neural_arith.discovery.judge import Judge, Judged
 from neural_arith.errors import OptionError
 from neural_arith.integrate.structure import Structure
 
 STRONG = 6.0
 """Units of 2 log likelihood that count as strong evidence (Kass & Raftery, 1995)."""
+
+ALIKE = 1.0
+"""Units of 2 log likelihood below which the data do not tell candidates with as many fitted numbers apart at all."""
+
+_UP_FOR_CHOICE = 25.0, 30
+"""How far behind the best a candidate may be to be chosen, and how many there may be."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,11 @@ class Choice:
     selected: Judged
     near_ties: tuple[Judged, ...]
     table: tuple[Judged, ...]
+
+
+def up_for_choice(judge: Judge) -> list[Judged]:
+    """The candidates that can be chosen, their starting states priced as well, best score first."""
+    return judge.price_starts(judge.ranked, *_UP_FOR_CHOICE)
 
 
 def extends(wider: Structure, narrower: Structure) -> bool:
@@ -45,6 +56,8 @@ def pareto_front(ranked: Sequence[Judged]) -> list[Judged]:
 def choose(ranked: Sequence[Judged], rows: int = 40) -> Choice:
     """Choose among candidates: of those that no other beats by strong evidence the one with the fewest fitted numbers.
 
+    Of several such ones it is the best, or one with a shorter description that is hardly behind.
+
     Args:
         ranked: candidates, best score first.
         rows: how many of the best go into the table besides the Pareto front.
@@ -59,7 +72,10 @@ def choose(ranked: Sequence[Judged], rows: int = 40) -> Choice:
         )
     best = ranked[0].score
     eligible = [j for j in ranked if j.score <= best + STRONG]
-    selected = min(eligible, key=lambda j: (j.structure.n_fitted, j.score))
+    fewest = min(j.structure.n_fitted for j in eligible)
+    plain = [j for j in eligible if j.structure.n_fitted == fewest]
+    alike = [j for j in plain if j.score <= min(p.score for p in plain) + ALIKE]
+    selected = min(alike, key=lambda j: (j.price, j.score))
     ties = tuple(
         j
         for j in ranked

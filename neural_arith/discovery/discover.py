@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from neural_arith.data import Trajectories
-from neural_arith.discovery.choice import Choice, choose
+from neural_arith.discovery.choice import Choice, choose, up_for_choice
 from neural_arith.discovery.engine import Searched, search
 from neural_arith.discovery.judge import Judged
 from neural_arith.discovery.options import Options, Progress
@@ -101,7 +101,7 @@ def _round(searched: Searched, data: Trajectories, judged: Judged) -> tuple[Equa
 
 def _choose_soluble(searched: Searched, data: Trajectories) -> tuple[Choice, _Curves]:
     """The choice among candidates that a second solver, too, carries over every run, and its solution."""
-    ranked = searched.judge.ranked
+    ranked = up_for_choice(searched.judge)
     while True:
         choice = choose(ranked)
         equations = to_equations(searched, data, choice.selected)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from neural_arith.data import Run, Trajectories
-from neural_arith.discovery.choice import choose
+from neural_arith.discovery.choice import choose, up_for_choice
 from neural_arith.discovery.constraints import Constraints
 from neural_arith.discovery.judge import Judge, Judged, make_problem
 from neural_arith.discovery.material import positive_variables
@@ -147,7 +147,7 @@ def search(data: Trajectories, options: Options, progress: Progress = lambda _: 
             progress(f"checking {kind} noise")
             other = estimate_noise(runs, kind)
             rival, rival_curves, rival_positive = _set_up(runs, other, scaling.variable, options, deadline, known)
-            chosen = choose(judge.ranked).selected
+            chosen = choose(up_for_choice(judge)).selected
             if judge.in_pieces:
                 rival.turn([])
             again = rival.judge([(chosen.structure, chosen.theta)], chosen.starts, iterations=60)

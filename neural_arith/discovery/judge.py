@@ -48,6 +48,8 @@ class Judged:
         misfit: twice the negative log likelihood up to a constant.
         price: description length, in units of 2 log likelihood.
         rss: weighted residual sum of squares of each state.
+        start_price: what it costs to name starting states as precisely as the candidate needs them, in the same unit;
+            only candidates up for choice have it, see :meth:`Judge.price_starts`.
     """
 
     structure: Structure
@@ -56,11 +58,12 @@ class Judged:
     misfit: float
     price: float
     rss: np.ndarray
+    start_price: float = 0.0
 
     @property
     def score(self) -> float:
-        """Misfit plus price; lower is better."""
-        return self.misfit + self.price
+        """Misfit plus prices; lower is better."""
+        return self.misfit + self.price + self.start_price
 
 
 def make_problem(
@@ -166,6 +169,24 @@ class Judge:
         if left < 1 and structure.n_terms:
             return np.inf  # as many numbers as values: anything fits
         return (structure_price(structure, self.per_number) - tied * self.per_number) * n / max(left, 1)
+
+    def price_starts(self, ranked: Sequence[Judged], within: float, most: int) -> list[Judged]:
+        """The best candidates with the price of their starting states, best score first.
+
+        The likelihood is integrated over starting states, a priori as wide as the states are large (Laplace): equations
+        along which the smallest error grows meet the measurements from hardly any start.
+
+        Args:
+            ranked: candidates, best score first.
+            within: units of 2 log likelihood behind the first that are still looked at.
+            most: how many are looked at.
+        """
+        found = []
+        for judged in itertools.takewhile(lambda j: j.score <= ranked[0].score + within, ranked[:most]):
+            normal = self.predict(judged).normal[len(judged.theta) :, len(judged.theta) :]
+            if np.isfinite(normal).all():
+                found.append(replace(judged, start_price=float(np.linalg.slogdet(np.eye(len(normal)) + normal)[1])))
+        return sorted(found, key=lambda j: j.score) or list(ranked)
 
     def may_free(self, number: Number) -> bool:
         """Whether a number that is fixed now may become fitted."""

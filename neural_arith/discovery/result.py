@@ -29,7 +29,7 @@ class Candidate:
         standard_errors: of the constants, in the same order; nan where the data do not fix a constant, 0 where an
             exponent was taken as exact.
         loglik2: twice the negative log likelihood of the measurements, up to a constant all candidates share.
-        price: description length in the same unit.
+        price: description length in the same unit, that of the starting states included.
         selected: this is the choice.
         near_tie: explains the data about as well as the choice, by other terms.
     """
@@ -137,7 +137,7 @@ def to_candidate(searched: Searched, data: Trajectories, judged: Judged, choice:
         tuple(equations.constants),
         errors,
         judged.misfit,
-        judged.price,
+        judged.price + judged.start_price,
         judged is choice.selected,
         any(judged is tie for tie in choice.near_ties),
     )

@@ -11,10 +11,12 @@ import numpy as np
 
 from neural_arith.discovery.choice import STRONG
 from neural_arith.discovery.dictionary import Dictionary, structure_price, unit_price
+from neural_arith.discovery.exchanges import propose_exchanges
 from neural_arith.discovery.judge import Judge, Judged
-from neural_arith.discovery.neighbours import other_fractions, other_sums, over_present_sums, propose
+from neural_arith.discovery.neighbours import propose
 from neural_arith.discovery.regression import Regression
 from neural_arith.discovery.subsets import best_subsets
+from neural_arith.discovery.sums import other_fractions, other_sums, over_present_sums
 from neural_arith.integrate.blocks import Checkpoint, always, partition, run_blocks
 from neural_arith.integrate.structure import Structure, Term, rewrite, tidy
 from neural_arith.integrate.units import Number, Unit, numbers_of, power
@@ -358,11 +360,46 @@ def climb(
         best = front[0]
         expanded.add(best.structure)
         report(f"{len(judge.seen)} candidates, best score {judge.ranked[0].score:.1f}")
-        shared = over_present_sums(best, n_variables)
-        units = [sorted({*allowed, *best.structure.units, *shared}) for allowed in dictionary.units]
-        proposals = propose(judge, best, Dictionary(units, dictionary.values))
+        proposals = propose(judge, best, _around(best, dictionary, n_variables))
         most = 8 if judge.slack < STRONG else tried
         worth = [p for p in proposals if judge.worth_trying(p.structure, p.expected)][:most]
         chosen = [*((p.structure, p.theta) for p in worth), *other_sums(best, n_variables), *other_fractions(best)]
         triage(judge, chosen, best.starts, again=True)
     return judge.ranked
+
+
+def rearrange(
+    judge: Judge,
+    dictionary: Dictionary,
+    *,
+    width: int = 4,
+    tried: int = 60,
+    rounds: int = 3,
+    report: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Exchange several terms of the best few candidates at once, and climb on where that helps.
+
+    Args:
+        judge: holds the candidates to start from.
+        dictionary: units allowed in each equation.
+        width: how many of the best candidates are rearranged.
+        tried: exchanges for one candidate that are refined.
+        rounds: how often to go on from a better candidate.
+        report: told what is being tried.
+    """
+    for _ in range(rounds):
+        before = judge.best
+        for best in judge.ranked[:width]:
+            proposals = propose_exchanges(judge, best, _around(best, dictionary, len(judge.problem.scale)))
+            worth = [p for p in proposals if judge.worth_trying(p.structure, p.expected)][:tried]
+            triage(judge, [(p.structure, p.theta) for p in worth], best.starts, again=True)
+        if judge.best is before or before is None:
+            return
+        climb(judge, dictionary, report=report)
+
+
+def _around(judged: Judged, dictionary: Dictionary, n_variables: int) -> Dictionary:
+    """The units allowed, those of a candidate, and others over its sums."""
+    shared = over_present_sums(judged, n_variables)
+    units = [sorted({*allowed, *judged.structure.units, *shared}) for allowed in dictionary.units]
+    return Dictionary(units, dictionary.values)

@@ -24,6 +24,7 @@ from neural_arith.discovery.search import (
     interleave,
     low_degree,
     one_by_one,
+    rearrange,
     shortlist,
     slim,
     triage,
@@ -92,6 +93,9 @@ class Stages:
             self.enrich(unsettled)
             self.try_few_terms()
         self.look_again()
+        if not self.judge.at_floor:
+            self.progress("exchanging several terms at once")
+            rearrange(self.judge, self._shared(), report=self.progress)
         self.progress("polishing the best candidates")
         self.judge.improve(self.judge.ranked[:20], 40)
         if self.judge.in_pieces:
@@ -212,6 +216,12 @@ class Stages:
         liked = {form_of(unit) for pick in self.lists[i] for unit in pick.structure.units}
         room = max(50, WIDEST // self.n_states - len(plain))
         return plain + sorted(lifted, key=lambda unit: form_of(unit) not in liked)[:room]
+
+    def _shared(self) -> Dictionary:
+        """The units neighbours are made of, products of powers that one equation may hold in all others as well."""
+        plain = sorted({unit for units in self.allowed.units for unit in units if unit.plain})
+        units = [list(dict.fromkeys((*units, *plain))) for units in self.allowed.units]
+        return self.known.filter(Dictionary(units, self.allowed.values))
 
     def try_few_terms(self) -> None:
         """All equations of few simple terms, one equation after the other."""

@@ -77,6 +77,13 @@ def unit_expression(unit: Unit, values: Values, symbols: Sequence[sp.Symbol]) ->
     return sp.Mul(*factors)
 
 
+def _without_negative_powers(base: sp.Expr, exponent: sp.Expr, symbols: Sequence[sp.Symbol]) -> sp.Expr:
+    """A power of a sum written as Hill did: ``x^h / (x^h + K)``, not ``1 / (1 + K * x^-h)``."""
+    lowest = {x: min(part.as_powers_dict().get(x, sp.S.Zero) for part in sp.Add.make_args(base)) for x in symbols}
+    common = sp.Mul(*(x**e for x, e in lowest.items() if e < 0))
+    return common**exponent * sp.Add(*(part / common for part in sp.Add.make_args(base))) ** exponent
+
+
 def _sum_power(total: Sum, exponent: sp.Expr, values: Values, symbols: Sequence[sp.Symbol]) -> sp.Expr:
     parts = []
     for m, (part, b) in enumerate(total.parts):
@@ -85,6 +92,8 @@ def _sum_power(total: Sum, exponent: sp.Expr, values: Values, symbols: Sequence[
     if len(parts) == 2 and exponent == 1 and isinstance(parts[0], sp.log) and isinstance(-parts[1], sp.log):
         return sp.log(parts[0].args[0] / (-parts[1]).args[0])  # log x - log y
     base = sp.Add(*parts)
+    if exponent.is_Integer:
+        return _without_negative_powers(base, exponent, symbols)
     if isinstance(base, sp.Pow) and base.exp == 2 and exponent == sp.Rational(1, 2):
         return sp.Abs(base.base)
     return base**exponent

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from neural_arith.discovery.choice import STRONG, choose, extends, pareto_front
+from neural_arith.discovery.choice import ALIKE, STRONG, choose, extends, pareto_front
 from neural_arith.discovery.judge import Judged
 from neural_arith.integrate.structure import Structure
 from neural_arith.integrate.units import FITTED, Unit, power
@@ -43,8 +43,13 @@ def test_the_border_of_strong_evidence_belongs_to_the_simpler():
 
 
 def test_as_many_fitted_numbers_are_settled_by_the_score():
-    a, b = judged([X], 100, 10), judged([XX], 97, 12)
+    a, b = judged([X], 100, 10), judged([XX], 97, 12 - ALIKE / 2)  # scores 110, 108.5
     assert choose(ranked(a, b)).selected is b
+
+
+def test_what_the_data_do_not_tell_apart_is_settled_by_the_shorter_description():
+    a, b = judged([X], 100, 10), judged([XX], 97.5, 12)  # scores 110, 109.5
+    assert choose(ranked(a, b)).selected is a
 
 
 def test_a_wider_structure_that_is_no_better_is_no_tie():

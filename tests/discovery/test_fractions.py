@@ -7,8 +7,8 @@ import pytest
 from simulated import judge_of, right_hand_side, scipy_solution
 
 from neural_arith.data import Run
-from neural_arith.discovery.neighbours import other_fractions, other_sums
 from neural_arith.discovery.noise import Noise
+from neural_arith.discovery.sums import other_fractions, other_sums
 from neural_arith.integrate.structure import Structure
 from neural_arith.integrate.units import FITTED, Number, Unit, one_plus, power
 

@@ -297,3 +297,25 @@ def test_proportional_weights_have_geometric_mean_one():
     np.testing.assert_allclose(np.exp(np.log(problem.weight).mean(axis=0)), 1.0)
     big = smooth(RUNS, noise)[0](T)[:, 0].argmax()
     assert problem.weight[big, 0] == problem.weight[:, 0].min()
+
+
+@pytest.mark.parametrize("rate", [-0.3, 0.3])
+def test_starting_states_cost_what_integrating_the_likelihood_over_them_gives(rate):
+    t = np.linspace(0, 5, 40)
+    x = 0.7 * np.exp(rate * t) + 0.02 * np.random.default_rng(0).standard_normal(40)
+    judge = judge_of([Run(t, x[:, None])], Noise("additive", np.array([0.02])))
+    judge.judge([(Structure(((power(1),),)), np.array([rate]))], iterations=60)
+    (priced,) = [j for j in judge.price_starts(judge.ranked, 1e9, 30) if j.structure.n_terms]
+    variance = priced.rss[0] / 40
+    slopes = np.exp(priced.theta[0] * t)  # of the solution in its starting state
+    assert priced.start_price == pytest.approx(np.log(1 + (slopes**2).sum() / variance), rel=1e-4)
+    assert priced.score == pytest.approx(priced.misfit + priced.price + priced.start_price)
+
+
+def test_only_the_first_candidates_have_their_starting_states_priced():
+    judge = judge_of(RUNS, LOG)
+    judge.judge_nothing()
+    judge.judge([(LOTKA_STRUCTURE, VALUES)])
+    assert [j.structure for j in judge.price_starts(judge.ranked, 1.0, 30)] == [LOTKA_STRUCTURE]
+    assert len(judge.price_starts(judge.ranked, np.inf, 30)) == 2
+    assert len(judge.price_starts(judge.ranked, np.inf, 1)) == 1

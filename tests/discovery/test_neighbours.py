@@ -11,8 +11,9 @@ from simulated import LOTKA_STRUCTURE, judge_of, noisy, right_hand_side, scipy_s
 
 from neural_arith.data import Run
 from neural_arith.discovery.dictionary import Dictionary, monomials
-from neural_arith.discovery.neighbours import fixed_choices, other_sums, over_present_sums, propose
+from neural_arith.discovery.neighbours import fixed_choices, propose
 from neural_arith.discovery.noise import Noise
+from neural_arith.discovery.sums import other_sums, over_present_sums
 from neural_arith.integrate.structure import Structure, Term
 from neural_arith.integrate.units import FITTED, Number, Sum, Unit, numbers_of, one_plus, power
 

@@ -174,3 +174,22 @@ def test_a_difference_of_logarithms_is_the_logarithm_of_a_ratio():
     unit = power(1, 0).over(Sum(((log_x, 1.0), (log_y, -1.0))), 1.0)
     eqs = from_structure(Structure(((unit,), ())), {(0, unit): -0.2}, ["x", "y"])
     assert str(eqs).splitlines()[0] == "d x/dt = -0.2*x*log(x/y)"
+
+
+def test_powers_below_the_bar_are_positive_as_hill_wrote_them():
+    hill = Unit((FITTED, 0.0, 0.0), copy=1)
+    total = one_plus(hill, copy=1)
+    unit = Y.over(total)
+    values = {(0, unit): -1.2, Number("power", hill, 0): -1.3, Number("coefficient", total, 1): 4.1}
+    system = from_structure(Structure(((unit,), ())), values, ("x", "y"), ("u",))
+    x, y = sp.symbols("x y")
+    assert system.rhs["x"] == -1.2 * x**1.3 * y / (x**1.3 + 4.1)
+
+
+def test_ratios_below_the_bar_are_multiplied_out():
+    total = one_plus(power(-1, 1, 0), copy=1)
+    unit = power(0.5, 0, 1).over(total)
+    values = {(0, unit): 2.0, Number("coefficient", total, 1): 0.1}
+    system = from_structure(Structure(((unit,), ())), values, ("x", "y"), ("u",))
+    x, y, u = sp.symbols("x y u")
+    assert system.rhs["x"] == 2.0 * x ** sp.Rational(3, 2) * u / (x + 0.1 * y)
