@@ -16,7 +16,7 @@ from neural_arith.discovery.judge import Judge, Judged
 from neural_arith.discovery.neighbours import propose
 from neural_arith.discovery.regression import Regression
 from neural_arith.discovery.subsets import best_subsets
-from neural_arith.discovery.sums import other_fractions, other_sums, over_present_sums
+from neural_arith.discovery.sums import other_fractions, other_sums, over_present_sums, shared_fractions
 from neural_arith.integrate.blocks import Checkpoint, always, partition, run_blocks
 from neural_arith.integrate.structure import Structure, Term, rewrite, tidy
 from neural_arith.integrate.units import Number, Unit, numbers_of, power
@@ -25,6 +25,9 @@ _Task = tuple[Structure, np.ndarray]
 
 BLOCK = 1e6
 """Points times squared numbers times iterations of one block of fits: about 20 ms."""
+
+_RESPELT = 100
+"""Best candidates whose fractions are also written as those of other equations."""
 
 EXACT = 1e-8
 """Relative misfits below this are not told apart in the integral form."""
@@ -393,6 +396,8 @@ def rearrange(
             proposals = propose_exchanges(judge, best, _around(best, dictionary, len(judge.problem.scale)))
             worth = [p for p in proposals if judge.worth_trying(p.structure, p.expected)][:tried]
             triage(judge, [(p.structure, p.theta) for p in worth], best.starts, again=True)
+        for judged in judge.ranked[:_RESPELT]:
+            judge.judge(shared_fractions(judged), judged.starts)
         if judge.best is before or before is None:
             return
         climb(judge, dictionary, report=report)

@@ -89,6 +89,29 @@ def other_fractions(judged: Judged) -> list[tuple[Structure, np.ndarray]]:
     return found
 
 
+def shared_fractions(judged: Judged) -> list[tuple[Structure, np.ndarray]]:
+    """The same equations with c u + d u / S, S = 1 + b p, written with u p / S where another equation has that."""
+    structure = judged.structure
+    values = structure.values(judged.theta)
+    found = []
+    for (i, unit), (total, q) in ((term, s) for term in structure.terms for s in term[1].sums):
+        part, b = total.parts[-1]
+        bare = replace(unit, sums=tuple(s for s in unit.sums if s != (total, q)), copy=0)
+        if len(total.parts) != 2 or q != -1.0 or any(total.parts[0][0].powers) or not part.plain or part.n_fitted:
+            continue
+        flow = unit.times(part)
+        if unit.n_fitted or (i, bare) not in values or not any(flow in eq for eq in structure.equations):
+            continue
+        b = values[Number("coefficient", total, 1)] if b == FITTED else b
+        new = dict(values)
+        d = new.pop((i, unit))
+        new[(i, bare)] += d
+        new[(i, flow)] = new.get((i, flow), 0.0) - d * b
+        again = structure.replace(i, [u for u in (*structure.equations[i], flow) if u != unit])
+        found.append((again, again.theta(new)))
+    return found
+
+
 def _exchange(
     structure: Structure, values: dict[Term | Number, float], old: Sum, new: Sum
 ) -> tuple[Structure, np.ndarray]:
