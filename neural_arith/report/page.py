@@ -146,7 +146,12 @@ def _constant_table(candidate: Candidate) -> str:
             doubt = (f"{error:.2g}", f"{100 * abs(error / value):.2g} %" if value else "")
         rows.append(((equation, term, f"{value:.6g}", *doubt), ""))
     head = ("equation", "term", "constant", "standard error", "relative")
-    return _table("Constants of the chosen equations and how well the data fix them.", head, rows, numbers=(2, 3, 4))
+    return _table(
+        "Constants of the chosen equations as fitted, before any rounding, and how well the data fix them.",
+        head,
+        rows,
+        numbers=(2, 3, 4),
+    )
 
 
 def _candidate_table(candidates: Sequence[Candidate]) -> str:

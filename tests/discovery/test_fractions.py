@@ -8,7 +8,7 @@ from simulated import judge_of, right_hand_side, scipy_solution
 
 from neural_arith.data import Run
 from neural_arith.discovery.noise import Noise
-from neural_arith.discovery.sums import other_fractions, other_sums
+from neural_arith.discovery.sums import other_fractions, other_sums, shared_fractions
 from neural_arith.integrate.structure import Structure
 from neural_arith.integrate.units import FITTED, Number, Unit, one_plus, power
 
@@ -99,3 +99,26 @@ def test_two_sums_with_fitted_powers_are_offered_as_one():
     x = scipy_solution(right_hand_side(structure, theta), (2.0,), T)
     (here,) = judge_of([Run(T, x)], CLEAN).judge([(structure, theta)], iterations=2)
     assert any(found.n_fitted == structure.n_fitted - 2 for found, _ in other_sums(here, 1))
+
+
+def test_a_fraction_is_written_as_that_of_another_equation():
+    """0.8 y - 1.1 y / (1 + 0.5 x) = -0.3 y + 0.55 x y / (1 + 0.5 x)."""
+    x, y = power(1, 0), power(0, 1)
+    total = one_plus(x)
+    flow, bar = power(1, 1).over(total), y.over(total)
+    structure = Structure(((x, flow), (y, bar)))
+    (b,) = structure.numbers
+    theta = structure.theta({(0, x): 0.7, (0, flow): -0.9, (1, y): 0.8, (1, bar): -1.1, b: 0.5})
+    rhs = right_hand_side(structure, theta)
+    solution = scipy_solution(rhs, (2.0, 0.3), T)
+    (here,) = judge_of([Run(T, solution)], Noise("additive", np.zeros(2))).judge([(structure, theta)], iterations=5)
+    ((shared, values),) = shared_fractions(here)
+    assert shared == Structure(((x, flow), (y, flow)))
+    for point in ([0.5, 1.0], [3.0, 0.2]):
+        expected = right_hand_side(structure, here.theta)(0.0, np.array(point))
+        np.testing.assert_allclose(right_hand_side(shared, values)(0.0, np.array(point)), expected, rtol=1e-9)
+
+
+def test_a_fraction_that_stands_nowhere_else_keeps_its_spelling():
+    bar = ONE.over(one_plus(X))
+    assert shared_fractions(judged((ONE, X, bar), {ONE: 0.8, X: -0.3, bar: -0.5}, 0.5)) == []
