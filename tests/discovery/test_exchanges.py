@@ -12,13 +12,13 @@ from neural_arith.discovery.exchanges import propose_exchanges
 from neural_arith.discovery.neighbours import propose
 from neural_arith.discovery.noise import Noise
 from neural_arith.discovery.search import rearrange
-from neural_arith.integrate.structure import Structure
-from neural_arith.integrate.units import power
+from neural_arith.integrate.structure import Structure, Term
+from neural_arith.integrate.units import Number, power
 
 T = np.linspace(0, 6, 80)
 ONE, X, Y, ROOT_X, ROOT_Y = power(0, 0), power(1, 0), power(0, 1), power(0.5, 0), power(0, 0.5)
 TANKS = Structure(((ONE, ROOT_X), (ROOT_X, ROOT_Y)))
-VALUES = {(0, ONE): 0.4, (0, ROOT_X): -0.8, (1, ROOT_X): 0.8, (1, ROOT_Y): -0.6}
+VALUES: dict[Term | Number, float] = {(0, ONE): 0.4, (0, ROOT_X): -0.8, (1, ROOT_X): 0.8, (1, ROOT_Y): -0.6}
 LINES = Structure(((ONE, ROOT_X), (X, Y)))
 UNITS = [*monomials(2, 3), *roots_and_ratios(np.ones(2, dtype=bool))]
 DICTIONARY = Dictionary([UNITS, UNITS])
