@@ -46,7 +46,8 @@ every coefficient of polynomials and fractions within 5 %, all other right-hand 
 terms, whatever their numbers. *RHS 10 %*: the right-hand side is within a tenth of the true one (relative root mean
 square) on a box around both true trajectories. *failed*: an error, or out of time; these rows count as missed.
 
-With one seed and 63 systems the standard error of a share is about 6 points. Seconds are wall-clock for one system.
+With one seed and 63 systems the standard error of a share is about 6 points, with three seeds hardly less, as the
+systems are the same. Methods may have rows of different numbers of seeds. Seconds are wall-clock for one system.
 PySINDy and Operon are tried with many settings; the model that follows the noisy data best (lowest BIC) is taken.
 """
 

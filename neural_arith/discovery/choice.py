@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from neural_arith.discovery.judge import Judge, Judged
 from neural_arith.errors import OptionError
@@ -34,9 +34,13 @@ class Choice:
     table: tuple[Judged, ...]
 
 
-def up_for_choice(judge: Judge) -> list[Judged]:
-    """The candidates that can be chosen, their starting states priced as well, best score first."""
-    return judge.price_starts(judge.ranked, *_UP_FOR_CHOICE)
+def up_for_choice(judge: Judge) -> tuple[list[Judged], list[Judged]]:
+    """The candidates that can be chosen, their starting states priced, and all others as if theirs were the dearest."""
+    ranked = judge.ranked
+    chosen = judge.price_starts(ranked, *_UP_FOR_CHOICE)
+    known = {j.structure for j in chosen}
+    dearest = max((j.start_price for j in chosen), default=0.0)
+    return chosen, [replace(j, start_price=dearest) for j in ranked if j.structure not in known]
 
 
 def extends(wider: Structure, narrower: Structure) -> bool:
@@ -53,13 +57,14 @@ def pareto_front(ranked: Sequence[Judged]) -> list[Judged]:
     return front
 
 
-def choose(ranked: Sequence[Judged], rows: int = 40) -> Choice:
+def choose(ranked: Sequence[Judged], others: Sequence[Judged] = (), rows: int = 40) -> Choice:
     """Choose among candidates: of those that no other beats by strong evidence the one with the fewest fitted numbers.
 
     Of several such ones it is the best, or one with a shorter description that is hardly behind.
 
     Args:
-        ranked: candidates, best score first.
+        ranked: candidates that can be chosen, best score first.
+        others: candidates that are only shown.
         rows: how many of the best go into the table besides the Pareto front.
 
     Raises:
@@ -83,5 +88,7 @@ def choose(ranked: Sequence[Judged], rows: int = 40) -> Choice:
         and j.score <= selected.score + STRONG
         and not (j.score >= selected.score and extends(j.structure, selected.structure))
     )
-    table = {id(j): j for j in (selected, *ties, *pareto_front(ranked), *ranked[:rows])}
-    return Choice(selected, ties, tuple(sorted(table.values(), key=lambda j: (j.price, j.misfit))))
+    everything = (*ranked, *others)
+    table = {id(j): j for j in (selected, *ties, *pareto_front(everything), *everything[:rows])}
+    order = sorted(table.values(), key=lambda j: (j.price + j.start_price, j.misfit))
+    return Choice(selected, ties, tuple(order))

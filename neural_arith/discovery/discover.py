@@ -101,9 +101,9 @@ def _round(searched: Searched, data: Trajectories, judged: Judged) -> tuple[Equa
 
 def _choose_soluble(searched: Searched, data: Trajectories) -> tuple[Choice, _Curves]:
     """The choice among candidates that a second solver, too, carries over every run, and its solution."""
-    ranked = up_for_choice(searched.judge)
+    ranked, others = up_for_choice(searched.judge)
     while True:
-        choice = choose(ranked)
+        choice = choose(ranked, others)
         equations = to_equations(searched, data, choice.selected)
         starts = choice.selected.starts[~searched.judge.problem.linked]
         fitted = fitted_curves(data, equations, starts * searched.scaling.state)

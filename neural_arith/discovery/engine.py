@@ -147,7 +147,7 @@ def search(data: Trajectories, options: Options, progress: Progress = lambda _: 
             progress(f"checking {kind} noise")
             other = estimate_noise(runs, kind)
             rival, rival_curves, rival_positive = _set_up(runs, other, scaling.variable, options, deadline, known)
-            chosen = choose(up_for_choice(judge)).selected
+            chosen = choose(*up_for_choice(judge)).selected
             if judge.in_pieces:
                 rival.turn([])
             again = rival.judge([(chosen.structure, chosen.theta)], chosen.starts, iterations=60)

@@ -96,6 +96,14 @@ def test_one_candidate_is_the_choice():
     assert choice.near_ties == ()
 
 
+def test_others_are_shown_and_not_chosen():
+    chosen, other, poor = judged([X], 100, 10), judged([ONE], 90, 5), judged([XX], 120, 30)
+    choice = choose([chosen], [other, poor])
+    assert choice.selected is chosen
+    assert choice.near_ties == ()
+    assert choice.table == (other, chosen, poor)
+
+
 def test_extends_asks_every_equation():
     narrow = Structure(((X,), (XX,)))
     assert extends(Structure(((X, XX), (XX,))), narrow)
