@@ -90,5 +90,5 @@ def choose(ranked: Sequence[Judged], others: Sequence[Judged] = (), rows: int = 
     )
     everything = (*ranked, *others)
     table = {id(j): j for j in (selected, *ties, *pareto_front(everything), *everything[:rows])}
-    order = sorted(table.values(), key=lambda j: (j.price + j.start_price, j.misfit))
+    order = sorted(table.values(), key=lambda j: (j.whole_price, j.misfit))
     return Choice(selected, ties, tuple(order))

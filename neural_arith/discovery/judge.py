@@ -63,7 +63,12 @@ class Judged:
     @property
     def score(self) -> float:
         """Misfit plus prices; lower is better."""
-        return self.misfit + self.price + self.start_price
+        return self.misfit + self.whole_price
+
+    @property
+    def whole_price(self) -> float:
+        """What equations, constants and starting states cost together."""
+        return self.price + self.start_price
 
 
 def make_problem(

@@ -137,7 +137,7 @@ def to_candidate(searched: Searched, data: Trajectories, judged: Judged, choice:
         tuple(equations.constants),
         errors,
         judged.misfit,
-        judged.price + judged.start_price,
+        judged.whole_price,
         judged is choice.selected,
         any(judged is tie for tie in choice.near_ties),
     )

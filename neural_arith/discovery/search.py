@@ -13,7 +13,7 @@ from neural_arith.discovery.choice import STRONG
 from neural_arith.discovery.dictionary import Dictionary, structure_price, unit_price
 from neural_arith.discovery.exchanges import propose_exchanges
 from neural_arith.discovery.judge import Judge, Judged
-from neural_arith.discovery.neighbours import propose
+from neural_arith.discovery.neighbours import Proposal, propose
 from neural_arith.discovery.regression import Regression
 from neural_arith.discovery.subsets import best_subsets
 from neural_arith.discovery.sums import other_fractions, other_sums, over_present_sums, shared_fractions
@@ -365,8 +365,7 @@ def climb(
         report(f"{len(judge.seen)} candidates, best score {judge.ranked[0].score:.1f}")
         proposals = propose(judge, best, _around(best, dictionary, n_variables))
         most = 8 if judge.slack < STRONG else tried
-        worth = [p for p in proposals if judge.worth_trying(p.structure, p.expected)][:most]
-        chosen = [*((p.structure, p.theta) for p in worth), *other_sums(best, n_variables), *other_fractions(best)]
+        chosen = [*_worth(judge, proposals, most), *other_sums(best, n_variables), *other_fractions(best)]
         triage(judge, chosen, best.starts, again=True)
     return judge.ranked
 
@@ -394,13 +393,18 @@ def rearrange(
         before = judge.best
         for best in judge.ranked[:width]:
             proposals = propose_exchanges(judge, best, _around(best, dictionary, len(judge.problem.scale)))
-            worth = [p for p in proposals if judge.worth_trying(p.structure, p.expected)][:tried]
-            triage(judge, [(p.structure, p.theta) for p in worth], best.starts, again=True)
+            triage(judge, _worth(judge, proposals, tried), best.starts, again=True)
         for judged in judge.ranked[:_RESPELT]:
             judge.judge(shared_fractions(judged), judged.starts)
         if judge.best is before or before is None:
             return
         climb(judge, dictionary, report=report)
+
+
+def _worth(judge: Judge, proposals: Sequence[Proposal], most: int) -> list[tuple[Structure, np.ndarray]]:
+    """The first proposals that are worth refining."""
+    worth = (p for p in proposals if judge.worth_trying(p.structure, p.expected))
+    return [(p.structure, p.theta) for p in itertools.islice(worth, most)]
 
 
 def _around(judged: Judged, dictionary: Dictionary, n_variables: int) -> Dictionary:

@@ -67,7 +67,7 @@ def other_fractions(judged: Judged) -> list[tuple[Structure, np.ndarray]]:
     for i, unit in judged.structure.terms:
         d = values[(i, unit)]
         for total, q in unit.sums:
-            bare = replace(unit, sums=tuple(s for s in unit.sums if s != (total, q)), copy=0)
+            bare = _without(unit, total, q)
             offer({(i, unit): ((i, bare), d)})
             if len(total.parts) != 2 or q != -1.0 or not total.parts[1][0].plain or unit.n_fitted:
                 continue
@@ -96,7 +96,7 @@ def shared_fractions(judged: Judged) -> list[tuple[Structure, np.ndarray]]:
     found = []
     for (i, unit), (total, q) in ((term, s) for term in structure.terms for s in term[1].sums):
         part, b = total.parts[-1]
-        bare = replace(unit, sums=tuple(s for s in unit.sums if s != (total, q)), copy=0)
+        bare = _without(unit, total, q)
         if len(total.parts) != 2 or q != -1.0 or any(total.parts[0][0].powers) or not part.plain or part.n_fitted:
             continue
         flow = unit.times(part)
@@ -110,6 +110,11 @@ def shared_fractions(judged: Judged) -> list[tuple[Structure, np.ndarray]]:
         again = structure.replace(i, [u for u in (*structure.equations[i], flow) if u != unit])
         found.append((again, again.theta(new)))
     return found
+
+
+def _without(unit: Unit, total: Sum, q: float) -> Unit:
+    """A unit without one power of a sum."""
+    return replace(unit, sums=tuple(s for s in unit.sums if s != (total, q)), copy=0)
 
 
 def _exchange(
