@@ -10,6 +10,7 @@ import itertools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 
@@ -69,6 +70,7 @@ def sum_price(total: Sum) -> float:
     return _SUM + sum(_own_price(part) + (2.0 if m else 0.0) for m, (part, _) in enumerate(total.parts))
 
 
+@lru_cache(100_000)
 def unit_price(unit: Unit) -> float:
     """Price of naming a unit: that there is one more term at all, which variables it has, exponents and factors."""
     cost = 2 * math.log(2 * (1 + len(unit.powers))) + _own_price(unit)

@@ -266,7 +266,8 @@ def _step(normal, gradient, size, damping, damped, factor, change):
         for b in range(a + 1):
             damped[a, b] = normal[a, b]
         damped[a, a] += damping * normal[a, a] + 1e-12 * largest + 1e-300
-    return solve_positive(damped, change, size, factor) and np.isfinite(change[:size]).all()
+    full = np.zeros(size, dtype=np.int64)
+    return solve_positive(damped, change, size, factor, full) and np.isfinite(change[:size]).all()
 
 
 @njit(error_model="numpy")

@@ -62,7 +62,7 @@ def _search(points, log_scale, tables, step, first, window, weight, share, basis
     moved = np.empty((n_numbers, n))
     normal, slope = np.zeros((n_numbers, n_numbers)), np.zeros(n_numbers)
     matrix, delta, work = np.zeros((n_numbers, n_numbers)), np.zeros(n_numbers), np.zeros((n_numbers, n_numbers))
-    c, best_c = np.zeros(n_terms), np.zeros(n_terms)
+    c, best_c, full = np.zeros(n_terms), np.zeros(n_terms), np.zeros(n_numbers, dtype=np.int64)
     trial = inner.copy()
     cost, damping, known = np.inf, 1e-2, False
     for _ in range(iterations + 1):
@@ -122,7 +122,7 @@ def _search(points, log_scale, tables, step, first, window, weight, share, basis
         delta[:] = slope
         for a in range(n_numbers):
             matrix[a, a] = normal[a, a] * (1.0 + damping) + 1e-300
-        if not solve_positive(matrix, delta, n_numbers, work):
+        if not solve_positive(matrix, delta, n_numbers, work, full):
             damping *= 6.0
             delta[:] = 0.0
         for a in range(n_numbers):
@@ -186,7 +186,7 @@ class Regression:
             The fitted values and the residual sum of squares; inf where the units are not finite.
         """
         n = structure.n_terms
-        moving = np.array([next(numbers_of(unit), None) is not None for _, unit in structure.terms], dtype=bool)
+        moving = np.array([bool(numbers_of(unit)) for _, unit in structure.terms], dtype=bool)
         units = structure.equations[0]
         still = self.columns(tuple(u for u, m in zip(units, moving, strict=True) if not m))
         basis, triangle = _orthonormal(still)

@@ -129,8 +129,9 @@ def to_candidate(searched: Searched, data: Trajectories, judged: Judged, choice:
     numbers = np.arange(len(theta)) + 0.5 + 1e6
     tagged = to_equations(searched, data, judged, numbers).constants
     place = {float(tag): float(error) for tag, error in zip(numbers, by_value, strict=True)}
-    errors = tuple(place.get(abs(tag), np.nan) for tag in tagged)
-    if len(errors) != len(equations.constants) or np.isnan(errors).any():
+    if len(tagged) == len(equations.constants) and all(abs(tag) in place for tag in tagged):
+        errors = tuple(place[abs(tag)] for tag in tagged)
+    else:
         errors = _errors_by_differences(searched, data, judged, theta, by_value, len(equations.constants))
     return Candidate(
         equations,

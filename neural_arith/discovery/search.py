@@ -66,7 +66,7 @@ def shortlist(
         keep: subsets whose numbers are fitted, under each form.
     """
     units = dictionary.units[regressions[0].state]
-    prices = np.array([unit_price(u) + per_number * len(list(numbers_of(u))) for u in units])
+    prices = np.array([unit_price(u) + per_number * len(numbers_of(u)) for u in units])
     ranked: dict[Structure, tuple[int, Pick]] = {}
     for regression in regressions:
         picks: dict[Structure, Pick] = {}
@@ -188,16 +188,21 @@ def _companies(
     rich = regression.guesses(lifted.units[regression.state], lifted.values)
     usable = np.all(np.isfinite(rich), axis=1)
     rich = np.where(usable[:, None], rich, 0.0)
-    plain, target = regression.columns(tuple(simple)), regression.target
+    # In coordinates along the simple units, of which there are few, and one more for all that is at right angles.
+    axes, plain = np.linalg.qr(regression.columns(tuple(simple)).T)
+    target, along = axes.T @ regression.target, rich @ axes
+    across, other = rich - along @ axes.T, regression.target - axes @ target
+    shared, wide, rest_of_all = across @ other, (across**2).sum(1), other @ other
+    whole = (rich**2).sum(1)
     sets = [s for k in range(most + 1) for s in itertools.combinations(range(len(simple)), k)]
     scores = np.full((len(sets), len(rich)), np.inf)
     for row, members in enumerate(sets):
-        basis, _ = np.linalg.qr(plain[list(members)].T)
+        basis, _ = np.linalg.qr(plain[:, list(members)])
         rest = target - basis @ (basis.T @ target)
-        left = rich - (rich @ basis) @ basis.T
-        size = (left**2).sum(1)
-        good = usable & (size > 1e-12 * (rich**2).sum(1)) & (size > 0)
-        rss = np.maximum(rest @ rest - (left[good] @ rest) ** 2 / size[good], 0.0)
+        left = along - (along @ basis) @ basis.T
+        size = (left**2).sum(1) + wide
+        good = usable & (size > 1e-12 * whole) & (size > 0)
+        rss = np.maximum(rest @ rest + rest_of_all - (left[good] @ rest + shared[good]) ** 2 / size[good], 0.0)
         price = sum(unit_price(simple[j]) + per_number for j in members) * n / max(n - len(members) - 3, 1)
         scores[row, good] = n * np.log(rss / n + EXACT**2) + price
     # What goes best with numbers that are only guessed is often too much: the best of every size gets its chance.
@@ -251,8 +256,7 @@ def join(picks: Sequence[Pick]) -> tuple[Structure, np.ndarray]:
         structure, mine = rewrite(
             pick.structure,
             pick.structure.values(pick.theta),
-            lambda _, value: value,
-            lambda owner, far=100 * i if pick.structure.numbers else 0: owner.copy + far,
+            copy=lambda owner, far=100 * i if pick.structure.numbers else 0: owner.copy + far,
         )
         values.update({key: value for key, value in mine.items() if isinstance(key, Number)})
         values.update({(i, unit): mine[(0, unit)] for _, unit in structure.terms})

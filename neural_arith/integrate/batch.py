@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from neural_arith.integrate.blocks import Checkpoint, always, partition, run_blocks
-from neural_arith.integrate.kernel import evaluate, profile_misfit, refine_range
+from neural_arith.integrate.kernel import evaluate, profile_misfit, refine_range, spread
 from neural_arith.integrate.kernel_units import NONE, NUMBERS, load_numbers, many_values
 from neural_arith.integrate.structure import Structure, Tables, pack
 from neural_arith.integrate.units import Number, Unit
@@ -244,7 +244,7 @@ def predict(
     n_states = problem.x.shape[1]
     n_theta = int(tables.live[3] + tables.live[4])
     size = n_theta + problem.n_pieces * n_states
-    normal = np.zeros((n_states + 1, size, size))
+    normal = np.zeros((n_states + 1, size, n_theta + 2 * n_states))
     gradient = np.zeros((n_states + 1, size))
     rss = np.empty(n_states)
     predicted = np.full(problem.x.shape, np.nan)
@@ -257,7 +257,8 @@ def predict(
     )  # fmt: skip
     level = np.where(counts > 0, rss / np.maximum(counts, 1) + problem.floor**2, np.inf)
     share = np.append(1.0 / level, 1.0)
-    lower = np.tensordot(share, normal, 1)
+    lower = np.zeros((size, size))
+    spread(np.tensordot(share, normal, 1), n_states, False, lower)
     misfit = profile_misfit(rss, gaps, counts, problem.floor) if np.isfinite(gaps) else np.inf
     return Prediction(predicted, lower + np.tril(lower, -1).T, share @ gradient, rss, misfit)
 

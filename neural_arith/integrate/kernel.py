@@ -98,11 +98,12 @@ def _advance(
                 continue
             for i in range(n_states):
                 for c in range(cols):
-                    acc = z[i, c]
-                    for r in range(s):
-                        if _STAGES[s, r] != 0.0:
-                            acc += step_now * _STAGES[s, r] * stage[r, i, c]
-                    trial[i, c] = acc
+                    trial[i, c] = z[i, c]
+                for r in range(s):
+                    share = step_now * _STAGES[s, r]
+                    if share != 0.0:
+                        for c in range(cols):
+                            trial[i, c] += share * stage[r, i, c]
             for i in range(n_states):
                 x[i] = trial[i, 0]
             for m in range(n_inputs):
@@ -140,7 +141,11 @@ def evaluate(
     theta, starts, log_scale, tables, t, xs, weight, inputs, start, linked, link_weight, log_residual, rtol, bound,
     steps, cols, normal, gradient, rss, predicted, keep,
 ):  # fmt: skip
-    """Integrate all pieces; fill residual sums and, with ``cols > 1``, the normal equations of each state."""
+    """Integrate all pieces; fill residual sums and, with ``cols > 1``, the normal equations of each state.
+
+    Their lower triangle is kept in short rows, first those of the numbers, then those of the starting states: a row has
+    a column for each number, then one for each starting state of its own piece and one for each of the piece before.
+    """
     n_states = xs.shape[1]
     n_pieces = len(start) - 1
     n_theta = tables.live[3] + tables.live[4]
@@ -174,7 +179,7 @@ def evaluate(
         chained = p + 1 < n_pieces and linked[p + 1]
         step = t[min(first + 1, len(t) - 1)] - t[first]
         fresh[0] = True
-        here = n_theta + p * n_states
+        here = p * n_states  # rows of the piece's starting states, less those of the numbers
         for k in range(first, stop + 1 if chained else stop):
             if k > first:
                 fresh[0] = True  # a new sample may bring a kink in the inputs
@@ -217,28 +222,64 @@ def evaluate(
                         ra = line[a]
                         if ra == 0.0:
                             continue
-                        ia = a - 1 if a <= n_theta else here + a - 1 - n_theta
+                        ia = a - 1 if a <= n_theta else here + a - 1
                         gradient[block, ia] += ra * r
-                        for b in range(1, a + 1):
-                            ib = b - 1 if b <= n_theta else here + b - 1 - n_theta
-                            normal[block, ia, ib] += ra * line[b]
+                        row = normal[block, ia]
+                        for b in range(a):
+                            row[b] += ra * line[1 + b]
                     if link:
-                        there = here + n_states + i
+                        there = n_theta + here + n_states + i
                         gradient[block, there] -= scale * r
-                        normal[block, there, there] += scale * scale
-                        for a in range(1, cols):
-                            ia = a - 1 if a <= n_theta else here + a - 1 - n_theta
-                            normal[block, there, ia] -= scale * line[a]
+                        row = normal[block, there]
+                        row[n_theta + i] += scale * scale
+                        for a in range(n_theta):
+                            row[a] -= scale * line[1 + a]
+                        for a in range(n_states):
+                            row[n_theta + n_states + a] -= scale * line[1 + n_theta + a]
     return gaps
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def solve_positive(matrix, rhs, size, work):
-    """Cholesky solve of the lower triangle in place; False when the matrix is not positive definite."""
+def spread(rows, n_states, starts_first, matrix):
+    """Lower triangle of the matrix whose short rows :func:`evaluate` fills, the starting states first or last.
+
+    Args:
+        rows: short rows, summed over the states.
+        n_states: number of states.
+        starts_first: whether the starting states come before the numbers.
+        matrix: receives the entries that may differ from zero.
+    """
+    n_theta = rows.shape[1] - 2 * n_states
+    n_starts = len(rows) - n_theta
+    numbers, starts = (n_starts, 0) if starts_first else (0, n_theta)
+    for a in range(n_theta):
+        for b in range(a + 1):
+            matrix[numbers + a, numbers + b] = rows[a, b]
+    for a in range(n_starts):
+        row, piece = rows[n_theta + a], a - a % n_states
+        for b in range(n_theta):
+            matrix[max(starts + a, numbers + b), min(starts + a, numbers + b)] = row[b]
+        for b in range(piece, a + 1):
+            matrix[starts + a, starts + b] = row[n_theta + b - piece]
+        for b in range(n_states if piece else 0):
+            matrix[starts + a, starts + piece - n_states + b] = row[n_theta + n_states + b]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def solve_positive(matrix, rhs, size, work, first):
+    """Cholesky solve of the lower triangle in place; False when the matrix is not positive definite.
+
+    Args:
+        matrix: row i is zero before column ``first[i]``, whatever stands there.
+        rhs: the right-hand side, replaced by the solution.
+        size: how many rows count.
+        work: room, as large as the matrix.
+        first: columns, ``(size,)``.
+    """
     for i in range(size):
-        for j in range(i + 1):
+        for j in range(first[i], i + 1):
             acc = matrix[i, j]
-            for k in range(j):
+            for k in range(max(first[i], first[j]), j):
                 acc -= work[i, k] * work[j, k]
             if i == j:
                 if not acc > 1e-14 * matrix[i, i] or not acc > 0.0:
@@ -248,13 +289,14 @@ def solve_positive(matrix, rhs, size, work):
                 work[i, j] = acc / work[j, j]
     for i in range(size):
         acc = rhs[i]
-        for k in range(i):
+        for k in range(first[i], i):
             acc -= work[i, k] * rhs[k]
         rhs[i] = acc / work[i, i]
     for i in range(size - 1, -1, -1):
         acc = rhs[i]
         for k in range(i + 1, size):
-            acc -= work[k, i] * rhs[k]
+            if first[k] <= i:
+                acc -= work[k, i] * rhs[k]
         rhs[i] = acc / work[i, i]
     return True
 
@@ -291,15 +333,20 @@ def refine_range(
         )  # fmt: skip
         n_terms = tables.live[3]
         n_theta = n_terms + tables.live[4]
-        size = n_theta + n_pieces * n_states
+        n_starts = n_pieces * n_states
+        size = n_theta + n_starts
         cols = 1 + n_theta + n_states
-        normal = np.zeros((n_states + 1, size, size))
+        normal = np.zeros((n_states + 1, size, n_theta + 2 * n_states))
         gradient = np.zeros((n_states + 1, size))
         normal_new = np.zeros_like(normal)
         gradient_new = np.zeros_like(gradient)
+        rows = np.empty((size, n_theta + 2 * n_states))
         matrix = np.empty((size, size))
         work = np.zeros((size, size))
         delta = np.empty(size)
+        envelope = np.zeros(size, dtype=np.int64)
+        for a in range(n_starts):
+            envelope[a] = max(a - a % n_states - n_states, 0)
         rss = np.empty(n_states)
         rss_new = np.empty(n_states)
         now = theta[c, :n_theta].copy()
@@ -319,31 +366,31 @@ def refine_range(
         quiet = 0
         for it in range(iterations):
             spent[c] = it + 1
-            for a in range(size):
-                delta[a] = -gradient[n_states, a]
-                for b in range(a + 1):
-                    matrix[a, b] = normal[n_states, a, b]
+            # Starting states first: then Cholesky's factor is as sparse as the matrix.
+            rows[:, :] = normal[n_states]
+            delta[n_starts:] = -gradient[n_states, :n_theta]
+            delta[:n_starts] = -gradient[n_states, n_theta:]
             for i in range(n_states):
                 if counts[i] > 0:
                     w = 1.0 / (rss[i] / counts[i] + floor[i] ** 2)
-                    for a in range(size):
-                        delta[a] -= w * gradient[i, a]
-                        for b in range(a + 1):
-                            matrix[a, b] += w * normal[i, a, b]
+                    delta[n_starts:] -= w * gradient[i, :n_theta]
+                    delta[:n_starts] -= w * gradient[i, n_theta:]
+                    rows += w * normal[i]
+            spread(rows, n_states, True, matrix)
             for a in range(size):
                 matrix[a, a] = matrix[a, a] * (1.0 + damping) + 1e-300
-            good = solve_positive(matrix, delta, size, work)
+            good = solve_positive(matrix, delta, size, work, envelope)
             value_new = np.inf
             if good:
                 for a in range(n_theta):
-                    change = delta[a]
+                    change = delta[n_starts + a]
                     if a >= n_terms:
                         longest = _longest(tables.kind[a - n_terms], now[a])
                         change = min(max(change, -longest), longest)
                     trial[a] = now[a] + change
                 for p in range(n_pieces):
                     for i in range(n_states):
-                        trial_starts[p, i] = now_starts[p, i] + delta[n_theta + p * n_states + i]
+                        trial_starts[p, i] = now_starts[p, i] + delta[p * n_states + i]
                 load_numbers(tables, trial[n_terms:])
                 gaps = evaluate(
                     trial, trial_starts, log_scale, tables, t, xs, weight, inputs, start, linked, link_weight,

@@ -221,7 +221,7 @@ def pack(
 def rewrite(
     structure: Structure,
     values: Mapping[Term | Number, float],
-    edit: Callable[[Number, float], float],
+    edit: Callable[[Number, float], float] | None = None,
     copy: Callable[[Unit | Sum], int] = lambda owner: owner.copy,
 ) -> tuple[Structure, dict[Term | Number, float]]:
     """A structure with some numbers within its units exchanged (see :func:`neural_arith.integrate.units.rebuild`).
@@ -229,7 +229,7 @@ def rewrite(
     Args:
         structure: the structure.
         values: its values; those of numbers that become fitted must be among them.
-        edit: what shall stand in a place.
+        edit: what shall stand in a place; default what stands there.
         copy: the copy number of a new unit or sum.
 
     Returns:
@@ -238,12 +238,20 @@ def rewrite(
     new: dict[Term | Number, float] = {}
     units: dict[Unit, Unit] = {}
     for unit in structure.units:
-        units[unit], moved = rebuild(unit, edit, copy)
+        if edit is None and all(copy(owner) == owner.copy for owner, _ in _owners(unit)):
+            units[unit] = unit
+            new.update({number: values[number] for number in numbers_of(unit)})
+            continue
+        units[unit], moved = rebuild(unit, edit or _as_it_is, copy)
         new.update({there: values[here] for here, there in moved.items() if here in values})
     for i, unit in structure.terms:
         term = (i, units[unit])
         new[term] = new.get(term, 0.0) + values.get((i, unit), 0.0)
     return Structure(tuple(tuple(units[unit] for unit in eq) for eq in structure.equations)), new
+
+
+def _as_it_is(_: Number, value: float) -> float:
+    return value
 
 
 def tidy(structure: Structure, theta: np.ndarray) -> tuple[Structure, np.ndarray]:
@@ -260,7 +268,7 @@ def tidy(structure: Structure, theta: np.ndarray) -> tuple[Structure, np.ndarray
         plain = Structure(tuple(tuple(bare[unit] for unit in eq) for eq in structure.equations))
         new: dict[Term | Number, float] = {(i, bare[unit]): values[(i, unit)] for i, unit in structure.terms}
         for unit in structure.units:
-            new.update({there: values[here] for here, there in zip(_numbers(unit), _numbers(bare[unit]), strict=True)})
+            new.update({there: values[here] for here, there in zip(numbers_of(unit), numbers_of(bare[unit]), strict=True)})
         return plain, plain.theta(new)
     # From the outside in as well: what loses its copies must not make two units or sums with numbers of their own one.
     steps = (
@@ -277,7 +285,7 @@ def tidy(structure: Structure, theta: np.ndarray) -> tuple[Structure, np.ndarray
         def copy(owner: Unit | Sum, numbering: dict[Unit | Sum, int] = numbering) -> int:
             return numbering.get(owner, owner.copy)
 
-        structure, values = rewrite(structure, values, lambda _, value: value, copy)
+        structure, values = rewrite(structure, values, copy=copy)
     return structure, structure.theta(values)
 
 
@@ -295,11 +303,6 @@ def _bare_sum(total: Sum) -> Sum:
 def _bare(unit: Unit) -> Unit:
     """The unit with no copy numbers."""
     return replace(unit, sums=tuple(sorted((_bare_sum(total), q) for total, q in unit.sums)), copy=0)
-
-
-@lru_cache(100_000)
-def _numbers(unit: Unit) -> tuple[Number, ...]:
-    return tuple(numbers_of(unit))
 
 
 @lru_cache(100_000)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 FITTED = math.inf
 """Stands where a number is a constant to fit."""
@@ -136,15 +136,20 @@ class Number:
     index: int = 0
 
 
-def numbers_of(unit: Unit) -> Iterator[Number]:
+@lru_cache(100_000)
+def numbers_of(unit: Unit) -> tuple[Number, ...]:
     """The fitted numbers of a unit and its sums, in reading order."""
+    return tuple(_numbers(unit))
+
+
+def _numbers(unit: Unit) -> Iterator[Number]:
     for kind, values in (("power", unit.powers), ("rate", unit.rates), ("frequency", unit.frequencies)):
         yield from (Number(kind, unit, v) for v, value in enumerate(values) if value == FITTED)
     if unit.phase == FITTED:
         yield Number("phase", unit)
     for k, (total, power_) in enumerate(unit.sums):
         for m, (part, coefficient) in enumerate(total.parts):
-            yield from numbers_of(part)
+            yield from _numbers(part)
             if coefficient == FITTED:
                 yield Number("coefficient", total, m)
         if power_ == FITTED:
