@@ -28,6 +28,26 @@ _STAGES = np.array(
     ]
 )
 _ERROR = np.array([71 / 57600, 0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40])
+# Weights of the stages within a step: coefficients of the first to the fourth power of the share of it.
+_BETWEEN = np.array(
+    [
+        [1.0, -8048581381 / 2820520608, 8663915743 / 2820520608, -12715105075 / 11282082432],
+        [0, 0, 0, 0],
+        [0, 131558114200 / 32700410799, -68118460800 / 10900136933, 87487479700 / 32700410799],
+        [0, -1754552775 / 470086768, 14199869525 / 1410260304, -10690763975 / 1880347072],
+        [0, 127303824393 / 49829197408, -318862633887 / 49829197408, 701980252875 / 199316789632],
+        [0, -282668133 / 205662961, 2019193451 / 616988883, -1453857185 / 822651844],
+        [0, 40617522 / 29380423, -110615467 / 29380423, 69997945 / 29380423],
+    ]
+)
+
+
+# Loops, since assigning arrays to arrays compiles a message about their shapes, which takes seconds.
+@njit(cache=True, nogil=True, error_model="numpy")
+def _copy(source, cols, target):
+    for i in range(len(source)):
+        for c in range(cols):
+            target[i, c] = source[i, c]
 
 
 @njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
@@ -72,10 +92,17 @@ def _longest(kind, value):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _advance(
-    z, t0, t1, step, u0, u1, log_scale, tables, theta, cols, n_states, rtol, absolute, bound, budget, stage, trial,
-    rate, fresh, x, room,
+    z, old, now, end, step, known, t0, t1, u0, u1, log_scale, tables, theta, cols, n_states, rtol, absolute, bound,
+    budget, stage, trial, rate, x, room,
 ):  # fmt: skip
-    """Carry ``z`` (state and sensitivities) from t0 to t1; returns (next step, steps left); -1 left is failure."""
+    """Carry ``z`` (state and sensitivities) one step on from ``now``, to ``end`` at most; ``old`` keeps what it was.
+
+    ``known`` tells whether the last stage of the step before is the first of this one. Inputs go from ``u0`` at ``t0``
+    to ``u1`` at ``t1`` in a straight line.
+
+    Returns:
+        Time reached, length of the next step, steps left; -1 left is failure.
+    """
     tables, log_scale, theta = borrowed_tables(tables), borrowed(log_scale), borrowed(theta)
     z, stage, trial, rate, x = borrowed(z), borrowed(stage), borrowed(trial), borrowed(rate), borrowed(x)
     value, dx, dp, total, total_dx, total_dp, jac = room
@@ -84,18 +111,16 @@ def _advance(
         borrowed(jac),
     )  # fmt: skip
     span = t1 - t0
-    t = t0
     n_inputs = len(u0)
-    step = min(step, span)
+    if known:
+        _copy(stage[6], cols, stage[0])
     while True:
         if budget <= 0:
-            return step, -1
+            return now, step, -1
         budget -= 1
-        last = t + step >= t1 - 1e-12 * span
-        step_now = t1 - t if last else step
-        for s in range(7):
-            if s == 0 and not fresh[0]:
-                continue
+        last = now + step >= end - 1e-12 * span
+        step_now = end - now if last else step
+        for s in range(1 if known else 0, 7):
             for i in range(n_states):
                 for c in range(cols):
                     trial[i, c] = z[i, c]
@@ -107,11 +132,11 @@ def _advance(
             for i in range(n_states):
                 x[i] = trial[i, 0]
             for m in range(n_inputs):
-                share = (t + _NODES[s] * step_now - t0) / span
+                share = (now + _NODES[s] * step_now - t0) / span
                 x[n_states + m] = u0[m] + share * (u1[m] - u0[m])
             _rates(x, log_scale, tables, theta, trial, rate, cols, n_states, room)
-            stage[s, :, :cols] = rate[:, :cols]
-        fresh[0] = False
+            _copy(rate, cols, stage[s])
+        known = True
         worst = 0.0
         for i in range(n_states):
             err = 0.0
@@ -124,16 +149,28 @@ def _advance(
         if not worst <= 1.0:
             step = 0.1 * step_now if not worst < 1000000.0 else step_now * max(0.2, 0.9 * worst ** (-0.2))
             if step < 1e-10 * span:
-                return step, -1
+                return now, step, -1
             continue
-        z[:, :cols] = trial[:, :cols]
-        stage[0, :, :cols] = stage[6, :, :cols]
-        t += step_now
+        _copy(z, cols, old)
+        _copy(trial, cols, z)
         grow = step_now * min(4.0, 0.9 * max(worst, 1e-8) ** -0.2)
-        if last:
-            # A step cut short by the sample must not shrink the steps after it.
-            return max(step, grow), budget
-        step = grow
+        # A step cut short must not shrink the steps after it.
+        return (end, max(step, grow), budget) if last else (now + step_now, grow, budget)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _between(old, stage, step, share, cols, out):
+    """State and sensitivities within the last step, ``share`` of it from its beginning (Shampine, 1986)."""
+    _copy(old, cols, out)
+    for s in range(7):
+        weight = 0.0
+        for power in range(3, -1, -1):
+            weight = (weight + _BETWEEN[s, power]) * share
+        weight *= step
+        if weight != 0.0:
+            for i in range(len(old)):
+                for c in range(cols):
+                    out[i, c] += weight * stage[s, i, c]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -153,6 +190,8 @@ def evaluate(
     trial = np.empty((n_states, cols))
     rate = np.empty((n_states, cols))
     z = np.empty((n_states, cols))
+    old = np.empty((n_states, cols))
+    at = np.empty((n_states, cols))
     n_variables = len(log_scale)
     x = np.empty(n_variables)
     n_units, n_sums, n_numbers = max(tables.live[1], 1), max(tables.live[2], 1), max(tables.live[4], 1)
@@ -160,7 +199,6 @@ def evaluate(
         np.empty(n_units), np.empty((n_units, n_variables)), np.empty((n_units, n_numbers)), np.empty(n_sums),
         np.empty((n_sums, n_variables)), np.empty((n_sums, n_numbers)), np.empty((n_states, n_states)),
     )  # fmt: skip
-    fresh = np.ones(1, dtype=np.bool_)
     line = np.empty(cols)
     rss[:] = 0.0
     if cols > 1:
@@ -178,37 +216,45 @@ def evaluate(
         first, stop = start[p], start[p + 1]
         chained = p + 1 < n_pieces and linked[p + 1]
         step = t[min(first + 1, len(t) - 1)] - t[first]
-        fresh[0] = True
+        now, before, known = t[first], t[first], False
         here = p * n_states  # rows of the piece's starting states, less those of the numbers
         for k in range(first, stop + 1 if chained else stop):
-            if k > first:
-                fresh[0] = True  # a new sample may bring a kink in the inputs
-                step, steps = _advance(
-                    z, t[k - 1], t[k], step, inputs[k - 1], inputs[k], log_scale, tables, theta, cols, n_states, rtol,
-                    absolute, bound, steps, stage, trial, rate, fresh, x, room,
+            while now < t[k]:
+                before = now
+                # Inputs may have a kink at each sample.
+                known = known and inputs.shape[1] == 0
+                end = t[k] if inputs.shape[1] else t[stop if chained else stop - 1]
+                now, step, steps = _advance(
+                    z, old, now, end, step, known, t[k - 1], t[k], inputs[k - 1], inputs[k], log_scale, tables, theta,
+                    cols, n_states, rtol, absolute, bound, steps, stage, trial, rate, x, room,
                 )  # fmt: skip
+                known = True
                 if steps < 0:
                     return np.inf
+            if now == t[k]:
+                _copy(z, cols, at)
+            else:
+                _between(old, stage, now - before, (t[k] - before) / (now - before), cols, at)
             link = k == stop
             if keep and not link:
                 for i in range(n_states):
-                    predicted[k, i] = z[i, 0]
+                    predicted[k, i] = at[i, 0]
             for i in range(n_states):
                 if link:
                     w = np.sqrt(link_weight[i])
-                    r = (z[i, 0] - starts[p + 1, i]) * w
+                    r = (at[i, 0] - starts[p + 1, i]) * w
                     scale = w
                 else:
                     w = weight[k, i]
                     if w == 0.0:
                         continue
                     if log_residual:
-                        if z[i, 0] <= 0.0:
+                        if at[i, 0] <= 0.0:
                             return np.inf
-                        r = (np.log(z[i, 0]) - np.log(xs[k, i])) * w
-                        scale = w / z[i, 0]
+                        r = (np.log(at[i, 0]) - np.log(xs[k, i])) * w
+                        scale = w / at[i, 0]
                     else:
-                        r = (z[i, 0] - xs[k, i]) * w
+                        r = (at[i, 0] - xs[k, i]) * w
                         scale = w
                 block = n_states if link else i
                 if link:
@@ -217,7 +263,7 @@ def evaluate(
                     rss[i] += r * r
                 if cols > 1:
                     for c in range(1, cols):
-                        line[c] = z[i, c] * scale
+                        line[c] = at[i, c] * scale
                     for a in range(1, cols):
                         ra = line[a]
                         if ra == 0.0:
@@ -367,15 +413,16 @@ def refine_range(
         for it in range(iterations):
             spent[c] = it + 1
             # Starting states first: then Cholesky's factor is as sparse as the matrix.
-            rows[:, :] = normal[n_states]
-            delta[n_starts:] = -gradient[n_states, :n_theta]
-            delta[:n_starts] = -gradient[n_states, n_theta:]
-            for i in range(n_states):
-                if counts[i] > 0:
-                    w = 1.0 / (rss[i] / counts[i] + floor[i] ** 2)
-                    delta[n_starts:] -= w * gradient[i, :n_theta]
-                    delta[:n_starts] -= w * gradient[i, n_theta:]
-                    rows += w * normal[i]
+            rows[:, :] = 0.0
+            delta[:] = 0.0
+            for i in range(n_states + 1):
+                w = 1.0
+                if i < n_states:
+                    w = 1.0 / (rss[i] / counts[i] + floor[i] ** 2) if counts[i] > 0 else 0.0
+                for a in range(size):
+                    delta[a + n_starts if a < n_theta else a - n_theta] -= w * gradient[i, a]
+                    for b in range(n_theta + 2 * n_states):
+                        rows[a, b] += w * normal[i, a, b]
             spread(rows, n_states, True, matrix)
             for a in range(size):
                 matrix[a, a] = matrix[a, a] * (1.0 + damping) + 1e-300
@@ -400,9 +447,11 @@ def refine_range(
             if value_new < value:
                 gain = value - value_new
                 value = value_new
-                now[:] = trial
-                now_starts[:, :] = trial_starts
-                rss[:] = rss_new
+                for a in range(n_theta):
+                    now[a] = trial[a]
+                _copy(trial_starts, n_states, now_starts)
+                for i in range(n_states):
+                    rss[i] = rss_new[i]
                 normal, normal_new = normal_new, normal
                 gradient, gradient_new = gradient_new, gradient
                 damping = max(damping * 0.2, 1e-9)
@@ -413,7 +462,9 @@ def refine_range(
                 damping *= 5.0
                 if damping > 1e7:
                     break
-        theta[c, :n_theta] = now
-        starts[c] = now_starts
+        for a in range(n_theta):
+            theta[c, a] = now[a]
+        _copy(now_starts, n_states, starts[c])
         misfit[c] = value
-        rss_out[c] = rss
+        for i in range(n_states):
+            rss_out[c, i] = rss[i]
