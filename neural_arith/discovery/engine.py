@@ -79,7 +79,7 @@ def _set_up(
     smooth_states = np.concatenate([c(r.t)[:, :n_states] for c, r in zip(curves, runs, strict=True)])
     smooth_states = np.where(positive[:n_states], np.maximum(smooth_states, 1e-9), smooth_states)
     whole, pieces = (make_problem(runs, curves, noise, scale, length) for length in (None, PIECE))
-    rtol = float(np.clip(0.01 * noise.level.min(), 1e-11, 1e-6))
+    rtol = float(np.clip(1e-3 * noise.level.min(), 1e-11, 1e-6))
     starts = [smooth_states[problem.start[:-1]] for problem in (whole, pieces)]
     judge = Judge(
         whole,

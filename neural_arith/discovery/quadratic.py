@@ -8,7 +8,7 @@ small linear solve.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,8 +88,13 @@ class QuadraticModel:
         key = self.terms[k] if k < len(self.terms) else self.numbers[k - len(self.terms)]
         return self.values.get(key, 0.0) * self.scale[k]
 
-    def solve(self, kept: list[int], moved: dict[int, float], added: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Expected gain and shift of (kept, added) columns when others are moved by given amounts, row by row."""
+    def solve(
+        self, kept: list[int], moved: dict[int, float], added: np.ndarray
+    ) -> tuple[np.ndarray, Callable[[int], np.ndarray]]:
+        """Expected gain, row by row, when some columns are moved by given amounts and the kept and added ones follow.
+
+        Also a function from a row to the shift of its (kept, added) columns.
+        """
         who = list(moved)
         delta = np.array([moved[k] for k in who])
         slope = self.gradient + (self.normal[:, who] @ delta if who else 0.0)
@@ -100,17 +105,18 @@ class QuadraticModel:
         inverse = np.linalg.solve(base, slope[kept])
         gained = gained + slope[kept] @ inverse
         if added.shape[1] == 0:
-            return np.array([gained]), -inverse[None]
-        cross = np.linalg.solve(base, self.normal[kept][:, added.ravel()]).T.reshape(*added.shape, len(kept))
-        block = self.normal[added[:, :, None], added[:, None, :]] - np.einsum(
-            "rak,rkb->rab", cross, self.normal[np.array(kept)[None, :, None], added[:, None, :]]
-        )
-        block = block + 1e-7 * np.eye(added.shape[1])
-        rest = slope[added] - cross @ slope[kept]
+            return np.array([gained]), lambda _: -inverse
+        # The kept columns are eliminated once for all rows.
+        new, row_of = np.unique(added, return_inverse=True)
+        at = row_of.reshape(added.shape)
+        both = self.normal[kept][:, new]
+        cross = np.linalg.solve(base, both)
+        left = self.normal[new][:, new] - cross.T @ both
+        rest = (slope[new] - cross.T @ slope[kept])[at]
+        block = left[at[:, :, None], at[:, None, :]] + 1e-7 * np.eye(added.shape[1])
         step = np.linalg.solve(block, -rest[..., None])[..., 0]
         gain = gained - (rest * step).sum(1)
-        moved_kept = -inverse[None] - np.einsum("rak,ra->rk", cross, step)
-        return gain, np.concatenate([moved_kept, step], axis=1)
+        return gain, lambda row: np.append(-inverse - cross[:, at[row]] @ step[row], step[row])
 
     def moves(
         self, dropped: list[int], added: np.ndarray, most: int, fixed: tuple[tuple[Number, float, float], ...] = ()
@@ -123,7 +129,7 @@ class QuadraticModel:
                 for number, _, target in fixed}  # fmt: skip
         kept = [k for k in (*self.present, *inner, *self.starts) if k not in dropped and k not in held]
         moved = {**{k: -self.value(k) for k in dropped}, **held}
-        gain, shift = self.solve(kept, moved, added)
+        gain, shift_of = self.solve(kept, moved, added)
         cost = self.judge.price(self.judged.structure) - sum(self.price[dropped]) if dropped else (
             self.judge.price(self.judged.structure))  # fmt: skip
         cost = cost - self.judge.per_number * len(fixed)
@@ -135,7 +141,7 @@ class QuadraticModel:
             if np.isfinite(expected[row]):
                 new = np.zeros(len(self.scale))
                 columns = [*kept, *(int(k) for k in added[row])]
-                new[columns] = shift[row] / self.scale[columns]
+                new[columns] = shift_of(row) / self.scale[columns]
                 come = tuple(int(k) for k in added[row] if k < len(self.terms))
                 freed = tuple(self.numbers[k - len(self.terms)] for k in added[row] if k >= len(self.terms))
                 said = tuple(f[:2] for f in fixed)

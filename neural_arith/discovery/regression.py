@@ -7,6 +7,7 @@ on the projected residual (Golub & Pereyra, 1973; Kaufman's approximate Jacobian
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 from numba import njit
@@ -19,6 +20,9 @@ from neural_arith.integrate.structure import Structure, Tables, pack
 from neural_arith.integrate.units import Number, Unit, numbers_of
 
 _POINTS = 4
+
+_SPANS = 500
+"""Sets of columns whose orthonormal basis is kept: one lifted unit after the other is tried beside the same ones."""
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -148,6 +152,7 @@ class Regression:
         square = form.weight[state] ** 2
         self.share = 1.0 / np.maximum(np.bincount(form.window, square), 1e-300)
         self._columns: dict[Unit, np.ndarray] = {}
+        self._span = lru_cache(_SPANS)(self._span_of)
         self._packed: dict[Structure, Tables] = {}
 
     def __reduce__(self) -> tuple[type[Regression], tuple[IntegralForm, int, np.ndarray]]:
@@ -174,13 +179,16 @@ class Regression:
         columns[~finite] = np.inf
         return columns
 
-    def fit(self, structure: Structure, theta: np.ndarray, *, iterations: int = 12) -> tuple[np.ndarray, float]:
+    def fit(
+        self, structure: Structure, theta: np.ndarray, *, iterations: int = 12, coefficients: bool = True
+    ) -> tuple[np.ndarray, float]:
         """Fit coefficients and numbers of one right-hand side.
 
         Args:
             structure: the right-hand side as the only equation of a structure.
             theta: first guess; its coefficients do not matter.
             iterations: most Levenberg-Marquardt iterations.
+            coefficients: whether they are wanted; left zero otherwise where units have numbers, which saves time.
 
         Returns:
             The fitted values and the residual sum of squares; inf where the units are not finite.
@@ -188,14 +196,12 @@ class Regression:
         n = structure.n_terms
         moving = np.array([bool(numbers_of(unit)) for _, unit in structure.terms], dtype=bool)
         units = structure.equations[0]
-        still = self.columns(tuple(u for u, m in zip(units, moving, strict=True) if not m))
-        basis, triangle = _orthonormal(still)
+        basis, triangle, rest = self._span(tuple(u for u, m in zip(units, moving, strict=True) if not m))
         if basis is None:
             return theta, np.inf
         bending = Structure((tuple(u for u, m in zip(units, moving, strict=True) if m),))
         inner = np.array(theta[n:], dtype=float)  # the search writes into it
         found = np.zeros(n)
-        rest = self.target - basis.T @ (basis @ self.target)
         if not bending.n_terms:
             found[:] = np.linalg.solve(triangle, basis @ self.target)
             return found, float(rest @ rest)
@@ -207,13 +213,20 @@ class Regression:
         )  # fmt: skip
         if not np.isfinite(rss):
             return theta, np.inf
+        if not coefficients:
+            return np.concatenate([found, inner]), float(rss)
         load_numbers(tables, inner)
         values, _ = many_values(form.nodes, np.log(self.scale), tables, NONE)
         found[moving] = c
-        if len(still):
+        if len(basis):
             left = self.target - c @ form.columns(values, self.state)
             found[~moving] = np.linalg.solve(triangle, basis @ left)
         return np.concatenate([found, inner]), float(rss)
+
+    def _span_of(self, units: tuple[Unit, ...]) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
+        """What :func:`_orthonormal` makes of columns without numbers of their own, and the target without them."""
+        basis, triangle = _orthonormal(self.columns(units))
+        return basis, triangle, self.target if basis is None else self.target - basis.T @ (basis @ self.target)
 
     def _tables(self, structure: Structure, inner: np.ndarray) -> Tables:
         if structure not in self._packed:

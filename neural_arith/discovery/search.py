@@ -100,10 +100,18 @@ def shortlist(
     return [pick for _, pick in sorted(ranked.values(), key=lambda item: (item[0], item[1].score))]
 
 
-def _fitted(regression: Regression, structure: Structure, theta: np.ndarray, per_number: float, most: int) -> Pick:
+def _fitted(
+    regression: Regression,
+    structure: Structure,
+    theta: np.ndarray,
+    per_number: float,
+    most: int,
+    *,
+    coefficients: bool = True,
+) -> Pick:
     """A right-hand side with its numbers fitted and its score."""
     n = regression.n_seen
-    theta, rss = regression.fit(structure, theta, iterations=most)
+    theta, rss = regression.fit(structure, theta, iterations=most, coefficients=coefficients)
     price = structure_price(structure, per_number) * n / max(n - structure.n_fitted - 2, 1)
     return Pick(structure, theta, n * float(np.log(rss / n + EXACT**2)) + price)
 
@@ -148,16 +156,16 @@ def around_each(
             structure = Structure(((unit, *company),))
             tasks.append((structure, structure.theta({**lifted.values})))
 
-    def fit_all(tasks: Sequence[_Task], most: int) -> list[Pick]:
+    def fit_all(tasks: Sequence[_Task], most: int, *, finished: bool) -> list[Pick]:
         n_points = len(regression.form.nodes)
         ranges = partition((most * n_points * (1 + s.n_fitted) ** 2 for s, _ in tasks), BLOCK)
         blocks = [(tasks[i:j],) for i, j in ranges]
         options = {"n_jobs": n_jobs, "checkpoint": checkpoint, "in_time": in_time}
-        found = run_blocks(_fit_block, blocks, regression, per_number, most, **options)
+        found = run_blocks(_fit_block, blocks, regression, per_number, most, finished, **options)
         return [pick for picks in found if picks is not None for pick in picks]
 
     best: dict[Structure, Pick] = {}
-    for rough in fit_all(tasks, 4):
+    for rough in fit_all(tasks, 4, finished=False):
         if not np.isfinite(rough.score):
             continue
         pick = Pick(*tidy(rough.structure, rough.theta), rough.score)
@@ -171,13 +179,15 @@ def around_each(
         first.setdefault((own, pick.structure.n_terms), pick)
     again = list({p.structure: p for p in (*picks[:keep], *first.values())}.values())
     done = [p for p in again if not p.structure.numbers]
-    done += fit_all([(p.structure, p.theta) for p in again if p.structure.numbers], 20)
+    done += fit_all([(p.structure, p.theta) for p in again if p.structure.numbers], 20, finished=True)
     return sorted(done, key=lambda p: p.score)[:keep]
 
 
-def _fit_block(tasks: Sequence[_Task], regression: Regression, per_number: float, most: int) -> list[Pick]:
+def _fit_block(
+    tasks: Sequence[_Task], regression: Regression, per_number: float, most: int, finished: bool
+) -> list[Pick]:
     """A few right-hand sides fitted, wherever this is run."""
-    return [_fitted(regression, structure, theta, per_number, most) for structure, theta in tasks]
+    return [_fitted(regression, s, theta, per_number, most, coefficients=finished) for s, theta in tasks]
 
 
 def _companies(

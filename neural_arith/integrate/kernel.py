@@ -28,6 +28,9 @@ _STAGES = np.array(
     ]
 )
 _ERROR = np.array([71 / 57600, 0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40])
+_TOGETHER = 16
+"""Samples that are added to the normal equations at once."""
+
 # Weights of the stages within a step: coefficients of the first to the fourth power of the share of it.
 _BETWEEN = np.array(
     [
@@ -174,6 +177,19 @@ def _between(old, stage, step, share, cols, out):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _accumulate(lines, residuals, count, n_theta, here, normal, gradient):
+    """Add a few samples of one state to its normal equations, row after row, so that a row is fetched once."""
+    for a in range(1, lines.shape[1]):
+        row = a - 1 if a <= n_theta else here + a - 1
+        for s in range(count):
+            ra = lines[s, a]
+            if ra != 0.0:
+                gradient[row] += ra * residuals[s]
+                for b in range(a):
+                    normal[row, b] += ra * lines[s, 1 + b]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def evaluate(
     theta, starts, log_scale, tables, t, xs, weight, inputs, start, linked, link_weight, log_residual, rtol, bound,
     steps, cols, normal, gradient, rss, predicted, keep,
@@ -199,7 +215,7 @@ def evaluate(
         np.empty(n_units), np.empty((n_units, n_variables)), np.empty((n_units, n_numbers)), np.empty(n_sums),
         np.empty((n_sums, n_variables)), np.empty((n_sums, n_numbers)), np.empty((n_states, n_states)),
     )  # fmt: skip
-    line = np.empty(cols)
+    lines, residuals, waiting = np.empty((n_states, _TOGETHER, cols)), np.empty((n_states, _TOGETHER)), 0
     rss[:] = 0.0
     if cols > 1:
         normal[:, :, :] = 0.0
@@ -235,53 +251,48 @@ def evaluate(
                 _copy(z, cols, at)
             else:
                 _between(old, stage, now - before, (t[k] - before) / (now - before), cols, at)
-            link = k == stop
-            if keep and not link:
-                for i in range(n_states):
-                    predicted[k, i] = at[i, 0]
+            if k == stop:
+                break
             for i in range(n_states):
-                if link:
-                    w = np.sqrt(link_weight[i])
-                    r = (at[i, 0] - starts[p + 1, i]) * w
+                if keep:
+                    predicted[k, i] = at[i, 0]
+                w = weight[k, i]
+                r, scale = 0.0, 0.0
+                if w != 0.0 and log_residual:
+                    if at[i, 0] <= 0.0:
+                        return np.inf
+                    r = (np.log(at[i, 0]) - np.log(xs[k, i])) * w
+                    scale = w / at[i, 0]
+                elif w != 0.0:
+                    r = (at[i, 0] - xs[k, i]) * w
                     scale = w
-                else:
-                    w = weight[k, i]
-                    if w == 0.0:
-                        continue
-                    if log_residual:
-                        if at[i, 0] <= 0.0:
-                            return np.inf
-                        r = (np.log(at[i, 0]) - np.log(xs[k, i])) * w
-                        scale = w / at[i, 0]
-                    else:
-                        r = (at[i, 0] - xs[k, i]) * w
-                        scale = w
-                block = n_states if link else i
-                if link:
-                    gaps += r * r
-                else:
-                    rss[i] += r * r
-                if cols > 1:
-                    for c in range(1, cols):
-                        line[c] = at[i, c] * scale
-                    for a in range(1, cols):
-                        ra = line[a]
-                        if ra == 0.0:
-                            continue
-                        ia = a - 1 if a <= n_theta else here + a - 1
-                        gradient[block, ia] += ra * r
-                        row = normal[block, ia]
-                        for b in range(a):
-                            row[b] += ra * line[1 + b]
-                    if link:
-                        there = n_theta + here + n_states + i
-                        gradient[block, there] -= scale * r
-                        row = normal[block, there]
-                        row[n_theta + i] += scale * scale
-                        for a in range(n_theta):
-                            row[a] -= scale * line[1 + a]
-                        for a in range(n_states):
-                            row[n_theta + n_states + a] -= scale * line[1 + n_theta + a]
+                rss[i] += r * r
+                residuals[i, waiting] = r
+                for c in range(1, cols):
+                    lines[i, waiting, c] = at[i, c] * scale
+            waiting += 1
+            if waiting == _TOGETHER or k + 1 == stop:
+                for i in range(n_states if cols > 1 else 0):
+                    _accumulate(lines[i], residuals[i], waiting, n_theta, here, normal[i], gradient[i])
+                waiting = 0
+        for i in range(n_states if chained else 0):
+            scale = np.sqrt(link_weight[i])
+            r = (at[i, 0] - starts[p + 1, i]) * scale
+            gaps += r * r
+            if cols > 1:
+                line = lines[i, 0]
+                for c in range(1, cols):
+                    line[c] = at[i, c] * scale
+                residuals[i, 0] = r
+                _accumulate(lines[i], residuals[i], 1, n_theta, here, normal[n_states], gradient[n_states])
+                there = n_theta + here + n_states + i
+                gradient[n_states, there] -= scale * r
+                row = normal[n_states, there]
+                row[n_theta + i] += scale * scale
+                for a in range(n_theta):
+                    row[a] -= scale * line[1 + a]
+                for a in range(n_states):
+                    row[n_theta + n_states + a] -= scale * line[1 + n_theta + a]
     return gaps
 
 

@@ -268,7 +268,9 @@ def tidy(structure: Structure, theta: np.ndarray) -> tuple[Structure, np.ndarray
         plain = Structure(tuple(tuple(bare[unit] for unit in eq) for eq in structure.equations))
         new: dict[Term | Number, float] = {(i, bare[unit]): values[(i, unit)] for i, unit in structure.terms}
         for unit in structure.units:
-            new.update({there: values[here] for here, there in zip(numbers_of(unit), numbers_of(bare[unit]), strict=True)})
+            new.update(
+                {there: values[here] for here, there in zip(numbers_of(unit), numbers_of(bare[unit]), strict=True)}
+            )
         return plain, plain.theta(new)
     # From the outside in as well: what loses its copies must not make two units or sums with numbers of their own one.
     steps = (

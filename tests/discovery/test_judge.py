@@ -197,7 +197,7 @@ def test_only_what_is_simple_enough_can_win():
     judge = judge_of(RUNS, LOG)
     wide = LOTKA_STRUCTURE.replace(0, [power(1, 0), power(1, 1), power(2, 0), power(2, 1), power(3, 0)])
     assert judge.can_win(wide)
-    clean = judge_of([Run(T, lotka(T) / SIZE)], Noise("log", np.full(2, 1e-9)))
+    clean = judge_of([Run(T, lotka(T) / SIZE)], Noise("log", np.full(2, 1e-9)), rtol=1e-10)
     clean.judge([(LOTKA_STRUCTURE, VALUES)], iterations=10)
     assert clean.at_floor
     assert not clean.can_win(wide)

@@ -30,7 +30,7 @@ def judge_of_lorenz(end: float, level: float) -> Judge:
     scale = np.ones(3)
     whole, pieces = (make_problem(runs, curves, noise, scale, length) for length in (None, 10))
     states = curves[0](t)
-    return Judge(whole, states[:1], pieces, states[pieces.start[:-1]], 1e-8, 1, np.zeros(3, dtype=bool))
+    return Judge(whole, states[:1], pieces, states[pieces.start[:-1]], 1e-10, 1, np.zeros(3, dtype=bool))
 
 
 def test_chaos_is_told_from_a_run_that_can_be_followed():
@@ -68,7 +68,7 @@ def test_the_price_does_not_depend_on_the_pieces():
 
 @pytest.mark.parametrize(("end", "raised"), [(0.5, False), (12.0, True)])
 def test_the_floor_is_what_the_solver_can_tell(end, raised):
-    """Errors of 1e-8 in each step grow a millionfold along a chaotic run, and not along a short one."""
+    """Errors of 1e-10 in each step grow a millionfold along a chaotic run, and not along a short one."""
     judge = judge_of_lorenz(end, 0.0)
     judge.judge([(LORENZ, THETA)], judge.starts, iterations=1)
     misfit = judge.ranked[0].misfit
