@@ -19,7 +19,7 @@ from neural_arith.discovery.scaling import Scaling, fit_scaling
 from neural_arith.discovery.smoothing import Curve, smooth
 from neural_arith.discovery.stages import Stages, near_noise
 from neural_arith.integrate.blocks import Checkpoint
-from neural_arith.integrate.kernel import refine_range
+from neural_arith.integrate.kernel_refine import refine_range
 
 PIECE = 10
 """Samples of a piece of multiple shooting."""
@@ -135,7 +135,7 @@ def search(data: Trajectories, options: Options, progress: Progress = lambda _: 
     judge, curves, positive = _set_up(runs, noise, scaling.variable, options, deadline, known)
     status = "done"
     if not refine_range.signatures:
-        progress("loading the compiled solver (compiled on first use, in half a minute)")
+        progress("loading the compiled solver (compiled on first use, in a quarter of a minute)")
     judge.judge_nothing()
     begun = time.monotonic()  # the budget is for searching, not for compiling
     try:

@@ -17,7 +17,7 @@ from neural_arith.discovery.smoothing import Curve
 from neural_arith.discovery.tied import refine_tied
 from neural_arith.integrate.batch import Prediction, Problem, Refined, predict, refine
 from neural_arith.integrate.blocks import Checkpoint
-from neural_arith.integrate.kernel import profile_misfit
+from neural_arith.integrate.kernel_refine import profile_misfit
 from neural_arith.integrate.structure import Structure, tidy
 from neural_arith.integrate.units import Number
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from neural_arith.integrate.kernel import solve_positive
+from neural_arith.integrate.kernel_refine import solve_positive
 
 # Adding it rounds to a whole number, which then stands in the lowest bits.
 _ROUND = 6755399441055744.0

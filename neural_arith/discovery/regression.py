@@ -14,7 +14,7 @@ from numba import njit
 
 from neural_arith.discovery.integral_form import IntegralForm
 from neural_arith.integrate.batch import values_at
-from neural_arith.integrate.kernel import solve_positive
+from neural_arith.integrate.kernel_refine import solve_positive
 from neural_arith.integrate.kernel_units import NONE, NUMBERS, load_numbers, many_values
 from neural_arith.integrate.structure import Structure, Tables, pack
 from neural_arith.integrate.units import Number, Unit, numbers_of

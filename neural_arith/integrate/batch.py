@@ -18,7 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from neural_arith.integrate.blocks import Checkpoint, always, partition, run_blocks
-from neural_arith.integrate.kernel import evaluate, profile_misfit, refine_range, spread
+from neural_arith.integrate.kernel import evaluate
+from neural_arith.integrate.kernel_refine import profile_misfit, refine_range, spread
 from neural_arith.integrate.kernel_units import NONE, NUMBERS, load_numbers, many_values
 from neural_arith.integrate.structure import Structure, Tables, pack
 from neural_arith.integrate.units import Number, Unit

@@ -1,8 +1,9 @@
-"""The compiled part of the solver for many candidates: plain loops over arrays, called through ``batch``.
+"""The compiled integration of many candidates: plain loops over arrays, called through ``batch``.
 
 One kernel serves every candidate, because a candidate is arrays. The embedded pair of Dormand and Prince (1980) carries
 the state together with its forward sensitivities in coefficients, numbers within units and starting states; only the
-state controls the step. Nothing here raises: a candidate that fails has an infinite misfit.
+state controls the step. Samples within a step are read off it (Shampine, 1986). Nothing here raises: a candidate that
+fails has an infinite misfit.
 """
 
 from __future__ import annotations
@@ -11,8 +12,7 @@ import numpy as np
 from numba import njit
 
 from neural_arith.integrate.borrow import borrowed, borrowed_tables
-from neural_arith.integrate.kernel_units import ALL, NONE, load_numbers, unit_values
-from neural_arith.integrate.structure import Tables
+from neural_arith.integrate.kernel_units import ALL, NONE, unit_values
 
 # Dormand-Prince 5(4): nodes, stage weights, and the difference of the two solutions.
 _NODES = np.array([0.0, 1 / 5, 3 / 10, 4 / 5, 8 / 9, 1.0, 1.0])
@@ -47,7 +47,8 @@ _BETWEEN = np.array(
 
 # Loops, since assigning arrays to arrays compiles a message about their shapes, which takes seconds.
 @njit(cache=True, nogil=True, error_model="numpy")
-def _copy(source, cols, target):
+def copy_into(source, cols, target):
+    """The first columns of one matrix into another."""
     for i in range(len(source)):
         for c in range(cols):
             target[i, c] = source[i, c]
@@ -84,16 +85,6 @@ def _rates(x, log_scale, tables, theta, z, out, cols, n_states, room):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _longest(kind, value):
-    """How far one step may move a number: the model is far from linear in most of them."""
-    if kind == 1 or kind == 2:
-        return 0.3 * abs(value) + 0.3
-    if kind == 4:
-        return 0.7 * abs(value) + 0.1
-    return 0.5
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
 def _advance(
     z, old, now, end, step, known, t0, t1, u0, u1, log_scale, tables, theta, cols, n_states, rtol, absolute, bound,
     budget, stage, trial, rate, x, room,
@@ -116,7 +107,7 @@ def _advance(
     span = t1 - t0
     n_inputs = len(u0)
     if known:
-        _copy(stage[6], cols, stage[0])
+        copy_into(stage[6], cols, stage[0])
     while True:
         if budget <= 0:
             return now, step, -1
@@ -138,7 +129,7 @@ def _advance(
                 share = (now + _NODES[s] * step_now - t0) / span
                 x[n_states + m] = u0[m] + share * (u1[m] - u0[m])
             _rates(x, log_scale, tables, theta, trial, rate, cols, n_states, room)
-            _copy(rate, cols, stage[s])
+            copy_into(rate, cols, stage[s])
         known = True
         worst = 0.0
         for i in range(n_states):
@@ -154,8 +145,8 @@ def _advance(
             if step < 1e-10 * span:
                 return now, step, -1
             continue
-        _copy(z, cols, old)
-        _copy(trial, cols, z)
+        copy_into(z, cols, old)
+        copy_into(trial, cols, z)
         grow = step_now * min(4.0, 0.9 * max(worst, 1e-8) ** -0.2)
         # A step cut short must not shrink the steps after it.
         return (end, max(step, grow), budget) if last else (now + step_now, grow, budget)
@@ -164,7 +155,7 @@ def _advance(
 @njit(cache=True, nogil=True, error_model="numpy")
 def _between(old, stage, step, share, cols, out):
     """State and sensitivities within the last step, ``share`` of it from its beginning (Shampine, 1986)."""
-    _copy(old, cols, out)
+    copy_into(old, cols, out)
     for s in range(7):
         weight = 0.0
         for power in range(3, -1, -1):
@@ -248,7 +239,7 @@ def evaluate(
                 if steps < 0:
                     return np.inf
             if now == t[k]:
-                _copy(z, cols, at)
+                copy_into(z, cols, at)
             else:
                 _between(old, stage, now - before, (t[k] - before) / (now - before), cols, at)
             if k == stop:
@@ -294,188 +285,3 @@ def evaluate(
                 for a in range(n_states):
                     row[n_theta + n_states + a] -= scale * line[1 + n_theta + a]
     return gaps
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def spread(rows, n_states, starts_first, matrix):
-    """Lower triangle of the matrix whose short rows :func:`evaluate` fills, the starting states first or last.
-
-    Args:
-        rows: short rows, summed over the states.
-        n_states: number of states.
-        starts_first: whether the starting states come before the numbers.
-        matrix: receives the entries that may differ from zero.
-    """
-    n_theta = rows.shape[1] - 2 * n_states
-    n_starts = len(rows) - n_theta
-    numbers, starts = (n_starts, 0) if starts_first else (0, n_theta)
-    for a in range(n_theta):
-        for b in range(a + 1):
-            matrix[numbers + a, numbers + b] = rows[a, b]
-    for a in range(n_starts):
-        row, piece = rows[n_theta + a], a - a % n_states
-        for b in range(n_theta):
-            matrix[max(starts + a, numbers + b), min(starts + a, numbers + b)] = row[b]
-        for b in range(piece, a + 1):
-            matrix[starts + a, starts + b] = row[n_theta + b - piece]
-        for b in range(n_states if piece else 0):
-            matrix[starts + a, starts + piece - n_states + b] = row[n_theta + n_states + b]
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def solve_positive(matrix, rhs, size, work, first):
-    """Cholesky solve of the lower triangle in place; False when the matrix is not positive definite.
-
-    Args:
-        matrix: row i is zero before column ``first[i]``, whatever stands there.
-        rhs: the right-hand side, replaced by the solution.
-        size: how many rows count.
-        work: room, as large as the matrix.
-        first: columns, ``(size,)``.
-    """
-    for i in range(size):
-        for j in range(first[i], i + 1):
-            acc = matrix[i, j]
-            for k in range(max(first[i], first[j]), j):
-                acc -= work[i, k] * work[j, k]
-            if i == j:
-                if not acc > 1e-14 * matrix[i, i] or not acc > 0.0:
-                    return False
-                work[i, i] = np.sqrt(acc)
-            else:
-                work[i, j] = acc / work[j, j]
-    for i in range(size):
-        acc = rhs[i]
-        for k in range(first[i], i):
-            acc -= work[i, k] * rhs[k]
-        rhs[i] = acc / work[i, i]
-    for i in range(size - 1, -1, -1):
-        acc = rhs[i]
-        for k in range(i + 1, size):
-            if first[k] <= i:
-                acc -= work[k, i] * rhs[k]
-        rhs[i] = acc / work[i, i]
-    return True
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def profile_misfit(rss, gaps, counts, floor):
-    """Twice the negative log likelihood with each state's noise level at its best value, plus the penalty of gaps."""
-    total = gaps
-    for i in range(len(rss)):
-        if counts[i] > 0:
-            total += counts[i] * np.log(rss[i] / counts[i] + floor[i] ** 2)
-    return total
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def refine_range(
-    first, stop, many, log_scale, theta, starts, t, xs, weight, inputs, start, linked, link_weight, floor, log_residual,
-    rtol, bound, steps, iterations, tolerance, misfit, rss_out, spent,
-):  # fmt: skip
-    """Levenberg-Marquardt for the candidates first..stop-1, in place."""
-    n_states = xs.shape[1]
-    n_pieces = len(start) - 1
-    counts = np.zeros(n_states)
-    for k in range(len(t)):
-        for i in range(n_states):
-            if weight[k, i] > 0.0:
-                counts[i] += 1.0
-    nothing, keep = np.empty((1, n_states)), n_states < 0  # a plain False would compile a variant of its own
-    for c in range(first, stop):
-        tables = Tables(
-            many.powers[c], many.rates[c], many.frequencies[c], many.phases[c], many.logs[c], many.lifted[c],
-            many.factor_first[c], many.factor_sum[c], many.factor_power[c], many.part_first[c], many.part_unit[c],
-            many.part_coefficient[c], many.equation[c], many.unit[c], many.kind[c], many.place[c], many.live[c],
-        )  # fmt: skip
-        n_terms = tables.live[3]
-        n_theta = n_terms + tables.live[4]
-        n_starts = n_pieces * n_states
-        size = n_theta + n_starts
-        cols = 1 + n_theta + n_states
-        normal = np.zeros((n_states + 1, size, n_theta + 2 * n_states))
-        gradient = np.zeros((n_states + 1, size))
-        normal_new = np.zeros_like(normal)
-        gradient_new = np.zeros_like(gradient)
-        rows = np.empty((size, n_theta + 2 * n_states))
-        matrix = np.empty((size, size))
-        work = np.zeros((size, size))
-        delta = np.empty(size)
-        envelope = np.zeros(size, dtype=np.int64)
-        for a in range(n_starts):
-            envelope[a] = max(a - a % n_states - n_states, 0)
-        rss = np.empty(n_states)
-        rss_new = np.empty(n_states)
-        now = theta[c, :n_theta].copy()
-        now_starts = starts[c].copy()
-        trial = now.copy()
-        trial_starts = now_starts.copy()
-        load_numbers(tables, now[n_terms:])
-        gaps = evaluate(
-            now, now_starts, log_scale, tables, t, xs, weight, inputs, start, linked, link_weight, log_residual, rtol,
-            bound, steps, cols, normal, gradient, rss, nothing, keep,
-        )  # fmt: skip
-        value = profile_misfit(rss, gaps, counts, floor)
-        if not np.isfinite(value):
-            misfit[c] = np.inf
-            continue
-        damping = 1e-2
-        quiet = 0
-        for it in range(iterations):
-            spent[c] = it + 1
-            # Starting states first: then Cholesky's factor is as sparse as the matrix.
-            rows[:, :] = 0.0
-            delta[:] = 0.0
-            for i in range(n_states + 1):
-                w = 1.0
-                if i < n_states:
-                    w = 1.0 / (rss[i] / counts[i] + floor[i] ** 2) if counts[i] > 0 else 0.0
-                for a in range(size):
-                    delta[a + n_starts if a < n_theta else a - n_theta] -= w * gradient[i, a]
-                    for b in range(n_theta + 2 * n_states):
-                        rows[a, b] += w * normal[i, a, b]
-            spread(rows, n_states, True, matrix)
-            for a in range(size):
-                matrix[a, a] = matrix[a, a] * (1.0 + damping) + 1e-300
-            good = solve_positive(matrix, delta, size, work, envelope)
-            value_new = np.inf
-            if good:
-                for a in range(n_theta):
-                    change = delta[n_starts + a]
-                    if a >= n_terms:
-                        longest = _longest(tables.kind[a - n_terms], now[a])
-                        change = min(max(change, -longest), longest)
-                    trial[a] = now[a] + change
-                for p in range(n_pieces):
-                    for i in range(n_states):
-                        trial_starts[p, i] = now_starts[p, i] + delta[p * n_states + i]
-                load_numbers(tables, trial[n_terms:])
-                gaps = evaluate(
-                    trial, trial_starts, log_scale, tables, t, xs, weight, inputs, start, linked, link_weight,
-                    log_residual, rtol, bound, steps, cols, normal_new, gradient_new, rss_new, nothing, keep,
-                )  # fmt: skip
-                value_new = profile_misfit(rss_new, gaps, counts, floor)
-            if value_new < value:
-                gain = value - value_new
-                value = value_new
-                for a in range(n_theta):
-                    now[a] = trial[a]
-                _copy(trial_starts, n_states, now_starts)
-                for i in range(n_states):
-                    rss[i] = rss_new[i]
-                normal, normal_new = normal_new, normal
-                gradient, gradient_new = gradient_new, gradient
-                damping = max(damping * 0.2, 1e-9)
-                quiet = quiet + 1 if gain < tolerance else 0
-                if quiet >= 2:
-                    break
-            else:
-                damping *= 5.0
-                if damping > 1e7:
-                    break
-        for a in range(n_theta):
-            theta[c, a] = now[a]
-        _copy(now_starts, n_states, starts[c])
-        misfit[c] = value
-        for i in range(n_states):
-            rss_out[c, i] = rss[i]

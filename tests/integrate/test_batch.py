@@ -21,6 +21,7 @@ from simulated import (
 )
 
 from neural_arith.integrate.batch import Problem, predict, refine
+from neural_arith.integrate.kernel_refine import solve_positive
 from neural_arith.integrate.kernel_units import power_product
 from neural_arith.integrate.structure import Structure
 from neural_arith.integrate.units import FITTED, Number, Unit, one_plus, power
@@ -67,6 +68,16 @@ def test_lotka_volterra_as_scipy_integrates_it(rtol):
     found = predict(LOTKA_STRUCTURE, LOTKA_VALUES, x[:1], make(T, x), rtol=rtol)
     np.testing.assert_allclose(found.x, x, rtol=200 * rtol)
     assert np.isfinite(found.misfit)
+
+
+@pytest.mark.parametrize("rtol", [1e-5, 1e-8])
+def test_samples_within_a_step_are_as_exact_as_its_end(rtol):
+    """Eighty samples in each unit of time are far more than there are steps."""
+    t = np.linspace(0, 10, 801)
+    x = lotka(t)
+    found, exact = (predict(LOTKA_STRUCTURE, LOTKA_VALUES, x[:1], make(t, x, floor=1.0), rtol=r) for r in (rtol, 1e-12))
+    np.testing.assert_allclose(found.x, x, rtol=100 * rtol)
+    np.testing.assert_allclose(found.normal, exact.normal, rtol=3000 * rtol)
 
 
 def test_roots_ratios_and_unusual_exponents_as_scipy_integrates_them():
@@ -191,6 +202,24 @@ def test_misfit_gradient_and_matrix_against_differences(log):
         jac = np.array([plus[block] - minus[block] for plus, minus in sides]) / (2 * h)
         normal += w * jac @ jac.T
     np.testing.assert_allclose(found.normal, normal, rtol=1e-5, atol=1e-6 * np.abs(normal).max())
+
+
+@given(st.integers(1, 12), st.randoms(use_true_random=False))
+@settings(deadline=None, max_examples=100)
+def test_equations_are_solved_whatever_stands_before_the_first_column_of_a_row(size, random):
+    first = np.array([random.randint(0, i) for i in range(size)])
+    lower = np.tril(np.array([[random.uniform(-1, 1) for _ in range(size)] for _ in range(size)]))
+    lower[np.arange(size)[None, :] < first[:, None]] = 0.0
+    matrix = lower @ lower.T + np.eye(size)
+    outside = np.arange(size)[None, :] < first[:, None]  # a product has the envelope of its factor
+    right = np.array([random.uniform(-1, 1) for _ in range(size)])
+    found = right.copy()
+    assert solve_positive(np.where(outside, np.nan, matrix), found, size, np.zeros((size, size)), first)
+    np.testing.assert_allclose(found, np.linalg.solve(matrix, right), rtol=1e-9, atol=1e-9)
+
+
+def test_equations_without_a_positive_matrix_are_refused():
+    assert not solve_positive(np.diag([1.0, -1.0]), np.ones(2), 2, np.zeros((2, 2)), np.zeros(2, dtype=np.int64))
 
 
 def test_sensitivities_where_a_state_passes_through_zero():
