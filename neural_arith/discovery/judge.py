@@ -33,6 +33,9 @@ ROUGH = 1e-5
 STEEPEST = 10.0
 """Largest fitted power; one that runs away imitates something else."""
 
+BARELY = 1e-3
+"""Start, in shares of a state's size, of what is never negative but was left there by an earlier refinement."""
+
 PATIENCE = 24
 """Candidates that are refined through short pieces in vain before plain refinement is trusted alone."""
 
@@ -426,6 +429,8 @@ class Judge:
         most: int,
         roughly: bool,
     ) -> Refined:
+        if self.positive is not None:  # noise can carry a start where roots have no slope that leads back
+            starts = np.where(self.positive[: starts.shape[-1]] & (starts <= 0), BARELY, starts)
         return refine(
             structures,
             thetas,

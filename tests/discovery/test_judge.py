@@ -204,6 +204,17 @@ def test_only_what_is_simple_enough_can_win():
     assert clean.can_win(Structure(((power(1, 0),), (power(0, 1),))))
 
 
+def test_a_start_that_was_left_below_zero_finds_back():
+    """dx/dt = 0.5 sqrt(x) has x = (sqrt(x0) + t / 4)^2; below zero the root stands still, with no slope that tells."""
+    t = np.linspace(0, 6, 60)
+    x = (0.02 + t / 4) ** 2 + 0.01 * np.random.default_rng(1).standard_normal(60)
+    judge = judge_of([Run(t, x[:, None])], Noise("additive", np.array([0.01])))
+    judge.positive = np.array([True])
+    (found,) = judge.judge([(Structure(((power(0.5),),)), np.array([0.4]))], np.full((1, 1), -0.005))
+    np.testing.assert_allclose(found.theta, [0.5], rtol=0.02)
+    assert found.starts[0, 0] > 0
+
+
 def test_prices_grow_with_terms_and_when_values_are_few():
     judge = judge_of(RUNS, LOG)
     wide = LOTKA_STRUCTURE.replace(0, [power(1, 0), power(1, 1), power(2, 0)])
