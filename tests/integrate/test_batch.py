@@ -209,9 +209,9 @@ def test_misfit_gradient_and_matrix_against_differences(log):
 def test_equations_are_solved_whatever_stands_before_the_first_column_of_a_row(size, random):
     first = np.array([random.randint(0, i) for i in range(size)])
     lower = np.tril(np.array([[random.uniform(-1, 1) for _ in range(size)] for _ in range(size)]))
-    lower[np.arange(size)[None, :] < first[:, None]] = 0.0
-    matrix = lower @ lower.T + np.eye(size)
-    outside = np.arange(size)[None, :] < first[:, None]  # a product has the envelope of its factor
+    outside = np.arange(size)[None, :] < first[:, None]
+    lower[outside] = 0.0
+    matrix = lower @ lower.T + np.eye(size)  # has the envelope of its factor
     right = np.array([random.uniform(-1, 1) for _ in range(size)])
     found = right.copy()
     assert solve_positive(np.where(outside, np.nan, matrix), found, size, np.zeros((size, size)), first)
