@@ -27,6 +27,9 @@ FLOOR = 5e-8
 HOPELESS = 50.0
 """Units of 2 log likelihood behind the best at which a candidate is not worth the fit of its tied values."""
 
+MANY_RUNS, FEW_RUNS = 8, 4
+"""From how many runs on candidates have to show on a few of them that they are worth refining on all."""
+
 ROUGH = 1e-5
 """Largest relative tolerance of the integrator where candidates are only compared roughly."""
 
@@ -172,8 +175,7 @@ class Judge:
         """
         n = int(self.problem.counts.sum())
         tied = self.known.n_tied(structure)
-        runs = int((~self.problem.linked).sum())
-        left = n - structure.n_fitted + tied - runs * self.problem.x.shape[1] - 1
+        left = n - structure.n_fitted + tied - self.problem.n_runs * self.problem.x.shape[1] - 1
         if left < 1 and structure.n_terms:
             return np.inf  # as many numbers as values: anything fits
         return (structure_price(structure, self.per_number) - tied * self.per_number) * n / max(left, 1)
@@ -372,6 +374,10 @@ class Judge:
     ) -> list[Judged]:
         """Refine one batch and remember it; ``unsure`` guesses go through short pieces, too, while that helps."""
         self.check()
+        if roughly and self.problem.n_runs >= MANY_RUNS:
+            structures, thetas, starts = self._race(structures, thetas, starts, most)
+            if not structures:
+                return []
         refined = self._refine(structures, thetas, starts, self.problem, most, roughly)
         if unsure and self.patience > 0 and self.pieces.n_pieces > self.problem.n_pieces:
             refined = self._through_pieces(structures, thetas, refined, most, roughly)
@@ -397,6 +403,25 @@ class Judge:
         if not refined.complete:
             self.check()
         return results
+
+    def _race(
+        self, structures: list[Structure], thetas: list[np.ndarray], starts: np.ndarray, most: int
+    ) -> tuple[list[Structure], list[np.ndarray], np.ndarray]:
+        """The candidates that a few of many runs do not show to be hopeless, refined there; the others have failed."""
+        few, pieces = self.problem.of_runs(np.linspace(0, self.problem.n_runs - 1, FEW_RUNS).round().astype(int))
+        starts = np.broadcast_to(starts, (len(structures), *starts.shape[-2:]))
+        best = [] if self.best is None else [self.best]
+        names = [*structures, *(j.structure for j in best)]
+        begin = np.concatenate([starts, *(j.starts[None] for j in best)])[:, pieces]
+        raced = self._refine(names, [*thetas, *(j.theta for j in best)], begin, few, most, True)
+        if not raced.complete:
+            return structures, thetas, starts
+        score = raced.misfit + [self.price(structure) for structure in names]
+        kept = np.flatnonzero(score[: len(structures)] <= score.min() + HOPELESS)
+        lost = set(structures) - {structures[c] for c in kept}
+        self.seen.update((structure, None) for structure in lost if structure not in self.seen)
+        self.attempts.update(lost)
+        return [structures[c] for c in kept], [raced.thetas[c] for c in kept], starts[kept]
 
     def _through_pieces(
         self, structures: list[Structure], thetas: list[np.ndarray], plain: Refined, most: int, roughly: bool

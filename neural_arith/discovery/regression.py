@@ -21,8 +21,9 @@ from neural_arith.integrate.units import Number, Unit, numbers_of
 
 _POINTS = 4
 
-_SPANS = 500
-"""Sets of columns whose orthonormal basis is kept: one lifted unit after the other is tried beside the same ones."""
+_SPANS, _KEPT = 500, 10**7
+"""Sets of columns whose orthonormal basis is kept at least, and numbers kept for them where these are few: one lifted
+unit after the other is tried beside the same ones."""
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -152,7 +153,7 @@ class Regression:
         square = form.weight[state] ** 2
         self.share = 1.0 / np.maximum(np.bincount(form.window, square), 1e-300)
         self._columns: dict[Unit, np.ndarray] = {}
-        self._span = lru_cache(_SPANS)(self._span_of)
+        self._span = lru_cache(max(_SPANS, _KEPT // (_POINTS * len(self.target))))(self._span_of)
         self._packed: dict[Structure, Tables] = {}
 
     def __reduce__(self) -> tuple[type[Regression], tuple[IntegralForm, int, np.ndarray]]:
@@ -161,9 +162,8 @@ class Regression:
 
     def columns(self, units: tuple[Unit, ...]) -> np.ndarray:
         """Regression columns of units without numbers of their own, ``(units, samples)``; kept for the next time."""
-        new = [unit for unit in units if unit not in self._columns]
-        if new:
-            self._columns.update(zip(new, self.guesses(new, {}), strict=True))
+        if new := [unit for unit in units if unit not in self._columns]:
+            self.guesses(new, {})
         return np.array([self._columns[unit] for unit in units]).reshape(len(units), len(self.target))
 
     @property
@@ -177,6 +177,7 @@ class Regression:
         finite = np.all(np.abs(found) < 1e100, axis=1)
         columns = self.form.columns(np.where(finite[:, None], found, 0.0), self.state)
         columns[~finite] = np.inf
+        self._columns.update((u, column) for u, column in zip(units, columns, strict=True) if not numbers_of(u))
         return columns
 
     def fit(

@@ -13,7 +13,7 @@ is an answer (an infinite misfit), never an exception.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -72,6 +72,20 @@ class Problem:
     def step_limit(self, per_sample: int = 40) -> int:
         """How many integration steps a refinement may take."""
         return per_sample * len(self.t) + 400
+
+    @property
+    def n_runs(self) -> int:
+        """Number of runs."""
+        return int((~self.linked).sum())
+
+    def of_runs(self, chosen: Sequence[int] | np.ndarray) -> tuple[Problem, np.ndarray]:
+        """The problem of some of the runs, and which pieces of this one are theirs."""
+        mine = np.isin(np.cumsum(~self.linked) - 1, chosen)
+        length = np.diff(self.start)
+        samples = np.repeat(mine, length)
+        part = {name: getattr(self, name)[samples] for name in ("t", "x", "weight", "inputs")}
+        start = np.append(0, np.cumsum(length[mine]))
+        return replace(self, **part, start=start, linked=self.linked[mine]), np.flatnonzero(mine)
 
     @property
     def counts(self) -> np.ndarray:

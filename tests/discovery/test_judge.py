@@ -8,7 +8,7 @@ from simulated import LOTKA_STRUCTURE, judge_of, lotka, noisy, scipy_solution
 
 from neural_arith.data import Run
 from neural_arith.discovery.dictionary import structure_price
-from neural_arith.discovery.judge import FLOOR, PATIENCE, make_problem
+from neural_arith.discovery.judge import FLOOR, MANY_RUNS, PATIENCE, make_problem
 from neural_arith.discovery.noise import Noise
 from neural_arith.discovery.smoothing import smooth
 from neural_arith.integrate.structure import Structure, Term
@@ -272,6 +272,28 @@ def test_what_was_judged_when_time_ran_out_is_kept():
             assert np.array_equal(judged.theta, known.theta)
     assert counts[0] == 1
     assert 1 < counts[1] < counts[2] < len(whole.ranked)
+
+
+def epidemics(n: int) -> list[Run]:
+    """As many noisy runs from different starts."""
+    starts = np.random.default_rng(3).uniform([10, 2], [40, 12], (n, 2))
+    return [Run(T, noisy(lotka(T, (hare, lynx)) / SIZE, 0.03, k)) for k, (hare, lynx) in enumerate(starts)]
+
+
+def test_of_many_runs_a_few_show_what_is_hopeless():
+    """Apart, hares grow and lynxes die, which no run shows: all runs need not be refined to know it."""
+    apart = Structure(((power(1, 0),), (power(0, 1),)))
+    proposals = [(LOTKA_STRUCTURE, VALUES * 1.1), (apart, np.array([0.1, -0.1]))]
+    few, many = judge_of(epidemics(MANY_RUNS - 1), LOG), judge_of(epidemics(MANY_RUNS), LOG)
+    assert {j.structure for j in few.judge(proposals, roughly=True)} == {LOTKA_STRUCTURE, apart}
+    (found,) = many.judge(proposals, roughly=True)
+    np.testing.assert_allclose(found.theta, VALUES, rtol=0.02)
+    assert found.starts.shape == (MANY_RUNS, 2)
+    assert many.seen[apart] is None
+    assert many.attempts == {LOTKA_STRUCTURE: 1, apart: 1}
+    assert many.judge([(apart, np.array([0.2, -0.2]))], roughly=True, again=True) == []  # behind the best one as well
+    assert many.attempts[apart] == 2
+    assert many.judge([(apart, np.array([0.1, -0.1]))], again=True)  # asked for thoroughly it is refined on all
 
 
 # ------------------------------------------------------------------------------------------- the problem it sets up

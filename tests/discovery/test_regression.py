@@ -83,6 +83,15 @@ def test_without_numbers_it_is_linear_least_squares():
     assert rss == pytest.approx(left, rel=1e-5)
 
 
+def test_columns_that_were_made_beside_others_are_those_made_alone():
+    form = form_of(lambda x: 0.5 - 1.2 * x / (1 + 0.7 * x), 4.0, 6.0)
+    beside, alone = (Regression(form, 0, np.ones(1)) for _ in range(2))
+    (number,) = numbers_of(MONOD)
+    made = beside.guesses([power(0.5), MONOD, power(2)], {number: 0.3})
+    np.testing.assert_array_equal(beside.columns((power(2), power(0.5))), made[[2, 0]])
+    np.testing.assert_array_equal(alone.columns((power(2), power(0.5))), made[[2, 0]])
+
+
 def test_fixed_numbers_are_meant_in_the_users_units():
     form = form_of(lambda x: 0.3 + 0.5 * np.sin(2.0 * x), 0.0, 10.0)
     fixed = replace(SINE, frequencies=(1.0,))

@@ -117,6 +117,21 @@ def test_each_run_starts_from_its_own_state():
     np.testing.assert_allclose(found.x, x, rtol=1e-8)
 
 
+def test_some_of_the_runs_alone_are_what_they_are_among_the_others():
+    """Three runs of 20, 15 and 6 samples, the first in two linked pieces, the last in three."""
+    t = np.concatenate([T[:20], T[5:20], T[:6]])
+    starts = np.random.default_rng(0).uniform(5, 30, (6, 2))
+    linked = (False, True, False, False, True, True)
+    problem = make(t, np.ones((41, 2)), inputs=t[:, None], start=(9, 20, 35, 37, 39), linked=linked)
+    whole = predict(LOTKA_STRUCTURE, LOTKA_VALUES, starts, problem)
+    part, pieces = problem.of_runs([0, 2])
+    assert (problem.n_runs, part.n_runs) == (3, 2)
+    assert pieces.tolist() == [0, 1, 3, 4, 5]
+    alone = predict(LOTKA_STRUCTURE, LOTKA_VALUES, starts[pieces], part)
+    np.testing.assert_array_equal(alone.x, np.delete(whole.x, np.s_[20:35], axis=0))
+    np.testing.assert_array_equal(part.inputs[:, 0], np.delete(t, np.s_[20:35]))
+
+
 def test_misfit_is_the_profile_likelihood():
     x = logistic(T)
     off = x + 0.1 * np.cos(np.arange(len(T)))[:, None]
