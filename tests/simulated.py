@@ -11,8 +11,9 @@ import numpy as np
 from scipy.integrate import solve_ivp
 
 from neural_arith.data import Run, Trajectories
-from neural_arith.discovery.judge import Judge, make_problem
+from neural_arith.discovery.judge import Judge
 from neural_arith.discovery.noise import Noise
+from neural_arith.discovery.problem import make_problem
 from neural_arith.discovery.smoothing import smooth
 from neural_arith.equations import EquationSystem
 from neural_arith.integrate.batch import Problem

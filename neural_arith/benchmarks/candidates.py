@@ -19,8 +19,8 @@ import numpy as np
 from neural_arith import systems
 from neural_arith.benchmarks.record import write
 from neural_arith.discovery.dictionary import monomials
-from neural_arith.discovery.judge import make_problem
 from neural_arith.discovery.noise import estimate_noise
+from neural_arith.discovery.problem import make_problem
 from neural_arith.discovery.scaling import fit_scaling
 from neural_arith.discovery.smoothing import smooth
 from neural_arith.integrate.batch import refine

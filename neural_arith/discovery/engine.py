@@ -11,10 +11,11 @@ import numpy as np
 from neural_arith.data import Run, Trajectories
 from neural_arith.discovery.choice import choose, up_for_choice
 from neural_arith.discovery.constraints import Constraints
-from neural_arith.discovery.judge import Judge, Judged, make_problem
+from neural_arith.discovery.judge import Judge, Judged
 from neural_arith.discovery.material import positive_variables
 from neural_arith.discovery.noise import Noise, NoiseKind, all_positive, estimate_noise
 from neural_arith.discovery.options import Options, Progress
+from neural_arith.discovery.problem import make_problem
 from neural_arith.discovery.scaling import Scaling, fit_scaling
 from neural_arith.discovery.smoothing import Curve, smooth
 from neural_arith.discovery.stages import Stages, near_noise

@@ -9,20 +9,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from neural_arith.data import Run
 from neural_arith.discovery.constraints import Constraints
 from neural_arith.discovery.dictionary import structure_price
-from neural_arith.discovery.noise import Noise
-from neural_arith.discovery.smoothing import Curve
 from neural_arith.discovery.tied import refine_tied
 from neural_arith.integrate.batch import Prediction, Problem, Refined, predict, refine
 from neural_arith.integrate.blocks import Checkpoint
 from neural_arith.integrate.kernel_refine import profile_misfit
 from neural_arith.integrate.structure import Structure, tidy
 from neural_arith.integrate.units import Number
-
-FLOOR = 5e-8
-"""Misfits below this share of a state's size are not told apart: solvers and files are no better."""
 
 HOPELESS = 50.0
 """Units of 2 log likelihood behind the best at which a candidate is not worth the fit of its tied values."""
@@ -75,55 +69,6 @@ class Judged:
     def whole_price(self) -> float:
         """What equations, constants and starting states cost together."""
         return self.price + self.start_price
-
-
-def make_problem(
-    runs: list[Run], curves: list[Curve], noise: Noise, scale: np.ndarray, piece_length: int | None = None
-) -> Problem:
-    """The measurements in the form the compiled solver reads.
-
-    Args:
-        runs: measurements in scaled numbers.
-        curves: smooth curves through them.
-        noise: the noise model.
-        scale: sizes of the variables, ``(variables,)``.
-        piece_length: samples of a piece in multiple shooting; default single shooting.
-    """
-    t = np.concatenate([r.t for r in runs])
-    x = np.concatenate([r.x for r in runs])
-    n_states = x.shape[1]
-    smooth = np.concatenate([c(r.t) for c, r in zip(curves, runs, strict=True)])
-    weight = np.isfinite(x).astype(float)
-    if noise.kind == "proportional":
-        size = np.maximum(np.abs(smooth[:, :n_states]), 0.05)
-        # Weights of geometric mean one keep the likelihoods of different noise models comparable.
-        weight = weight * np.exp(np.mean(np.log(size), axis=0)) / size
-    weight = weight / np.concatenate([np.broadcast_to(noise.share(k), r.x.shape) for k, r in enumerate(runs)])
-    start, linked, offset = [], [], 0
-    for r in runs:
-        n = 1 if piece_length is None else max(1, len(r.t) // piece_length)
-        cuts = offset + (np.arange(n) * len(r.t)) // n
-        start.extend(cuts)
-        linked.extend([False] + [True] * (n - 1))
-        offset += len(r.t)
-    # Gaps weighted by the noise of clean data would hold every piece where it starts.
-    level = np.maximum(noise.level, 1e-2)
-    if noise.kind != "additive":
-        level = level * np.array([np.nanmedian(np.abs(x[:, i])) for i in range(n_states)]).clip(1e-6)
-    low = np.where(np.isfinite(x), x, 1.0)
-    return Problem(
-        t=t,
-        x=np.where(np.isfinite(x), x, 1.0 if noise.kind == "log" else 0.0),
-        weight=weight,
-        inputs=smooth[:, n_states:],
-        start=np.array([*start, offset]),
-        linked=np.array(linked),
-        link_weight=1.0 / level**2,
-        floor=np.full(n_states, FLOOR),
-        log_residual=noise.kind == "log",
-        bound=np.full(n_states, 1e3) * np.maximum(np.abs(low).max(axis=0), 1.0),
-        scale=scale,
-    )
 
 
 @dataclass

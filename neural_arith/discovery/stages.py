@@ -14,21 +14,10 @@ from neural_arith.discovery.lifted import lifted_units
 from neural_arith.discovery.material import build_dictionary, clip_nodes, ranges_of
 from neural_arith.discovery.noise import Noise
 from neural_arith.discovery.options import Options, Progress
+from neural_arith.discovery.pairings import abreast, combinations, interleave, slim
 from neural_arith.discovery.regression import Regression
-from neural_arith.discovery.search import (
-    Pick,
-    abreast,
-    around_each,
-    climb,
-    combinations,
-    interleave,
-    low_degree,
-    one_by_one,
-    rearrange,
-    shortlist,
-    slim,
-    triage,
-)
+from neural_arith.discovery.search import climb, one_by_one, rearrange, triage
+from neural_arith.discovery.shortlists import Pick, around_each, low_degree, shortlist
 from neural_arith.discovery.smoothing import Curve
 from neural_arith.integrate.structure import Structure, form_of
 from neural_arith.integrate.units import Unit

@@ -8,8 +8,9 @@ from simulated import LOTKA_STRUCTURE, judge_of, lotka, noisy, scipy_solution
 
 from neural_arith.data import Run
 from neural_arith.discovery.dictionary import structure_price
-from neural_arith.discovery.judge import FLOOR, MANY_RUNS, PATIENCE, make_problem
+from neural_arith.discovery.judge import MANY_RUNS, PATIENCE
 from neural_arith.discovery.noise import Noise
+from neural_arith.discovery.problem import FLOOR, make_problem
 from neural_arith.discovery.smoothing import smooth
 from neural_arith.integrate.structure import Structure, Term
 from neural_arith.integrate.units import FITTED, Number, Unit, numbers_of, one_plus, power

@@ -7,9 +7,9 @@ import pytest
 from simulated import one_run
 
 from neural_arith.data import Run
-from neural_arith.discovery.judge import make_problem
 from neural_arith.discovery.noise import Noise, estimate_noise
 from neural_arith.discovery.noise_level import CLEAN, differences
+from neural_arith.discovery.problem import make_problem
 from neural_arith.discovery.smoothing import smooth
 from neural_arith.errors import OptionError
 

@@ -7,8 +7,9 @@ import pytest
 from simulated import noisy, scipy_solution
 
 from neural_arith.data import Run
-from neural_arith.discovery.judge import FLOOR, Judge, make_problem
+from neural_arith.discovery.judge import Judge
 from neural_arith.discovery.noise import Noise
+from neural_arith.discovery.problem import FLOOR, make_problem
 from neural_arith.discovery.smoothing import smooth
 from neural_arith.integrate.structure import Structure
 from neural_arith.integrate.units import power

@@ -17,8 +17,10 @@ from neural_arith.discovery.integral_form import integral_form
 from neural_arith.discovery.lifted import lifted_units
 from neural_arith.discovery.material import ranges_of
 from neural_arith.discovery.noise import Noise
+from neural_arith.discovery.pairings import combinations, interleave, join, slim
 from neural_arith.discovery.regression import Regression
-from neural_arith.discovery.search import Pick, around_each, climb, combinations, interleave, join, shortlist, slim
+from neural_arith.discovery.search import climb
+from neural_arith.discovery.shortlists import Pick, around_each, shortlist
 from neural_arith.discovery.smoothing import smooth
 from neural_arith.integrate.batch import values_at
 from neural_arith.integrate.blocks import Checkpoint
