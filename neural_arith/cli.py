@@ -92,6 +92,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="how the data scatter",
     )
     discover.add_argument("--time-budget", metavar="SECONDS", type=positive, help=_BUDGET_HELP)
+    discover.add_argument("--jobs", metavar="N", type=whole(1, 1024), default=-1, help="threads (default: all cores)")
     discover.add_argument("--checkpoint", metavar="DIR", help="keep the work in DIR; the same command goes on from it")
     discover.add_argument("--no-rounding", action="store_true", help="leave the constants as they were fitted")
     known = discover.add_argument_group("what is known")
@@ -200,6 +201,7 @@ def _discover(arguments: argparse.Namespace) -> int:
 
     model = ODERegressor(
         random_state=arguments.seed,
+        n_jobs=arguments.jobs,
         noise=arguments.noise,
         time_budget=arguments.time_budget,
         checkpoint=arguments.checkpoint,
@@ -209,7 +211,7 @@ def _discover(arguments: argparse.Namespace) -> int:
     )
     discovery = model.fit(data).discovery_
     print(discovery.equations)
-    for line in (*_reactions(discovery), *_findings(discovery)):
+    for line in (*_constants(discovery), *_reactions(discovery), *_findings(discovery)):
         print(line)
     if out is not None:
         try:
@@ -269,14 +271,34 @@ def _folder(name: str) -> Path:
     return path
 
 
+def _constants(discovery: Discovery) -> list[str]:
+    """The constants with their standard errors, which belong to the numbers before rounding."""
+    from neural_arith.equations.places import places
+
+    chosen = next(candidate for candidate in discovery.candidates if candidate.selected)
+    rows = [
+        (side, f"{value:.4g} +- {error:.1g}" if error > 0 else f"{value:.4g}, not fixed by the data", term)
+        for (side, term), value, error in zip(
+            places(chosen.equations), chosen.constants, chosen.standard_errors, strict=True
+        )
+        if error != 0.0  # taken as exact
+    ]
+    if not rows:
+        return []
+    widths = [max(len(row[k]) for row in rows) for k in (0, 1)]
+    lines = (f"  {side:{widths[0]}}  {value:{widths[1]}}  in {term}" for side, value, term in rows)
+    return ["", "constants before rounding, with standard errors:", *lines]
+
+
 def _reactions(discovery: Discovery) -> list[str]:
     """The equations once more as reactions, where some reaction changes several states at once."""
     from neural_arith.discovery import reactions_of
 
     found = reactions_of(discovery)
-    if found is None:
+    if found is None or not found.complete:  # what is only partly reactions would mislead; the report shows it
         return []
-    return ["", "as reactions, rates before rounding:", *(f"  {line}" for line in str(found).splitlines())]
+    head = "as reactions, their rates fitted again and not rounded:"
+    return ["", head, *(f"  {line}" for line in str(found).splitlines())]
 
 
 def _findings(discovery: Discovery) -> list[str]:

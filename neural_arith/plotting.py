@@ -277,7 +277,7 @@ def phase(
         ax.plot(run.x[rows, i], run.x[rows, j], "o", ms=4, color=color(0), alpha=0.8)
     for _, x in fitted or ():
         ax.plot(np.asarray(x)[:, i], np.asarray(x)[:, j], color=color(1), lw=1.8)
-    if equations is not None and set(equations.states) == set(names):
+    if equations is not None and set(equations.states) == set(names) and not equations.inputs:
         _flow(ax, equations, names)
     elif equations is not None and fitted is None:
         for _, x in simulated(data, equations):

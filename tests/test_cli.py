@@ -197,7 +197,10 @@ def test_discover_shows_reactions(tmp_path, run, decay):
     (tmp_path / "chain.csv").write_text("\n".join(lines) + "\n")
     code, text, _ = run("discover", tmp_path / "chain.csv", "--time", "t", "--group", "run", "--quiet")
     assert code == 0
-    assert "\nas reactions, rates before rounding:\n  A -> B  (k = 1)\n  B -> nothing  (k = 0.5)\n" in text
+    assert (
+        "\nas reactions, their rates fitted again and not rounded:\n  A -> B  (k = 1)\n  B -> nothing  (k = 0.5)\n"
+        in text
+    )
     assert "as reactions" not in run("discover", decay, "--time", "t", "--quiet")[1]
 
 

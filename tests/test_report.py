@@ -12,9 +12,10 @@ from hand_made import CANDIDATES, LINEAR, PREY, candidate, discovery, measuremen
 
 from neural_arith.discovery import reactions_of
 from neural_arith.equations import EquationSystem
+from neural_arith.equations.places import places
 from neural_arith.errors import DataError
 from neural_arith.report import draw_pictures, whole_file, write_report
-from neural_arith.report.formulas import mathml, places
+from neural_arith.report.formulas import mathml
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}
 

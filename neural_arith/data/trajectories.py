@@ -308,6 +308,8 @@ class Trajectories:
     def thin(self, n: int) -> Trajectories:
         """Keep at most ``n`` points per run, evenly by index, the first and the last among them.
 
+        Where values are missing each state has its share of the points, evenly among those at which it was measured.
+
         Args:
             n: how many points, at least 4.
 
@@ -319,11 +321,25 @@ class Trajectories:
         """
         if n < checks.MIN_POINTS:
             raise OptionError(f"n must be at least {checks.MIN_POINTS}, got {n!r}")
-        runs = (
-            run if len(run) <= n else run._take(np.linspace(0, len(run) - 1, n).round().astype(np.intp))
-            for run in self.runs
-        )
+        runs = (run if len(run) <= n else run._take(_thinned(np.isfinite(run.x), n)) for run in self.runs)
         return replace(self, runs=tuple(runs))
+
+
+def _thinned(measured: np.ndarray, n: int) -> np.ndarray:
+    """Which rows to keep of a table that tells which values are there, ``(time, states)``."""
+    last = len(measured) - 1
+    if measured.all():
+        return _even(np.arange(last + 1), n)
+    share = (n - 2) // measured.shape[1]
+    own = [_even(np.flatnonzero(column), share) for column in measured.T]
+    kept = np.unique(np.concatenate([[0, last], *own]))
+    others = np.setdiff1d(np.arange(last + 1), kept)
+    return np.sort(np.concatenate([kept, _even(others, n - len(kept))]))
+
+
+def _even(rows: np.ndarray, n: int) -> np.ndarray:
+    """At most ``n`` of the rows, evenly spread, the first and the last among them."""
+    return rows if len(rows) <= n else rows[np.linspace(0, len(rows) - 1, n).round().astype(np.intp)]
 
 
 def _is_many(value: Any, ndim: int = 2) -> bool:

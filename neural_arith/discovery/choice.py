@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from neural_arith.discovery.judge import Judge, Judged
 from neural_arith.errors import OptionError
+from neural_arith.integrate.batch import Problem, slopes_at
 from neural_arith.integrate.structure import Structure
 
 STRONG = 6.0
@@ -14,6 +17,9 @@ STRONG = 6.0
 
 ALIKE = 1.0
 """Units of 2 log likelihood below which the data do not tell candidates with as many fitted numbers apart at all."""
+
+_POINTS, _WIDER, _ALMOST = 200, 3.0, 0.01
+"""Points at which right-hand sides are compared, how far beyond the measurements, and shares not told apart."""
 
 _UP_FOR_CHOICE = 25.0, 30
 """How far behind the best a candidate may be to be chosen, and how many there may be."""
@@ -37,10 +43,57 @@ class Choice:
 def up_for_choice(judge: Judge) -> tuple[list[Judged], list[Judged]]:
     """The candidates that can be chosen, their starting states priced, and all others as if theirs were the dearest."""
     ranked = judge.ranked
-    chosen = judge.price_starts(ranked, *_UP_FOR_CHOICE)
-    known = {j.structure for j in chosen}
-    dearest = max((j.start_price for j in chosen), default=0.0)
-    return chosen, [replace(j, start_price=dearest) for j in ranked if j.structure not in known]
+    priced = judge.price_starts(ranked, *_UP_FOR_CHOICE)
+    chosen, again = without_twins(priced, judge.problem)
+    known = {j.structure for j in priced}
+    dearest = max((j.start_price for j in priced), default=0.0)
+    return chosen, [*again, *(replace(j, start_price=dearest) for j in ranked if j.structure not in known)]
+
+
+def without_twins(ranked: Sequence[Judged], problem: Problem) -> tuple[list[Judged], list[Judged]]:
+    """Candidates, best score first, without those that are an earlier one spelt in a longer way; then these.
+
+    No measurement tells ``x/(1 + x)`` from ``1 - 1/(1 + x)``, so they are no two answers. They are the same where their
+    right-hand sides agree in a space three times as wide as what was measured.
+    """
+    variables = np.hstack([problem.x, problem.inputs])
+    low, high = variables.min(axis=0), variables.max(axis=0)
+    wider = np.where(low > 0, high, high - low)
+    box = np.where(low > 0, low / _WIDER, low - wider), np.where(low > 0, high * _WIDER, high + wider)
+    points = np.random.default_rng(0).uniform(*box, (_POINTS, len(low)))
+    kept: list[tuple[Judged, np.ndarray]] = []
+    again: list[Judged] = []
+    for judged in ranked:
+        sides = _right_hand_sides(judged, points, problem.scale)
+        if any(
+            first.price <= judged.price
+            and first.structure.n_fitted <= judged.structure.n_fitted
+            and _same(theirs, sides)
+            for first, theirs in kept
+        ):
+            again.append(judged)
+        else:
+            kept.append((judged, sides))
+    return [judged for judged, _ in kept], again
+
+
+def _right_hand_sides(judged: Judged, points: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """``(equations, points)``."""
+    structure = judged.structure
+    sides = np.zeros((len(structure.equations), len(points)))
+    values, _ = slopes_at(structure, judged.theta, points, scale, slopes=False)
+    for (i, _), coefficient, value in zip(structure.terms, judged.theta, values, strict=False):
+        sides[i] += coefficient * value
+    return sides
+
+
+def _same(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether right-hand sides agree wherever they have values, which has to be at most points."""
+    both = (np.isfinite(a) & np.isfinite(b)).all(axis=0)
+    if 2 * both.sum() < both.size:
+        return False
+    a, b = a[:, both], b[:, both]
+    return bool((((a - b) ** 2).sum(axis=1) <= _ALMOST**2 * (a**2).sum(axis=1)).all())
 
 
 def extends(wider: Structure, narrower: Structure) -> bool:
@@ -81,14 +134,16 @@ def choose(ranked: Sequence[Judged], others: Sequence[Judged] = (), rows: int = 
     plain = [j for j in eligible if j.structure.n_fitted == fewest]
     alike = [j for j in plain if j.score <= min(p.score for p in plain) + ALIKE]
     selected = min(alike, key=lambda j: (j.price, j.score))
-    ties = tuple(
-        j
-        for j in ranked
-        if j is not selected
-        and j.score <= selected.score + STRONG
-        and not (j.score >= selected.score and extends(j.structure, selected.structure))
-    )
+    ties: list[Judged] = []
+    for judged in ranked:
+        narrower = [j for j in (selected, *ties) if j.score <= judged.score]
+        if (
+            judged is not selected
+            and judged.score <= selected.score + STRONG
+            and not any(extends(judged.structure, j.structure) for j in narrower)
+        ):
+            ties.append(judged)
     everything = (*ranked, *others)
     table = {id(j): j for j in (selected, *ties, *pareto_front(everything), *everything[:rows])}
     order = sorted(table.values(), key=lambda j: (j.whole_price, j.misfit))
-    return Choice(selected, ties, tuple(order))
+    return Choice(selected, tuple(ties), tuple(order))

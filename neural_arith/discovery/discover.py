@@ -10,12 +10,14 @@ from neural_arith.data import Trajectories
 from neural_arith.discovery.choice import Choice, choose, up_for_choice
 from neural_arith.discovery.engine import Searched, search
 from neural_arith.discovery.judge import Judged
+from neural_arith.discovery.knowledge import Knowledge
 from neural_arith.discovery.options import Options, Progress
 from neural_arith.discovery.result import Candidate, Discovery, fitted_curves, to_candidate, to_equations
 from neural_arith.discovery.rounded import round_values
 from neural_arith.discovery.statements import statements
 from neural_arith.discovery.worth import worth_of_terms
 from neural_arith.equations import EquationSystem
+from neural_arith.equations.places import places
 
 
 def discover(data: Trajectories, options: Options | None = None, progress: Progress = lambda _: None) -> Discovery:
@@ -79,6 +81,7 @@ def discover(data: Trajectories, options: Options | None = None, progress: Progr
             len(choice.near_ties),
             searched.status,
             given,
+            options.knowledge != Knowledge(),
         ),
         status=searched.status,
         options=options,
@@ -114,5 +117,5 @@ def _choose_soluble(searched: Searched, data: Trajectories) -> tuple[Choice, _Cu
 
 def _weak(candidate: Candidate) -> list[str]:
     """Constants whose standard error exceeds half their size, as text."""
-    pairs = zip(candidate.constants, candidate.standard_errors, strict=True)
-    return [f"{value:.4g}" for value, error in pairs if not error <= 0.5 * abs(value)]
+    rows = zip(places(candidate.equations), candidate.constants, candidate.standard_errors, strict=True)
+    return [f"{value:.4g} in {side}" for (side, _), value, error in rows if not error <= 0.5 * abs(value)]

@@ -15,7 +15,7 @@ from neural_arith.discovery.judge import Judge, Judged
 from neural_arith.discovery.material import positive_variables
 from neural_arith.discovery.noise import Noise, NoiseKind, all_positive, estimate_noise
 from neural_arith.discovery.options import Options, Progress
-from neural_arith.discovery.problem import make_problem
+from neural_arith.discovery.problem import SMALLEST, make_problem
 from neural_arith.discovery.scaling import Scaling, fit_scaling
 from neural_arith.discovery.smoothing import Curve, smooth
 from neural_arith.discovery.stages import Stages, near_noise
@@ -24,6 +24,9 @@ from neural_arith.integrate.kernel_refine import refine_range
 
 PIECE = 10
 """Samples of a piece of multiple shooting."""
+
+_UNDERSHOOT = 2.0
+"""Noise levels by which a fitted state may fall below zero, as one that starts there must be free to."""
 
 DECISIVE = 10.0
 """Units of 2 log likelihood by which another noise model must explain the choice better to replace the one that the
@@ -90,6 +93,7 @@ def _set_up(
         rtol,
         n_jobs=options.n_jobs,
         positive=positive,
+        undershoot=_UNDERSHOOT * noise.level * {"additive": 1.0, "proportional": SMALLEST, "log": 0.0}[noise.kind],
         deadline=deadline,
         checkpoint=Checkpoint(options.checkpoint),
         known=known,

@@ -11,6 +11,7 @@ import numpy as np
 
 from neural_arith.discovery.constraints import Constraints
 from neural_arith.discovery.dictionary import structure_price
+from neural_arith.discovery.problem import telling_runs
 from neural_arith.discovery.tied import refine_tied
 from neural_arith.integrate.batch import Prediction, Problem, Refined, predict, refine
 from neural_arith.integrate.blocks import Checkpoint
@@ -24,8 +25,15 @@ HOPELESS = 50.0
 MANY_RUNS, FEW_RUNS = 8, 4
 """From how many runs on candidates have to show on a few of them that they are worth refining on all."""
 
+NOISY = 1e-3
+"""What the best candidate leaves, in shares of the states' sizes, from which on rough refinements are compared with it;
+where hardly anything is left they would all look hopeless."""
+
 ROUGH = 1e-5
 """Largest relative tolerance of the integrator where candidates are only compared roughly."""
+
+ROUNDING = 1e-6
+"""Share of a state's size below zero that is not told from zero."""
 
 STEEPEST = 10.0
 """Largest fitted power; one that runs away imitates something else."""
@@ -83,6 +91,7 @@ class Judge:
         rtol: tolerance of the integrator.
         n_jobs: as in joblib, threads by default.
         positive: which variables never change sign; only their powers may be fitted. Default all.
+        undershoot: how far below zero noise may carry what is known to be positive, ``(states,)``.
         deadline: called often; raises to stop the search. Candidates refined until then are kept.
         checkpoint: keeps refined candidates on disk.
         known: which structures and values may be.
@@ -99,6 +108,7 @@ class Judge:
     rtol: float
     n_jobs: int | None = 1
     positive: np.ndarray | None = None
+    undershoot: np.ndarray | float = 0.0
     deadline: Callable[[], None] = lambda: None
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
     known: Constraints = field(default_factory=Constraints)
@@ -320,7 +330,9 @@ class Judge:
         """Refine one batch and remember it; ``unsure`` guesses go through short pieces, too, while that helps."""
         self.check()
         if roughly and self.problem.n_runs >= MANY_RUNS:
-            structures, thetas, starts = self._race(structures, thetas, starts, most)
+            kept = self._race(structures, thetas, starts, most)
+            structures, thetas = [structures[c] for c in kept], [thetas[c] for c in kept]
+            starts = starts if starts.ndim == 2 else starts[kept]
             if not structures:
                 return []
         refined = self._refine(structures, thetas, starts, self.problem, most, roughly)
@@ -349,24 +361,20 @@ class Judge:
             self.check()
         return results
 
-    def _race(
-        self, structures: list[Structure], thetas: list[np.ndarray], starts: np.ndarray, most: int
-    ) -> tuple[list[Structure], list[np.ndarray], np.ndarray]:
-        """The candidates that a few of many runs do not show to be hopeless, refined there; the others have failed."""
-        few, pieces = self.problem.of_runs(np.linspace(0, self.problem.n_runs - 1, FEW_RUNS).round().astype(int))
-        starts = np.broadcast_to(starts, (len(structures), *starts.shape[-2:]))
-        best = [] if self.best is None else [self.best]
-        names = [*structures, *(j.structure for j in best)]
-        begin = np.concatenate([starts, *(j.starts[None] for j in best)])[:, pieces]
-        raced = self._refine(names, [*thetas, *(j.theta for j in best)], begin, few, most, True)
-        if not raced.complete:
-            return structures, thetas, starts
-        score = raced.misfit + [self.price(structure) for structure in names]
-        kept = np.flatnonzero(score[: len(structures)] <= score.min() + HOPELESS)
+    def _race(self, structures: list[Structure], thetas: list[np.ndarray], starts: np.ndarray, most: int) -> np.ndarray:
+        """Which candidates a few of many runs do not show to be hopeless beside the best; the others have failed."""
+        everyone, best = np.arange(len(structures)), self.best
+        if best is None or not best.structure.n_terms or self.spread(best).max() < NOISY:
+            return everyone
+        few, pieces = self.problem.of_runs(telling_runs(self.problem, FEW_RUNS))
+        # As it is for all runs: refitted to the few it could bend to what only they have in common.
+        known = predict(best.structure, best.theta, best.starts[pieces], few, rtol=self._rtol(True)).misfit
+        raced = self._refine(structures, thetas, starts[..., pieces, :], few, most, True)
+        kept = everyone[raced.misfit <= known + HOPELESS] if raced.complete else everyone
         lost = set(structures) - {structures[c] for c in kept}
         self.seen.update((structure, None) for structure in lost if structure not in self.seen)
         self.attempts.update(lost)
-        return [structures[c] for c in kept], [raced.thetas[c] for c in kept], starts[kept]
+        return kept
 
     def _through_pieces(
         self, structures: list[Structure], thetas: list[np.ndarray], plain: Refined, most: int, roughly: bool
@@ -452,11 +460,13 @@ class Judge:
         return Refined(thetas, starts, misfit, rss, refined.iterations, complete)
 
     def _fits_knowledge(self, judged: Judged) -> bool:
-        """Whether signs are right, and what is positive stays so at the samples but for rounding."""
+        """Whether signs are right, and what is positive stays so at the samples but for noise and rounding."""
         if not self.known.allows_values(judged.structure, judged.theta):
             return False
         positive = self.known.positive[: self.starts.shape[1]]
-        return not positive.any() or bool((self.predict(judged).x[:, positive] > -1e-6).all())
+        if not positive.any():
+            return True
+        return bool((self.predict(judged).x > -np.where(positive, ROUNDING + self.undershoot, np.inf)).all())
 
     def predict(
         self,
@@ -493,7 +503,12 @@ class Judge:
         offset = np.append(0, np.cumsum([len(t) for t in spread]))
         start = offset[run_of] + (old.start[:-1] - ends[run_of]) * parts
         t, none = np.concatenate(spread), np.ones((int(offset[-1]), old.x.shape[1]))
-        inputs = np.stack([np.interp(t, old.t, u) for u in old.inputs.T], axis=1) if old.inputs.size else none[:, :0]
+        inputs = np.concatenate(
+            [
+                np.array([np.interp(s, old.t[a:b], u) for u in old.inputs[a:b].T]).reshape(-1, len(s)).T
+                for (a, b), s in zip(itertools.pairwise(ends), spread, strict=True)
+            ]
+        )
         dense = replace(old, t=t, x=none, weight=none, inputs=inputs, start=np.append(start, len(t)))
         return t, predict(judged.structure, judged.theta, judged.starts, dense, rtol=self.rtol).x
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from neural_arith.data import Run
 from neural_arith.discovery.noise import Noise
 from neural_arith.discovery.smoothing import Curve
 from neural_arith.integrate.batch import Problem
+
+SMALLEST = 0.05
+"""Size, in shares of a state's, below which proportional noise does not shrink any more."""
 
 FLOOR = 5e-8
 """Misfits below this share of a state's size are not told apart: solvers and files are no better."""
@@ -31,7 +36,7 @@ def make_problem(
     smooth = np.concatenate([c(r.t) for c, r in zip(curves, runs, strict=True)])
     weight = np.isfinite(x).astype(float)
     if noise.kind == "proportional":
-        size = np.maximum(np.abs(smooth[:, :n_states]), 0.05)
+        size = np.maximum(np.abs(smooth[:, :n_states]), SMALLEST)
         # Weights of geometric mean one keep the likelihoods of different noise models comparable.
         weight = weight * np.exp(np.mean(np.log(size), axis=0)) / size
     weight = weight / np.concatenate([np.broadcast_to(noise.share(k), r.x.shape) for k, r in enumerate(runs)])
@@ -60,3 +65,25 @@ def make_problem(
         bound=np.full(n_states, 1e3) * np.maximum(np.abs(low).max(axis=0), 1.0),
         scale=scale,
     )
+
+
+def telling_runs(problem: Problem, most: int) -> list[int]:
+    """The runs in which each state and input, measured or driven, changes most, then those in which all change most.
+
+    What only few runs can tell about a state, these tell.
+    """
+    ends = np.append(problem.start[:-1][~problem.linked], len(problem.t))
+    columns = np.hstack([np.where(problem.weight > 0, problem.x, np.nan), problem.inputs])
+    change = np.array([_spread(columns[a:b]) for a, b in itertools.pairwise(ends)])
+    share = change / np.maximum(change.max(axis=0), 1e-300)
+    chosen = list(dict.fromkeys(int(k) for k in np.argmax(share, axis=0)))
+    others = [int(k) for k in np.argsort(-share.sum(axis=1), kind="stable") if k not in chosen]
+    return sorted([*chosen, *others[: max(0, most - len(chosen))]])
+
+
+def _spread(columns: np.ndarray) -> np.ndarray:
+    """Range of each column, zero where nothing was measured."""
+    seen = np.isfinite(columns)
+    high = np.where(seen, columns, -np.inf).max(axis=0)
+    low = np.where(seen, columns, np.inf).min(axis=0)
+    return np.where(seen.any(axis=0), high - low, 0.0)

@@ -72,7 +72,7 @@ def _search(points, log_scale, tables, step, first, window, weight, share, basis
     cost, damping, known = np.inf, 1e-2, False
     for _ in range(iterations + 1):
         load_numbers(tables, trial)
-        values, slopes = many_values(points, log_scale, tables, NUMBERS)
+        values, slopes = many_values(points, log_scale, tables, np.int64(NUMBERS))  # a literal is compiled for anew
         good = True
         for t in range(n_terms):
             good = good and _column(values[t], step, first, window, weight, share, basis, columns[t])

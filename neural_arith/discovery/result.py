@@ -111,6 +111,9 @@ def uncertainty(searched: Searched, judged: Judged) -> np.ndarray:
     # A direction the data do not fix at all has no finite error; 1e-12 is where rounding takes over.
     weak = values < 1e-12
     covariance = (vectors[:, ~weak] / values[~weak]) @ vectors[:, ~weak].T / scale[:, None] / scale
+    # The noise level was estimated from what the fitted numbers left.
+    n_values = int(searched.judge.problem.counts.sum())
+    covariance *= n_values / max(n_values - len(values), 1)
     lost = (vectors[:, weak] ** 2).sum(1) > 1e-6
     slopes = np.zeros((n, len(free)))
     slopes[:, :n] = searched.scaling.slopes(structure, judged.theta)

@@ -9,6 +9,12 @@ from neural_arith.discovery.noise import Noise
 from neural_arith.discovery.noise_level import CLEAN
 from neural_arith.discovery.smoothing import Curve
 
+STILL = 0.9
+"""Share of a state's variation that is left where the equations let it rest."""
+
+FEW = 12
+"""Measured values of a state below which equations are hardly more than a guess."""
+
 COARSE = 2.0
 """Residuals this many times the noise between neighbours are worth a word; the noise itself is known within half."""
 
@@ -23,6 +29,7 @@ def statements(
     near_ties: int,
     status: str,
     given: int,
+    known: bool = False,
 ) -> tuple[str, ...]:
     """Sentences about fit, identifiability and the run itself.
 
@@ -36,6 +43,7 @@ def statements(
         near_ties: structures that strong evidence does not exclude.
         status: how the search ended.
         given: samples there were before thinning.
+        known: whether something was stated as known.
     """
     said: list[str] = []
     if given > data.n_points:
@@ -52,26 +60,34 @@ def statements(
             f"or give the input that drives it."
         )
     coarse = _coarse(data, noise, scale, residuals)
-    poor = [(name, share) for name, share in _unexplained(data, residuals) if share == 1.0 or name in coarse]
+    unexplained = _unexplained(data, residuals)
+    poor = [(name, share) for name, share in unexplained if name in coarse or np.isnan(share)]
     for name, share in poor:
         if not turns and status == "done":
+            much = "what happened to" if np.isnan(share) else f"{min(share, 1.0):.0%} of the variation of"
             said.append(
-                f"The chosen equations leave {share:.0%} of the variation of {name} unexplained: nothing that was "
-                f"tried of {', '.join((*data.names, *data.input_names))} does better. A state or an input may be "
-                "missing."
+                f"The chosen equations leave {much} {name} unexplained: nothing that was tried of "
+                f"{', '.join((*data.names, *data.input_names))} does better. A state or an input may be missing"
+                + (", or what was stated as known may not hold." if known else ".")
             )
+    still = [name for name, share in unexplained if share > STILL and name not in coarse]
+    if still:
+        said.append(f"No change beyond the scatter of the measurements is seen in {', '.join(still)}.")
+    few = min(int(np.isfinite(np.concatenate([r.x[:, i] for r in data.runs])).sum()) for i in range(data.n_states))
+    if few < FEW:
+        said.append(f"There are only {few} measured values of a state: so few single out hardly any equation.")
     if not poor:
         said.extend(
             f"What the equations leave of {name} is {ratio:.1f} times the scatter between neighbouring samples: they "
             "miss part of what happened, or errors of neighbours are alike. Standard errors assume independent errors."
             for name, ratio in coarse.items()
         )
-    if near_ties and not poor:
+    if near_ties and not poor and status == "done":
         what = "one other structure explains" if near_ties == 1 else f"{near_ties} other structures explain"
         said.append(
-            f"The data do not single out one structure: {what} them about as well (within 6 units of 2 log likelihood)."
-            " The simplest is shown; the table of candidates lists the others. Data from other starting states would "
-            "tell them apart."
+            f"The data do not single out one structure: {what} them about as well (within 6 units of score, which is "
+            "-2 log likelihood and description length together). The simplest is shown; the table of candidates in the "
+            "report lists the others. Data from other starting states would tell them apart."
         )
     if weak_constants:
         said.append(f"Poorly determined (standard error above half the value): {', '.join(weak_constants)}.")
@@ -107,7 +123,7 @@ def _coarse(data: Trajectories, noise: Noise, scale: np.ndarray, residuals: list
 
 
 def _unexplained(data: Trajectories, residuals: list[np.ndarray]) -> list[tuple[str, float]]:
-    """States of which the solution explains less than nine tenths, with the share that is left."""
+    """States of which the solution explains less than nine tenths, with the share that is left; nan = no solution."""
     found = []
     for i, name in enumerate(data.names):
         seen = np.concatenate([r.x[np.isfinite(r.x[:, i]), i] for r in data.runs])
@@ -116,5 +132,5 @@ def _unexplained(data: Trajectories, residuals: list[np.ndarray]) -> list[tuple[
         total = float(((seen - seen.mean()) ** 2).sum())
         share = float((left**2).sum()) / total if total > 0 else 0.0
         if len(left) < len(seen) or share > 0.1:
-            found.append((name, min(share, 1.0) if len(left) == len(seen) else 1.0))
+            found.append((name, share if len(left) == len(seen) else np.nan))
     return found

@@ -28,6 +28,9 @@ _STAGES = np.array(
     ]
 )
 _ERROR = np.array([71 / 57600, 0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40])
+_LOOSE, _SMALL = 1e-3, 1e-5
+"""Relative and absolute tolerance of sensitivities, so that a step that hardly moves the state is stable for them."""
+
 _TOGETHER = 16
 """Samples that are added to the normal equations at once."""
 
@@ -82,6 +85,28 @@ def _rates(x, log_scale, tables, theta, z, out, cols, n_states, room):
             if a != 0.0:
                 for c in range(1, cols):
                     out[i, c] += a * z[j, c]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+def _worst_sensitivity(z, trial, stage, step, cols, n_states, errors):
+    """The largest error of the sensitivities to one number, in units of what is tolerated; ``errors`` is scratch."""
+    errors[:, :] = 0.0
+    for s in range(7):
+        share = step * _ERROR[s]
+        if share != 0.0:
+            for i in range(n_states):
+                for c in range(1, cols):
+                    errors[i, c] += share * stage[s, i, c]
+    worst = 0.0
+    for c in range(1, cols):
+        error, size = 0.0, 0.0
+        for i in range(n_states):
+            error = max(error, abs(errors[i, c]))
+            size = max(size, abs(z[i, c]), abs(trial[i, c]))
+            if not np.isfinite(errors[i, c]):
+                return np.inf
+        worst = max(worst, error / (_LOOSE * size + _SMALL))
+    return worst
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -140,6 +165,8 @@ def _advance(
             worst = max(worst, abs(err) / size)
             if not abs(trial[i, 0]) <= bound[i] or not np.isfinite(err):  # comparisons with nan are false
                 worst = np.inf
+        if worst <= 1.0 and cols > 1:
+            worst = max(worst, _worst_sensitivity(z, trial, stage, step_now, cols, n_states, rate))
         if not worst <= 1.0:
             step = 0.1 * step_now if not worst < 1000000.0 else step_now * max(0.2, 0.9 * worst ** (-0.2))
             if step < 1e-10 * span:
@@ -275,7 +302,7 @@ def evaluate(
                 for c in range(1, cols):
                     line[c] = at[i, c] * scale
                 residuals[i, 0] = r
-                _accumulate(lines[i], residuals[i], 1, n_theta, here, normal[n_states], gradient[n_states])
+                _accumulate(lines[i], residuals[i], np.int64(1), n_theta, here, normal[n_states], gradient[n_states])
                 there = n_theta + here + n_states + i
                 gradient[n_states, there] -= scale * r
                 row = normal[n_states, there]

@@ -162,7 +162,7 @@ def refine_range(
                     delta[a + n_starts if a < n_theta else a - n_theta] -= w * gradient[i, a]
                     for b in range(n_theta + 2 * n_states):
                         rows[a, b] += w * normal[i, a, b]
-            spread(rows, n_states, True, matrix)
+            spread(rows, n_states, np.bool_(True), matrix)
             for a in range(size):
                 matrix[a, a] = matrix[a, a] * (1.0 + damping) + 1e-300
             good = solve_positive(matrix, delta, size, work, envelope)

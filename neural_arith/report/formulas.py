@@ -1,4 +1,4 @@
-"""Equations as MathML, and the places of their constants."""
+"""Equations as MathML."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import sympy as sp
 
 from neural_arith.equations import EquationSystem
 from neural_arith.equations.order import Order
-from neural_arith.equations.writing import write
 
 _TIMES = "<mo>&InvisibleTimes;</mo>"  # would let names run together
 
@@ -49,24 +48,3 @@ def mathml(equations: EquationSystem) -> str:
         right = Printer().doprint(expr).replace(_TIMES, '<mspace width="0.25em"></mspace>')
         lines.append(f'<math display="block"><mrow>{slope}<mo>=</mo>{right}</mrow></math>')
     return f'<div class="equations">{"".join(lines)}</div>'
-
-
-def places(equations: EquationSystem) -> list[tuple[str, str]]:
-    """Tell where each constant stands.
-
-    Args:
-        equations: the system.
-
-    Returns:
-        For each constant, in canonical order, the left-hand side of its equation and the term that holds it.
-    """
-    template = equations.template
-    numbers = {symbol: sp.Float(value) for symbol, value in zip(template.symbols, template.values, strict=True)}
-    found = []
-    for symbol in template.symbols:
-        row, whole = next((k, expr) for k, expr in enumerate(template.expressions) if expr.has(symbol))
-        term = next((part for part in sp.Add.make_args(whole) if part.has(symbol)), whole)
-        filled: Any = term.xreplace(numbers)
-        text = write(filled, (*equations.states, *equations.inputs), 4)
-        found.append((f"d {equations.states[row]}/dt", text))
-    return found

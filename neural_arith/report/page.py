@@ -14,8 +14,9 @@ from pathlib import Path
 from neural_arith.data import Trajectories
 from neural_arith.discovery import Candidate, Discovery, Worth, reactions_of
 from neural_arith.equations import EquationSystem
+from neural_arith.equations.places import places
 from neural_arith.report.files import whole_file
-from neural_arith.report.formulas import mathml, places
+from neural_arith.report.formulas import mathml
 from neural_arith.report.pictures import draw_pictures, inline_svg
 
 _ROWS = 10  # of the table of candidates that are shown at once
@@ -129,8 +130,12 @@ def _uncertain(discovery: Discovery) -> str:
 
 
 def _term_table(terms: Sequence[Worth]) -> str:
-    rows = [((w.state, w.term, f"{w.buys:.1f}", f"{w.costs:.1f}"), "") for w in terms]
-    words = "What each term buys: how much worse the data are explained without it, in units of 2 log-likelihood."
+    rows = [
+        ((w.state, w.term, f"{w.buys:.1f}" if math.isfinite(w.buys) else "everything", f"{w.costs:.1f}"), "")
+        for w in terms
+    ]
+    words = "What each term buys: how much worse the data are explained without it, in units of 2 log-likelihood; "
+    words += "everything where nothing is left that can be followed."
     return _table(words, ("equation", "term", "buys", "costs"), rows, numbers=(2, 3), formulas=(1,))
 
 

@@ -7,8 +7,9 @@ import pytest
 from simulated import LOTKA_STRUCTURE, judge_of, lotka, noisy, scipy_solution
 
 from neural_arith.data import Run
+from neural_arith.discovery.constraints import Constraints
 from neural_arith.discovery.dictionary import structure_price
-from neural_arith.discovery.judge import MANY_RUNS, PATIENCE
+from neural_arith.discovery.judge import MANY_RUNS, PATIENCE, Judged
 from neural_arith.discovery.noise import Noise
 from neural_arith.discovery.problem import FLOOR, make_problem
 from neural_arith.discovery.smoothing import smooth
@@ -194,6 +195,32 @@ def test_inputs_between_the_samples_are_straight_lines():
     np.testing.assert_allclose(states, fine, atol=1e-7)
 
 
+def test_every_run_has_its_own_inputs_between_the_samples():
+    t = np.linspace(0, 1, 21)
+    runs = [Run(t, np.ones((21, 1)), np.full((21, 1), level)) for level in (1.0, 3.0)]
+    judge = judge_of(runs, Noise("additive", np.full(1, 1e-2)))
+    structure = Structure(((power(1, 0), power(0, 1)),))  # x' = u - x, from 1 towards its input
+    theta = structure.theta({(0, power(1, 0)): -1.0, (0, power(0, 1)): 1.0})
+    judged = Judged(structure, theta, np.ones((2, 1)), 0.0, 0.0, np.zeros(1))
+    t, x = judge.along(judged, 4)
+    exact = np.concatenate([np.ones(81), 3 - 2 * np.exp(-t[81:])])
+    np.testing.assert_allclose(x[:, 0], exact, atol=1e-6)
+
+
+def test_what_is_positive_may_begin_below_zero_by_no_more_than_noise():
+    """The first sample of a state that begins at zero is below it as often as above."""
+    x = np.linspace(0.0, 1.0, 21)[:, None] - 0.01  # x' = 1 fits exactly, from -0.01
+    judge = judge_of([Run(np.linspace(0, 1, 21), x)], Noise("additive", np.full(1, 0.02)))
+    judge.known = Constraints(positive=np.array([True]))
+    line = Structure(((power(0),),))
+    assert judge.judge([(line, np.ones(1))]) == []
+    judge.undershoot = np.array([0.04])
+    (found,) = judge.judge([(line, np.ones(1))], again=True)
+    assert found.starts[0, 0] == pytest.approx(-0.01, abs=1e-6)
+    judge.undershoot = np.array([0.005])
+    assert judge.judge([(line, np.ones(1))], again=True) == []
+
+
 def test_only_what_is_simple_enough_can_win():
     judge = judge_of(RUNS, LOG)
     wide = LOTKA_STRUCTURE.replace(0, [power(1, 0), power(1, 1), power(2, 0), power(2, 1), power(3, 0)])
@@ -286,15 +313,29 @@ def test_of_many_runs_a_few_show_what_is_hopeless():
     apart = Structure(((power(1, 0),), (power(0, 1),)))
     proposals = [(LOTKA_STRUCTURE, VALUES * 1.1), (apart, np.array([0.1, -0.1]))]
     few, many = judge_of(epidemics(MANY_RUNS - 1), LOG), judge_of(epidemics(MANY_RUNS), LOG)
-    assert {j.structure for j in few.judge(proposals, roughly=True)} == {LOTKA_STRUCTURE, apart}
-    (found,) = many.judge(proposals, roughly=True)
+    for judge, expected in ((few, {LOTKA_STRUCTURE, apart}), (many, {LOTKA_STRUCTURE})):
+        judge.judge(proposals[:1], roughly=True)
+        found = judge.judge(proposals, roughly=True, again=True)
+        assert {j.structure for j in found} == expected
+    found = next(j for j in many.ranked if j.structure == LOTKA_STRUCTURE)
     np.testing.assert_allclose(found.theta, VALUES, rtol=0.02)
     assert found.starts.shape == (MANY_RUNS, 2)
     assert many.seen[apart] is None
-    assert many.attempts == {LOTKA_STRUCTURE: 1, apart: 1}
-    assert many.judge([(apart, np.array([0.2, -0.2]))], roughly=True, again=True) == []  # behind the best one as well
-    assert many.attempts[apart] == 2
-    assert many.judge([(apart, np.array([0.1, -0.1]))], again=True)  # asked for thoroughly it is refined on all
+    assert many.attempts[apart] == 1
+    assert many.judge(proposals[1:], again=True)  # asked for thoroughly it is refined on all
+
+
+def test_a_few_runs_decide_nothing_about_what_only_others_show():
+    """In four of eight runs there are no lynxes; alone they know what lynxes do, and nothing fits the others better."""
+    starts = [(15.0 + 4 * k, 0.0 if k in (0, 2, 5, 7) else 3.0 + k) for k in range(8)]
+    t = np.linspace(0, 2, 21)
+    clean = [lotka(t, start) / SIZE for start in starts]
+    noise = 0.02 * np.random.default_rng(0).standard_normal((8, 21, 2))
+    judge = judge_of([Run(t, x + e) for x, e in zip(clean, noise, strict=True)], Noise("additive", np.full(2, 0.02)))
+    alone = Structure(((power(1, 0),), (power(0, 1),)))
+    judge.judge([(alone, np.array([0.5, 0.1]))], iterations=20)
+    judge.judge([(LOTKA_STRUCTURE, VALUES * 0.7)], roughly=True)
+    assert judge.ranked[0].structure == LOTKA_STRUCTURE
 
 
 # ------------------------------------------------------------------------------------------- the problem it sets up
