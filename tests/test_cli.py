@@ -204,6 +204,19 @@ def test_discover_shows_reactions(tmp_path, run, decay):
     assert "as reactions" not in run("discover", decay, "--time", "t", "--quiet")[1]
 
 
+def test_discover_prints_standard_errors_and_takes_a_number_of_threads(tmp_path, run):
+    rng = np.random.default_rng(0)
+    rows = [f"{t},{2 * math.exp(-0.5 * t) * (1 + 0.02 * rng.standard_normal())}" for t in np.linspace(0, 5, 40)]
+    (tmp_path / "decay.csv").write_text("\n".join(["t,y", *rows]) + "\n", encoding="utf-8")
+    code, text, _ = run("discover", tmp_path / "decay.csv", "--quiet", "--jobs", "1")
+    assert code == 0
+    found = re.search(r"with standard errors:\n  d y/dt  (\S+) \+- (\S+)  in \S+\*y\n", text)
+    assert found is not None
+    value, error = map(float, found.groups())
+    assert abs(value + 0.5) < 4 * error
+    assert 0 < error < 0.01
+
+
 def test_noise_that_differs_between_runs_is_told(tmp_path, run):
     rng, t = np.random.default_rng(0), np.linspace(0, 5, 60)
     rows = [

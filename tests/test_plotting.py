@@ -121,6 +121,13 @@ def test_phase(ax, data):
         plotting.phase(data, states=["hare"])
 
 
+def test_phase_draws_no_flow_that_depends_on_an_input(ax):
+    t = np.linspace(0.0, 1.0, 20)
+    data = Trajectories.from_arrays(t, np.stack([t, 1 - t], axis=1), u=t, names=("x", "y"), input_names=("u",))
+    plotting.phase(data, EquationSystem({"x": "y + u", "y": "-x"}, inputs=("u",)), fitted=[(t, data[0].x)], ax=ax)
+    assert not ax.collections
+
+
 def test_phase_flow_ends_where_powers_do(ax):
     t = np.linspace(0.0, 1.0, 20)
     data = Trajectories.from_arrays(t, np.stack([t, 1 - t], axis=1), names=("x", "y"))

@@ -307,6 +307,20 @@ def test_thin_keeps_the_ends():
         data.thin(3)
 
 
+@pytest.mark.parametrize("n", [100, 1000])
+def test_thin_keeps_what_was_seldom_measured(n):
+    """One state at every row, one at every tenth row: an even choice by index alone would lose most of the second."""
+    t = np.linspace(0, 10, 2500)
+    seldom = np.full(2500, np.nan)
+    seldom[5::10] = np.exp(-t[5::10])
+    thin = Trajectories.from_arrays(t, np.column_stack([np.cos(t), seldom])).thin(n)
+    assert thin.n_points == n
+    assert thin[0].t[[0, -1]].tolist() == [0, 10]
+    kept = thin[0].t[np.isfinite(thin[0].x[:, 1])]
+    assert len(kept) >= min(250, n // 2 - 2)
+    assert np.diff(kept).max() < 3 * 10 / min(250, n // 2)
+
+
 def test_a_million_points():
     t = np.arange(1e6)
     data = Trajectories.from_arrays(t, np.column_stack([np.sin(t), np.cos(t)]))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import replace
 
-from neural_arith.discovery.choice import ALIKE, STRONG, choose, extends, pareto_front
+import numpy as np
+from simulated import make
+
+from neural_arith.discovery.choice import ALIKE, STRONG, choose, extends, pareto_front, without_twins
 from neural_arith.discovery.judge import Judged
 from neural_arith.integrate.structure import Structure
-from neural_arith.integrate.units import FITTED, Unit, power
+from neural_arith.integrate.units import FITTED, Sum, Unit, power
 
 X, XX, XXX, ONE = power(1), power(2), power(3), power(0)
 
@@ -57,6 +60,31 @@ def test_a_wider_structure_that_is_no_better_is_no_tie():
     choice = choose(ranked(simple, wider, other))
     assert choice.selected is simple
     assert choice.near_ties == (other,)
+
+
+def test_a_tie_with_more_terms_that_is_no_better_is_no_further_tie():
+    simple, other, wider = judged([X], 100, 10), judged([XX], 102, 10), judged([XX, XXX], 101, 13)
+    choice = choose(ranked(simple, other, wider))
+    assert choice.selected is simple
+    assert choice.near_ties == (other,)
+
+
+PROBLEM = make(np.linspace(0, 1, 9), np.linspace(0.5, 2, 9)[:, None])
+
+
+def with_values(coefficients: dict[Unit, float], misfit: float, price: float) -> Judged:
+    found = judged([*coefficients], misfit, price)
+    return replace(found, theta=found.structure.theta({(0, unit): c for unit, c in coefficients.items()}))
+
+
+def test_another_spelling_of_a_function_is_no_other_answer():
+    """x/(1 + x) = 1 - 1/(1 + x); x^2 is close to neither."""
+    below = Sum(((ONE, 1.0), (X, 1.0)))
+    short, other = with_values({X.over(below): 1.0}, 100, 10), with_values({XX: 0.3}, 101, 9)
+    long = with_values({ONE: 1.0, ONE.over(below): -1.0}, 100, 14)
+    assert without_twins([short, other, long], PROBLEM) == ([short, other], [long])
+    # The one that costs more is never what is left.
+    assert without_twins([long, short], PROBLEM) == ([long, short], [])
 
 
 def test_a_wider_structure_that_scores_better_is_a_tie():

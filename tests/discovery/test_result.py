@@ -89,6 +89,16 @@ def test_standard_errors_are_the_spread_over_seeds():
     assert (inside.mean(axis=0) >= 0.85).all()
 
 
+def test_the_error_of_a_constant_speed_is_that_of_a_straight_line():
+    """Few samples: the noise level is what two fitted numbers left, as in linear regression."""
+    t = np.linspace(0, 3, 7)
+    x = 2 + 0.5 * t + 0.1 * np.random.default_rng(0).standard_normal(7)
+    data = Trajectories.from_arrays(t, x[:, None], names=("x",))
+    result, judged = searched(data, Noise("additive", np.array([0.1])), Structure(((power(0),),)), np.array([0.4]))
+    _, covariance = np.polyfit(t, x, 1, cov=True)
+    assert uncertainty(result, judged)[0] == pytest.approx(covariance[0, 0] ** 0.5, rel=1e-6)
+
+
 def test_the_error_of_a_free_exponent_is_its_spread_over_seeds():
     x = ((1 + 0.62 * 0.4 * T) ** (1 / 0.62))[:, None]
     fits, errors = [], []

@@ -57,6 +57,34 @@ def test_what_is_left_unexplained(left, percent):
     assert "x0" in line
 
 
+def test_a_state_at_rest_within_its_scatter_misses_nothing():
+    x = 3 + 0.1 * np.random.default_rng(0).standard_normal((60, 1))
+    (line,) = said(x, left=1.0, noise=Noise("additive", np.array([0.1])))
+    assert line == "No change beyond the scatter of the measurements is seen in x0."
+
+
+def test_few_values_are_few():
+    t = np.linspace(0, 10, 6)
+    data = Trajectories.from_arrays(t, logistic(t))
+    rest = [0 * data[0].x]
+    lines = statements(data, smooth(list(data.runs), NOISE), NOISE, np.ones(1), rest, [], 0, "done", 0)
+    assert lines == ("There are only 6 measured values of a state: so few single out hardly any equation.",)
+
+
+def test_what_was_stated_may_be_what_is_wrong():
+    data = Trajectories.from_arrays(T, logistic(T))
+    rest = [0.5 * (data[0].x - data[0].x.mean())]
+    curves = smooth(list(data.runs), NOISE)
+    for known in (False, True):
+        (line,) = statements(data, curves, NOISE, np.ones(1), rest, [], 0, "done", 0, known)
+        assert ("what was stated as known may not hold" in line) == known
+
+
+def test_a_search_cut_short_does_not_count_rivals():
+    (line,) = said(logistic(T), ties=4, status="out of time")
+    assert "structures" not in line
+
+
 def test_a_rest_no_larger_than_the_noise_is_not_mentioned():
     assert said(logistic(T), left=0.3, noise=Noise("additive", np.array([0.5]))) == ()
     # Much noise hides most of the variation; that is no fault of the equations.

@@ -132,6 +132,17 @@ def test_some_of_the_runs_alone_are_what_they_are_among_the_others():
     np.testing.assert_array_equal(part.inputs[:, 0], np.delete(t, np.s_[20:35]))
 
 
+@pytest.mark.parametrize("rate", [5.0, 50.0, 500.0])
+def test_sensitivities_of_a_state_at_rest(rate):
+    """c' = -rate a c stays at zero, a' = -a/10 hardly moves; a small c would fall by exp(-rate (a(0) - a) / 0.1)."""
+    t = np.linspace(0, 1, 41)
+    structure = Structure(((power(1, 0),), (power(1, 1),)))
+    problem = make(t, np.column_stack([np.exp(-0.1 * t), 0 * t]), floor=1e-3)
+    found = predict(structure, np.array([-0.1, -rate]), np.array([[1.0, 0.0]]), problem, rtol=1e-6)
+    slope = np.exp(-rate * (1 - np.exp(-0.1 * t)) / 0.1)
+    assert found.normal[3, 3] == pytest.approx((slope**2).sum() / 1e-6, rel=1e-3)
+
+
 def test_misfit_is_the_profile_likelihood():
     x = logistic(T)
     off = x + 0.1 * np.cos(np.arange(len(T)))[:, None]
