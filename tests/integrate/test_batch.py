@@ -24,7 +24,7 @@ from neural_arith.integrate.batch import Problem, predict, refine
 from neural_arith.integrate.kernel_refine import solve_positive
 from neural_arith.integrate.kernel_units import power_product
 from neural_arith.integrate.structure import Structure
-from neural_arith.integrate.units import FITTED, Number, Unit, one_plus, power
+from neural_arith.integrate.units import FITTED, Number, Sum, Unit, one_plus, power
 from neural_arith.layers import functional
 
 LOTKA_TRUE = dict(zip(LOTKA_STRUCTURE.terms, (0.55, -0.028, -0.84, 0.026), strict=True))
@@ -141,6 +141,16 @@ def test_sensitivities_of_a_state_at_rest(rate):
     found = predict(structure, np.array([-0.1, -rate]), np.array([[1.0, 0.0]]), problem, rtol=1e-6)
     slope = np.exp(-rate * (1 - np.exp(-0.1 * t)) / 0.1)
     assert found.normal[3, 3] == pytest.approx((slope**2).sum() / 1e-6, rel=1e-3)
+
+
+def test_a_term_that_is_only_looked_at_does_not_stop_the_solver():
+    """x'' = -x, with 1/(1 - 2 x) beside it at coefficient zero: x passes its pole."""
+    pole = power(0, 0).over(Sum(((power(0, 0), 1.0), (power(1, 0), -2.0))))
+    structure = Structure(((power(0, 1),), (power(1, 0), pole)))
+    theta = structure.theta({(0, power(0, 1)): 1.0, (1, power(1, 0)): -1.0})
+    exact = np.column_stack([np.cos(T), -np.sin(T)])
+    found = predict(structure, theta, np.array([[1.0, 0.0]]), make(T, exact), rtol=1e-8)
+    np.testing.assert_allclose(found.x, exact, atol=1e-6)
 
 
 def test_misfit_is_the_profile_likelihood():
