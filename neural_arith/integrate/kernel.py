@@ -28,8 +28,9 @@ _STAGES = np.array(
     ]
 )
 _ERROR = np.array([71 / 57600, 0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40])
-_LOOSE = 1e-2
-"""Tolerated error of the sensitivities to a starting state in a step, so that it is stable even where nothing moves."""
+_LOOSE, _GONE, _AS_BEFORE = 1e-3, 1e-250, 0.9**5
+"""Tolerated share of error of the sensitivities to a starting state in a step, so that it is stable even where nothing
+moves; size at which they no longer tell, and the error that then keeps the step as long as it was."""
 
 _TOGETHER = 16
 """Samples that are added to the normal equations at once."""
@@ -105,6 +106,8 @@ def _worst_sensitivity(z, trial, stage, step, cols, n_states):
             size = max(size, abs(z[i, c]), abs(trial[i, c]))
         if error > _LOOSE * worst * size:
             worst = error / (_LOOSE * size)
+        if size < _GONE:
+            worst = max(worst, _AS_BEFORE)
     return worst
 
 
