@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from numba import njit
 
 from neural_arith.integrate.borrow import borrowed, borrowed_tables
+from neural_arith.integrate.outdated import forget_outdated
+
+forget_outdated(Path(__file__).parents[1])
 
 _TINY = 1e-12
 
