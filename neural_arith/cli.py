@@ -275,7 +275,7 @@ def _constants(discovery: Discovery) -> list[str]:
     """The constants with their standard errors, which belong to the numbers before rounding."""
     from neural_arith.equations.places import places
 
-    chosen = next(candidate for candidate in discovery.candidates if candidate.selected)
+    chosen = discovery.chosen
     rows = [
         (side, f"{value:.4g} +- {error:.1g}" if error > 0 else f"{value:.4g}, not fixed by the data", term)
         for (side, term), value, error in zip(

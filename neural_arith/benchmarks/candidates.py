@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from neural_arith import systems
-from neural_arith.benchmarks.record import write
+from neural_arith.benchmarks.record import conclude
 from neural_arith.discovery.dictionary import monomials
 from neural_arith.discovery.noise import estimate_noise
 from neural_arith.discovery.problem import make_problem
@@ -66,12 +66,8 @@ def main(argv: list[str] | None = None) -> int:
         "best_per_second": max(row["per_second"] for row in rows),
         "median_per_second": float(np.median([row["per_second"] for row in rows])),
     }
-    for key, value in summary.items():
-        print(f"{key}: {value}")
-    if options.out is not None:
-        command = f"python -m neural_arith.benchmarks.candidates --passes {options.passes} --jobs {options.jobs}"
-        write(options.out / "candidates.json", command, rows, summary)
-    return 0
+    command = f"python -m neural_arith.benchmarks.candidates --passes {options.passes} --jobs {options.jobs}"
+    return conclude("candidates", command, rows, summary, options.out)
 
 
 if __name__ == "__main__":

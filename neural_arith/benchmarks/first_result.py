@@ -17,13 +17,13 @@ from pathlib import Path
 
 import numpy as np
 
-from neural_arith.benchmarks.record import write
+from neural_arith.benchmarks.record import conclude
 
 SERIES = "lynx_hare"
 """The measured series that is searched."""
 
 _CHILD = f"""
-import sys, time
+import time
 from neural_arith import discover, systems
 data = systems.get({SERIES!r}).data()
 told = []
@@ -67,12 +67,8 @@ def main(argv: list[str] | None = None) -> int:
         for start in ("cold", "warm")
         for what in ("first", "whole")
     }
-    for key, value in summary.items():
-        print(f"{key}: {value:.2f}")
-    if options.out is not None:
-        command = f"python -m neural_arith.benchmarks.first_result --passes {options.passes}"
-        write(options.out / "first_result.json", command, rows, summary)
-    return 0
+    command = f"python -m neural_arith.benchmarks.first_result --passes {options.passes}"
+    return conclude("first_result", command, rows, summary, options.out)
 
 
 if __name__ == "__main__":

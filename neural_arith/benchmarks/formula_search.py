@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from neural_arith import systems
-from neural_arith.benchmarks.record import write
+from neural_arith.benchmarks.record import conclude
 from neural_arith.benchmarks.recovery import starts_for
 from neural_arith.data import Run
 from neural_arith.discovery.grid import make_grid
@@ -140,14 +140,9 @@ def main(argv: list[str] | None = None) -> int:
         "time_grows_with_states_to_the": exponent(states, "states", "microseconds_per_evaluation"),
         "time_grows_with_restarts_to_the": exponent(restarts, "restarts", "median_seconds"),
     }
-    for key, value in summary.items():
-        print(f"{key}: {value}")
-    if options.out is not None:
-        command = f"python -m neural_arith.benchmarks.formula_search --passes {passes} --jobs {jobs}"
-        write(
-            options.out / "formula_search.json", command, [*searches, *iterations, *points, *states, *restarts], summary
-        )
-    return 0
+    command = f"python -m neural_arith.benchmarks.formula_search --passes {passes} --jobs {jobs}"
+    rows = [*searches, *iterations, *points, *states, *restarts]
+    return conclude("formula_search", command, rows, summary, options.out)
 
 
 if __name__ == "__main__":

@@ -98,9 +98,34 @@ def run_seeds(
         rows.append(one(seed))
         if path is not None:
             write(path, command, rows, summarise(rows))
-    for key, value in summarise(rows).items():
-        print(f"{key}: {value}")
+    _tell(summarise(rows))
     return 0
+
+
+def conclude(
+    name: str, command: str, rows: Sequence[Mapping[str, Any]], summary: Mapping[str, Any], out: Path | None
+) -> int:
+    """Print a summary, and keep it with its rows where a folder is named.
+
+    Args:
+        name: of the result file, without its ending.
+        command: the command line, without paths of this machine.
+        rows: results.
+        summary: what they come to.
+        out: folder of the result file; None keeps nothing.
+
+    Returns:
+        Exit code 0.
+    """
+    _tell(summary)
+    if out is not None:
+        write(out / f"{name}.json", command, rows, summary)
+    return 0
+
+
+def _tell(summary: Mapping[str, Any]) -> None:
+    for key, value in summary.items():
+        print(f"{key}: {value}")
 
 
 def write(

@@ -56,8 +56,7 @@ def without_twins(ranked: Sequence[Judged], problem: Problem) -> tuple[list[Judg
     No measurement tells ``x/(1 + x)`` from ``1 - 1/(1 + x)``, so they are no two answers. They are the same where their
     right-hand sides agree in a space three times as wide as what was measured.
     """
-    variables = np.hstack([problem.x, problem.inputs])
-    low, high = variables.min(axis=0), variables.max(axis=0)
+    low, high = np.nanmin(problem.measured, axis=0), np.nanmax(problem.measured, axis=0)
     wider = np.where(low > 0, high, high - low)
     box = np.where(low > 0, low / _WIDER, low - wider), np.where(low > 0, high * _WIDER, high + wider)
     points = np.random.default_rng(0).uniform(*box, (_POINTS, len(low)))

@@ -20,7 +20,7 @@ from neural_arith.integrate.structure import Structure, tidy
 from neural_arith.integrate.units import Number
 
 HOPELESS = 50.0
-"""Units of 2 log likelihood behind the best at which a candidate is not worth the fit of its tied values."""
+"""Units of 2 log likelihood behind the best at which a candidate is not worth more: its tied values, or all runs."""
 
 MANY_RUNS, FEW_RUNS = 8, 4
 """From how many runs on candidates have to show on a few of them that they are worth refining on all."""

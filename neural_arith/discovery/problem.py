@@ -73,7 +73,7 @@ def telling_runs(problem: Problem, most: int) -> list[int]:
     What only few runs can tell about a state, these tell.
     """
     ends = np.append(problem.start[:-1][~problem.linked], len(problem.t))
-    columns = np.hstack([np.where(problem.weight > 0, problem.x, np.nan), problem.inputs])
+    columns = problem.measured
     change = np.array([_spread(columns[a:b]) for a, b in itertools.pairwise(ends)])
     share = change / np.maximum(change.max(axis=0), 1e-300)
     chosen = list(dict.fromkeys(int(k) for k in np.argmax(share, axis=0)))

@@ -15,6 +15,6 @@ def reactions_of(discovery: Discovery) -> Reactions | None:
     Args:
         discovery: its standard errors say how far coefficients may be from whole ratios.
     """
-    chosen = next(candidate for candidate in discovery.candidates if candidate.selected)
+    chosen = discovery.chosen
     found = read_reactions(chosen.equations, WHOLE, chosen.standard_errors)
     return found if found.linked else None

@@ -83,6 +83,11 @@ class Discovery:
     status: str
     options: Options
 
+    @property
+    def chosen(self) -> Candidate:
+        """The candidate that was chosen, its constants not rounded."""
+        return next(candidate for candidate in self.candidates if candidate.selected)
+
 
 def to_equations(
     searched: Searched, data: Trajectories, judged: Judged, theta: np.ndarray | None = None

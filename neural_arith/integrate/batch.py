@@ -74,6 +74,11 @@ class Problem:
         return per_sample * len(self.t) + 400
 
     @property
+    def measured(self) -> np.ndarray:
+        """States, nan where a value is missing, and inputs at the samples, ``(samples, variables)``."""
+        return np.hstack([np.where(self.weight > 0, self.x, np.nan), self.inputs])
+
+    @property
     def n_runs(self) -> int:
         """Number of runs."""
         return int((~self.linked).sum())
