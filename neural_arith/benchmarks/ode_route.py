@@ -83,7 +83,7 @@ def one_seed(
         pruned = prune(trained.field, data, seed=seed)
         row["pruned"] = pruned.to_equations().to_text(6)
         row["numbers"] = int((FlatField(pruned).read().abs() > SMALL).sum())
-        final = refit_constants(round_coefficients(pruned.to_equations(), data), data)
+        final = refit_constants(round_coefficients(pruned.to_equations(), data), data, hold="exact")
         row["equations"] = final.to_text(8)
         row["exact"] = is_exact(final, truth)
     except NeuralArithError as error:

@@ -119,7 +119,7 @@ def _run(options: argparse.Namespace) -> int:
         starts = starts_for(system, options.runs)
         data = system.sample(initial=starts, noise=options.noise, noise_kind="additive", seed=seed)
         row = one_seed(system, data, truth, seed)
-        row["oracle_exact"] = is_exact(refit_constants(system.equations, data), system.equations)
+        row["oracle_exact"] = is_exact(refit_constants(system.equations, data, hold="exact"), system.equations)
         return row
 
     return run_seeds(one, options.seeds, name=name, command=command, out=options.out, summarise=summarise)

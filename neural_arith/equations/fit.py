@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import sympy as sp
 
 from neural_arith.data import Trajectories
 from neural_arith.equations.constants import Template, make_template
 from neural_arith.equations.least_squares import Fitted, Point, Problem
 from neural_arith.equations.system import EquationSystem
-from neural_arith.errors import OptionError
+from neural_arith.equations.writing import write
+from neural_arith.errors import EquationError, OptionError
 
 NOISE = ("auto", "additive", "proportional", "log")
 
 
-@dataclass(frozen=True)
+Hold = str | float | sp.Expr | Iterable[str | float | sp.Expr]
+
+
+@dataclass(frozen=True, repr=False)
 class RefitResult:
     """What a fit of constants found.
 
     Attributes:
         equations: the system with the fitted constants.
         standard_errors: one for each of ``equations.constants``, from the curvature at the minimum and the scatter of
-            the residuals; 0 for constants that were held fixed, NaN where the data do not determine the constant.
+            the residuals; 0 for constants that were held, NaN where the data do not determine the constant.
         loss: mean squared residual in units of each state's variance (of its logarithm for noise ``"log"``, in
             shares of the value for ``"proportional"``); infinite when the system could not be integrated over the data.
         initial_states: the starting state of each run, ``(runs, states)``.
         noise: ``"additive"``, ``"proportional"`` or ``"log"``.
         converged: whether the last step was negligible.
+        held: the numbers that ``hold`` kept, as they stood in the equations.
     """
 
     equations: EquationSystem
@@ -37,6 +44,14 @@ class RefitResult:
     initial_states: np.ndarray
     noise: str
     converged: bool
+    held: tuple[float, ...] = ()
+
+    def __repr__(self) -> str:
+        held = f", held={len(self.held)}" if self.held else ""
+        return (
+            f"RefitResult({len(self.standard_errors)} constants, loss={self.loss:.4g}, noise={self.noise!r}, "
+            f"converged={self.converged}{held}): {self.equations!r}"
+        )
 
 
 def refit_constants(
@@ -45,22 +60,36 @@ def refit_constants(
     *,
     noise: str = "auto",
     fit_initial: bool = True,
-    fixed: Sequence[int] = (),
+    hold: Hold = (),
     free_exponents: bool = False,
     max_iterations: int = 100,
 ) -> EquationSystem:
-    """The system with its decimal constants (and each run's starting state) fitted to data by least squares.
+    """The system with its constants (and each run's starting state) fitted to data by least squares.
 
+    Every number is a constant, whole numbers and fractions too, but for exponents, the sign of ``-x``, and one number
+    of a sum whose scale another constant sets (the 1 in ``2*x/(1 + 3*x)``, where it may be anything).
     See `fit_constants`, of which this returns the equations alone.
 
+    >>> import numpy as np
+    >>> import neural_arith as na
+    >>> t = np.linspace(0, 2, 30)
+    >>> data = na.Trajectories.from_arrays(t, 5 - 4 * np.exp(-3 * t)[:, None], names=["x"])
+    >>> guess = na.EquationSystem({"x": "10 - 2*x"})
+    >>> na.refit_constants(guess, data).print()
+    d x/dt = 15 - 3*x
+    >>> na.refit_constants(guess, data, hold=[2]).print()
+    d x/dt = 10.49 - 2*x
+
     Args:
-        equations: the system; whole numbers and fractions in it stay.
+        equations: the system.
         data: trajectories of its states (and inputs, taken linearly between samples); missing values are skipped.
         noise: ``"additive"``: residuals as they are; ``"proportional"``: in shares of the measured value, either sign,
             below a twentieth of the state's size in shares of that; ``"log"``: residuals of logarithms (exact zeros
             are skipped); ``"auto"``: ``"additive"`` or ``"log"``, whichever is likelier.
         fit_initial: whether starting states are fitted; otherwise each run starts at its first known values.
-        fixed: numbers (places in ``equations.constants``) of constants to hold.
+        hold: the constants to keep as they are, one or several: a number as it is printed (``-2`` keeps that, ``2``
+            both 2 and -2), a part of the formulas as text or sympy expression (``"0.3*S*I"`` keeps its numbers
+            wherever it stands), or ``"exact"`` for all whole numbers and fractions.
         free_exponents: whether exact exponents of single variables (other than 1) are fitted too.
         max_iterations: limit of steps.
 
@@ -69,14 +98,14 @@ def refit_constants(
 
     Raises:
         DataError: the data are of other states or inputs, or negative with noise ``"log"``.
-        OptionError: an option out of range.
+        OptionError: an option out of range, or ``hold`` has what the equations have not.
     """
     result = fit_constants(
         equations,
         data,
         noise=noise,
         fit_initial=fit_initial,
-        fixed=fixed,
+        hold=hold,
         free_exponents=free_exponents,
         max_iterations=max_iterations,
     )
@@ -89,76 +118,103 @@ def fit_constants(
     *,
     noise: str = "auto",
     fit_initial: bool = True,
-    fixed: Sequence[int] = (),
+    hold: Hold = (),
     free_exponents: bool = False,
     max_iterations: int = 100,
 ) -> RefitResult:
-    """Fit the decimal constants, and each run's starting state, to data by least squares through the solver.
+    """Fit the constants, and each run's starting state, to data by least squares through the solver.
 
     Levenberg-Marquardt on forward sensitivities. States count by their residuals' own scatter. A start from which the
     trajectory cannot be followed is mended by fitting short stretches first, then growing ones; constants that make
     the solution blow up are steps not taken, never errors.
 
     Args:
-        equations: the system; whole numbers and fractions in it stay.
-        data: trajectories of its states (and inputs, taken linearly between samples); missing values are skipped.
-        noise: ``"additive"``: residuals as they are; ``"proportional"``: in shares of the measured value, either sign,
-            below a twentieth of the state's size in shares of that; ``"log"``: residuals of logarithms (exact zeros
-            are skipped); ``"auto"``: ``"additive"`` or ``"log"``, whichever is likelier.
-        fit_initial: whether starting states are fitted; otherwise each run starts at its first known values.
-        fixed: numbers (places in ``equations.constants``) of constants to hold.
-        free_exponents: whether exact exponents of single variables (other than 1) are fitted too.
-        max_iterations: limit of steps.
+        equations: the system; what counts as a constant says `refit_constants`, as for all options.
+        data: as there.
+        noise: as there.
+        fit_initial: as there.
+        hold: as there.
+        free_exponents: as there.
+        max_iterations: as there.
 
     Returns:
         The fit; with an infinite loss, and the equations as they came, when they cannot be integrated at all.
 
     Raises:
         DataError: the data are of other states or inputs, or not positive with noise ``"log"``.
-        OptionError: an option out of range.
+        OptionError: an option out of range, or ``hold`` has what the equations have not.
     """
     if noise not in NOISE:
         raise OptionError(f"noise must be one of {', '.join(NOISE)}, not {noise!r}")
     if max_iterations < 1:
         raise OptionError(f"max_iterations must be at least 1, not {max_iterations!r}")
-    names = equations.states + equations.inputs
-    template = equations.template
-    wrong = [place for place in fixed if not 0 <= place < len(template.values)]
-    if wrong:
-        raise OptionError(f"fixed must hold places of the {len(template.values)} constants, not {wrong[0]!r}")
-    held = list(fixed)
-    if free_exponents:
-        template, place_of = _with_open_exponents(equations, names)
-        held = [place_of[place] for place in held]
+    template = _with_open_exponents(equations) if free_exponents else equations.fit_template
+    held = _held(hold, equations, template)
     problem = Problem(equations, template, data, fit_initial, relative=noise == "proportional")
     free = np.setdiff1d(np.arange(len(template.values)), held)
     start = Point(np.array(template.values), np.array([piece.start for piece in problem.pieces]))
     best = problem.fit(start, free, noise, max_iterations)
-    return _result(problem, best, free)
+    return _result(problem, best, free, tuple(template.values[place] for place in held))
 
 
-def _with_open_exponents(equations: EquationSystem, names: Sequence[str]) -> tuple[Template, list[int]]:
-    """A template whose exact exponents are open as well, and where the old constants stand in it."""
-    template = make_template(list(equations.rhs.values()), names, exact_exponents=True)
-    decimal = [place for place, exact in enumerate(template.exact) if not exact]
-    return template, decimal
+def _with_open_exponents(equations: EquationSystem) -> Template:
+    names = equations.states + equations.inputs
+    return make_template(list(equations.rhs.values()), names, exact=True, exact_exponents=True)
 
 
-def _result(problem: Problem, fitted: Fitted, free: np.ndarray) -> RefitResult:
+def _held(hold: Hold, equations: EquationSystem, template: Template) -> list[int]:
+    """The places of the constants that stay."""
+    asked = [hold] if isinstance(hold, str | sp.Expr) or not isinstance(hold, Iterable) else list(hold)
+    return sorted({place for one in asked for place in _places_of(one, equations, template)})
+
+
+def _places_of(asked: Any, equations: EquationSystem, template: Template) -> list[int]:
+    """The places of one thing to hold: as it stands there, or else as it is printed, with four figures."""
+    if isinstance(asked, str) and asked == "exact":
+        return [place for place, number in enumerate(template.written) if isinstance(number, sp.Rational)]
+    names = equations.states + equations.inputs
+    try:
+        part = EquationSystem({names[0]: asked}, inputs=names[1:]).rhs[names[0]]
+    except EquationError as error:
+        raise OptionError(f"hold has {asked!r}, which is no number and no part of a formula: {error}") from None
+    written = dict(zip(template.symbols, template.written, strict=True))
+    nodes = [(node, node.xreplace(written)) for node in _nodes(template, number=bool(part.is_number))]
+    # 2 stands for -2 as well, and 0.3*S*I for -0.3*S*I, but not the other way round
+    wanted = {part} if part.could_extract_minus_sign() else {part, -part}
+    found = [node for node, number in nodes if number in wanted]
+    if not found:
+        printed = {write(one, names, 4) for one in wanted}
+        found = [node for node, number in nodes if write(number, names, 4) in printed]
+    places = [place for place, symbol in enumerate(template.symbols) if any(node.has(symbol) for node in found)]
+    if not places:
+        numbers = ", ".join(f"{value:.4g}" for value in template.values) or "none"
+        raise OptionError(f"hold has {asked!r}, but the equations have no such constant; theirs are {numbers}")
+    return places
+
+
+def _nodes(template: Template, *, number: bool) -> list[Any]:
+    """The constants, or the parts of the formulas that hold some."""
+    if number:
+        return list(template.symbols)
+    every = (node for whole in template.expressions for node in sp.preorder_traversal(whole))
+    return [node for node in every if node.args and node.has(*template.symbols)] if template.symbols else []
+
+
+def _result(problem: Problem, fitted: Fitted, free: np.ndarray, held: tuple[float, ...]) -> RefitResult:
     equations = problem.equations
     noise = "log" if fitted.log else "additive" if problem.floor is None else "proportional"
     if not np.isfinite(fitted.squares):
         starts = np.array([piece.start for piece in problem.pieces])
-        return RefitResult(equations, tuple(np.nan for _ in equations.constants), np.inf, starts, noise, False)
-    filled = problem.template.fill(fitted.point.constants.tolist())
-    found = EquationSystem(dict(zip(equations.states, filled, strict=True)), inputs=equations.inputs)
-    errors = np.zeros(len(fitted.point.constants))
+        return RefitResult(equations, tuple(np.nan for _ in equations.constants), np.inf, starts, noise, False, held)
+    constants = fitted.point.constants.tolist()
+    found = equations.filled(problem.template, constants)
+    errors = np.zeros(len(constants))
     errors[free] = np.nan
     covariance = problem.covariance(fitted, free) if free.size else None
     if covariance is not None:
         errors[free] = np.sqrt(np.diag(covariance))
     # filling in numbers may reorder terms of one shape, and make exponents exact
-    by_value = dict(zip(fitted.point.constants.tolist(), errors.tolist(), strict=True))
+    by_value = dict(zip(constants, errors.tolist(), strict=True))
     return RefitResult(
         found,
         tuple(by_value.get(value, np.nan) for value in found.constants),
@@ -166,4 +222,5 @@ def _result(problem: Problem, fitted: Fitted, free: np.ndarray) -> RefitResult:
         fitted.point.starts,
         noise,
         fitted.converged,
+        held,
     )

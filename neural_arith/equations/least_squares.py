@@ -364,19 +364,22 @@ class Problem:
         return float(np.nanmean(np.concatenate(residuals) ** 2))
 
     def covariance(self, fitted: Fitted, free: np.ndarray) -> np.ndarray | None:
-        """Covariance of the free constants (starting states fitted beside), ``(free, free)``; None if undetermined."""
+        """Covariance of the free constants (starting states fitted beside), ``(free, free)``.
+
+        NaN for those that the data do not see; None where they cannot tell the others apart.
+        """
         moving = self._moving_starts(self.pieces, fitted.log) & self.fit_initial
         units = self._units(fitted.point, free)
         parts = self._normal(fitted.point, free, moving, units, fitted.sigma, fitted.log, self.pieces)
         if parts is None:
             return None
         size = np.sqrt(np.diag(parts[0]))
-        if not np.all(size > 0):
+        known = size > 0
+        scaled = parts[0][np.ix_(known, known)] / np.outer(size[known], size[known])
+        if not known.any() or np.linalg.cond(scaled) > 1e14:
             return None
-        scaled = parts[0] / np.outer(size, size)
-        if np.linalg.cond(scaled) > 1e14:
-            return None
-        inverse = np.linalg.inv(scaled) / np.outer(size, size)
+        inverse = np.full(parts[0].shape, np.nan)
+        inverse[np.ix_(known, known)] = np.linalg.inv(scaled) / np.outer(size[known], size[known])
         excess = self.n_values / max(self.n_values - len(size), 1)
         unit = units[0, : free.size]
         return excess * inverse[: free.size, : free.size] * np.outer(unit, unit)

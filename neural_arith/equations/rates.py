@@ -92,5 +92,5 @@ def _tied(reactions: Reactions) -> Template:
         (*symbols, *rest.symbols),
         values,
         (*closed, *rest.is_exponent),
-        (*closed, *rest.exact),
+        (*map(sp.Float, values[: len(symbols)]), *rest.written),
     )

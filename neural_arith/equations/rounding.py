@@ -47,7 +47,7 @@ def round_coefficients(
     fit_initial: bool = True,
     max_iterations: int = 100,
 ) -> EquationSystem:
-    """The system with every decimal constant as round as the data allow.
+    """The system with every constant as round as the data allow; what counts as one says `refit_constants`.
 
     First all constants are fitted. Then, nearest first, exponents are offered whole numbers, halves, thirds and
     quarters, coefficients whole numbers up to 10 and thirds, and last what is left fewer significant figures. A value
@@ -99,9 +99,10 @@ def _round_once(
     fit_initial: bool,
     max_iterations: int,
 ) -> EquationSystem:
-    problem = Problem(equations, equations.template, data, fit_initial, relative=noise == "proportional")
-    n = len(equations.template.values)
-    start = Point(np.array(equations.template.values), np.array([piece.start for piece in problem.pieces]))
+    template = equations.fit_template
+    problem = Problem(equations, template, data, fit_initial, relative=noise == "proportional")
+    n = len(template.values)
+    start = Point(np.array(template.values), np.array([piece.start for piece in problem.pieces]))
     fitted = problem.fit(start, np.arange(n), noise, max_iterations)
     if not np.isfinite(fitted.squares):
         return equations
@@ -120,7 +121,7 @@ def _round_once(
     values: list[float | sp.Expr] = [
         sp.Rational(exact[k].numerator, exact[k].denominator) if k in exact else float(constants[k]) for k in range(n)
     ]
-    return equations.with_constants(values)
+    return equations.filled(template, values)
 
 
 class _Rounding:

@@ -31,8 +31,8 @@ class EquationSystem:
     """A system of ordinary differential equations dx/dt = f(x, u) with named states and numbers inside.
 
     Immutable and hashable: two systems are equal when states, inputs and right-hand sides are, in the same
-    order. Whole numbers and fractions (``2``, ``2/3``) are exact and stay as they are; decimal numbers
-    (``2.0``) are constants, which `constants` lists and `refit_constants` adjusts.
+    order. Whole numbers and fractions (``2``, ``2/3``) are exact; decimal numbers (``2.0``) are constants, which
+    `constants` lists. `refit_constants` fits both, and says which numbers belong to the form.
 
     Args:
         rhs: for each state its right-hand side: text, a number, or a sympy expression over symbols of these
@@ -88,6 +88,19 @@ class EquationSystem:
         """The right-hand sides with their floats taken out, in canonical order."""
         return make_template(self._expressions, self._states + self._inputs)
 
+    @cached_property
+    def fit_template(self) -> Template:
+        """The same with all constants taken out that `refit_constants` fits, whole numbers and fractions too."""
+        return make_template(self._expressions, self._states + self._inputs, exact=True)
+
+    def filled(self, template: Template, values: Sequence[float | sp.Expr] | np.ndarray) -> EquationSystem:
+        """A template of this system with numbers in it; those that a whole number or fraction meets stay exact."""
+        numbers = [
+            old if isinstance(new, float) and float(old) == new else new
+            for new, old in zip(values, template.written, strict=True)
+        ]
+        return EquationSystem(dict(zip(self._states, template.fill(numbers), strict=True)), inputs=self._inputs)
+
     @property
     def constants(self) -> list[float]:
         """All decimal numbers, exponents among them, in canonical order (by structure, not by value)."""
@@ -109,8 +122,7 @@ class EquationSystem:
             raise EquationError(f"the system has {len(self.template.values)} constants, but {len(given)} values came")
         if not all(math.isfinite(float(value)) for value in given):
             raise EquationError(f"constants must be finite, but are {[float(value) for value in given]}")
-        filled = self.template.fill(given)
-        return EquationSystem(dict(zip(self._states, filled, strict=True)), inputs=self._inputs)
+        return self.filled(self.template, given)
 
     @cached_property
     def complexity(self) -> int:

@@ -46,27 +46,26 @@ def build_module(equations: EquationSystem) -> nn.Module:
 
 
 class FormulaModule(nn.Module):
-    """Right-hand sides as formulas over torch tensors, their decimal numbers as one parameter vector.
+    """Right-hand sides as formulas over torch tensors, their constants as one parameter vector.
 
     Args:
         equations: the system.
 
     Attributes:
-        constants: parameter ``(constants,)`` in float64, in the order of ``equations.constants``.
+        constants: parameter ``(constants,)`` in float64: the numbers that `refit_constants` fits.
     """
 
     def __init__(self, equations: EquationSystem) -> None:
         super().__init__()
         self.equations = equations
-        self.constants = nn.Parameter(torch.tensor(equations.constants, dtype=torch.float64))
+        self.constants = nn.Parameter(torch.tensor(equations.fit_template.values, dtype=torch.float64))
         self._compile()
 
     def _compile(self) -> None:
-        template = self.equations.template
         names = (*self.equations.states, *self.equations.inputs)
+        template = self.equations.fit_template
         plain, symbols = neutral([_decimal(expr) for expr in template.expressions], names)
-        numbers = list(template.symbols)
-        self._function = sp.lambdify([*symbols, *numbers], plain, modules="torch", cse=True)
+        self._function = sp.lambdify([*symbols, *template.symbols], plain, modules="torch", cse=True)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Evaluate at states and inputs, ``(*batch, states + inputs)``, giving ``(*batch, states)``."""
@@ -79,7 +78,7 @@ class FormulaModule(nn.Module):
 
     def to_equations(self) -> EquationSystem:
         """The system with the constants as they are now."""
-        return self.equations.with_constants(self.constants.detach().cpu().tolist())
+        return self.equations.filled(self.equations.fit_template, self.constants.detach().cpu().tolist())
 
     def __getstate__(self) -> dict[str, Any]:
         # compiled functions cannot be pickled; they are compiled anew

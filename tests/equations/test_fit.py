@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+import sympy as sp
 
 from neural_arith.data import Trajectories
-from neural_arith.equations import EquationSystem, fit_constants, refit_constants
+from neural_arith.equations import EquationSystem, fit_constants, refit_constants, round_coefficients
 from neural_arith.errors import DataError, OptionError
 
 SIR = EquationSystem({"S": "-0.04*sqrt(S*I) + 0.01*R", "I": "0.04*sqrt(S*I) - 0.05*I", "R": "0.05*I - 0.01*R"})
@@ -93,7 +94,7 @@ def test_noise_in_proportion_takes_either_sign():
 def test_noise_in_proportion_is_additive_in_units_of_a_value_that_stays():
     truth = EquationSystem({"x": "0.5 - 0.005*x"})
     data = sample(truth, [[100.01]], np.linspace(0, 50, 60), 0.001, seed=1)
-    one, other = (fit_constants(truth, data, noise=kind, fixed=(1,)) for kind in ("additive", "proportional"))
+    one, other = (fit_constants(truth, data, noise=kind, hold=-0.005) for kind in ("additive", "proportional"))
     np.testing.assert_allclose(one.equations.constants, other.equations.constants, rtol=1e-4)
     np.testing.assert_allclose(one.standard_errors, other.standard_errors, rtol=1e-2)
 
@@ -139,7 +140,7 @@ def test_inputs_are_taken_linearly():
 def test_fixed_constants_and_held_starts():
     data = sample(LYNX, [[30.0, 4.0]], np.linspace(0, 10, 41))
     wrong = LYNX.with_constants([0.6, *LYNX.constants[1:]])
-    result = fit_constants(wrong, data, fixed=[0], fit_initial=False)
+    result = fit_constants(wrong, data, hold=0.6, fit_initial=False)
     assert result.equations.constants[0] == 0.6
     assert result.standard_errors[0] == 0
     assert result.loss > 1e-6
@@ -218,10 +219,101 @@ def test_wrong_data_and_options():
         refit_constants(EquationSystem({"x": "-0.5*u"}, inputs=["u"]), data)
     with pytest.raises(OptionError, match="auto, additive, proportional, log"):
         refit_constants(DECAY, data, noise="white")
-    with pytest.raises(OptionError, match="places of the 1 constants"):
-        refit_constants(DECAY, data, fixed=[1])
+    with pytest.raises(OptionError, match="theirs are"):
+        refit_constants(DECAY, data, hold=[3])
     with pytest.raises(OptionError, match="max_iterations"):
         refit_constants(DECAY, data, max_iterations=0)
     negative = Trajectories.from_arrays(t, np.cos(t)[:, None], names=["x"])
     with pytest.raises(DataError, match="never negative"):
         refit_constants(DECAY, negative, noise="log")
+
+
+def test_whole_numbers_are_fitted_like_decimal_ones():
+    t = np.linspace(0, 3, 61)
+    truth = EquationSystem({"angle": "speed", "speed": "-37.0*sin(angle) - 0.3*speed"})
+    data = sample(truth, [[0.9, 0.0]], t)
+    guess = EquationSystem({"angle": "speed", "speed": "-16*sin(angle) - speed/2"})
+    result = fit_constants(guess, data)
+    np.testing.assert_allclose(result.equations.constants, [-0.3, -37.0], rtol=1e-6)
+    assert result.equations.to_text()["angle"] == "speed"
+    assert all(0 < error < 1e-3 for error in result.standard_errors)
+    held = fit_constants(guess, data, hold=[16])
+    assert "16*sin(angle)" in held.equations.to_text()["speed"]
+    assert held.held == (-16.0,)
+    assert fit_constants(guess, data, hold="exact").equations == guess
+    assert round_coefficients(guess, data).to_text()["speed"] == "-0.3*speed - 37*sin(angle)"
+
+
+@pytest.mark.parametrize(
+    ("text", "fitted"),
+    [
+        ("-16*sin(x)", [-16]),
+        ("y - x", []),
+        ("3", [3]),
+        ("0", []),
+        ("1 - x**2/2", [1, -0.5]),
+        ("2*x/(1 + 3*x)", [2, 3]),  # the 1 sets a scale that the 2 sets already
+        ("2*x/(3 + 4*x)", [2, 4]),
+        ("2*x/(1 + x)", [2, 1]),  # this 1 does not: it is where half of 2 is reached
+        ("x/(1 + 3*x)", [1, 3]),
+        ("x*(1 - x/42)", [1, -1 / 42]),
+        ("0.3*x*(1 - x/42)", [0.3, -1 / 42]),
+        ("2*x**3/(1 + x**3)", [2, 1]),
+        ("x*(1 + 3*x)/(1 + 4*y)", [1, 3, 4]),
+        ("-(x + y)/(1 + 2*x)", [1, 2]),
+        ("2*exp(1 - x)", [2]),
+        ("3*cos(2*x + 1)", [3, 1, 2]),
+    ],
+)
+def test_which_numbers_are_fitted(text, fitted):
+    template = EquationSystem({"x": text, "y": "x"}).fit_template
+    np.testing.assert_allclose(template.values, fitted)
+
+
+def test_open_numbers_change_the_right_hand_side_in_as_many_ways():
+    """The derivatives in the fitted numbers are linearly independent: none of them repeats another."""
+    texts = ["2*x/(1 + 3*x)", "2*x/(1 + x)", "x*(1 + 3*x)/(1 + 4*y)", "2*exp(1 - x)", "0.3*x*(1 - x/42)*(2 + y)"]
+    x, y = sp.symbols("x y")
+    points = np.random.default_rng(0).uniform(0.2, 3, (40, 2))
+    for text in texts:
+        template = EquationSystem({"x": text, "y": "x"}).fit_template
+        slopes = [sp.diff(template.expressions[0], c) for c in template.symbols]
+        f = sp.lambdify([x, y, *template.symbols], slopes)
+        table = np.array([f(*point, *template.values) for point in points])
+        assert np.linalg.matrix_rank(table / np.linalg.norm(table, axis=0), tol=1e-9) == len(template.symbols)
+
+
+@pytest.mark.parametrize(
+    ("hold", "kept"),
+    [
+        (2, [2.0, 2.0]),
+        ([-2], []),
+        ("2", [2.0, 2.0]),
+        (sp.Rational(1, 3), [1 / 3]),
+        ("x/3", [1 / 3]),
+        ("0.123457*x*y", [0.1234567]),
+        (0.1235, [0.1234567]),
+        (sp.Symbol("x") / 3, [1 / 3]),
+        (["2*y", 0.5], [2.0, 0.5]),
+        ((), []),
+    ],
+)
+def test_what_hold_takes(hold, kept):
+    t = np.linspace(0, 1, 12)
+    eqs = EquationSystem({"x": "x/3 - 0.1234567*x*y + 2*y", "y": "2*x - 0.5*y"})
+    data = sample(eqs, [[1.0, 0.5]], t)
+    if hold == [-2]:
+        with pytest.raises(OptionError, match="no such constant; theirs are"):
+            fit_constants(eqs, data, hold=hold)
+        return
+    result = fit_constants(eqs, data, hold=hold, fit_initial=False, max_iterations=1)
+    assert sorted(abs(c) for c in result.held) == pytest.approx(sorted(kept))
+    for number in kept:
+        assert any(abs(c) == number for c in result.equations.fit_template.values)
+
+
+@pytest.mark.parametrize("hold", ["z*x", "x", [7.0], "2*", object(), [None], ["x*y*2"]])
+def test_what_hold_does_not_take(hold):
+    data = Trajectories.from_arrays(np.linspace(0, 1, 5), np.arange(5.0)[:, None], names=["x"])
+    with pytest.raises(OptionError, match="hold has"):
+        refit_constants(DECAY, data, hold=hold)

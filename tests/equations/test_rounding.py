@@ -81,7 +81,7 @@ def test_loss_grows_by_no_more_than_allowed_a_step():
     data = sample(truth, [3.0], np.linspace(0, 10, 60), 0.03)
     best = fit_constants(truth, data)
     found = round_coefficients(truth, data, max_loss_increase=0.02)
-    after = fit_constants(found, data, fixed=range(len(found.constants)), noise=best.noise)
+    after = fit_constants(found, data, hold=found.constants, noise=best.noise)
     assert after.loss < best.loss * 1.02**4
 
 

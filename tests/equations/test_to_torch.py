@@ -91,7 +91,13 @@ def test_formula_module_learns():
     assert torch.isfinite(module.constants.grad).all()
     with torch.no_grad():
         module.constants.mul_(2)
-    assert module.to_equations().constants == [2 * c for c in OTHER.constants]
+    doubled = {
+        "x": "3.0*x/(5.0 + x) + log(4)*x",
+        "y": "6",
+        "z": "1.0",
+        "N": "tanh(x)*sign(y - 2.4)*cot(N) + 2*asinh(2.0)",
+    }
+    assert module.to_equations().same_as(EquationSystem(doubled), 1e-12)
     with pytest.raises(DataError, match=r"\(\*batch, 4\)"):
         module(torch.zeros(3, dtype=torch.float64))
 
