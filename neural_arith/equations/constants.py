@@ -130,8 +130,8 @@ def _sets_scale(expr: Any) -> bool:
     if isinstance(expr, sp.Pow):
         return expr.args[1].is_Number and _sets_scale(expr.args[0])
     if isinstance(expr, sp.exp):
-        terms: Any = sp.Add.make_args(expr.exp)
-        return any(term.is_Number for term in terms)
+        argument: Any = expr.exp
+        return any(term.is_Number for term in sp.Add.make_args(argument))
     return expr.is_Number
 
 
