@@ -12,6 +12,7 @@ import numpy as np
 from neural_arith.discovery.constraints import Constraints
 from neural_arith.discovery.dictionary import structure_price
 from neural_arith.discovery.problem import telling_runs
+from neural_arith.discovery.scaling import can_be_written
 from neural_arith.discovery.tied import refine_tied
 from neural_arith.integrate.batch import Prediction, Problem, Refined, predict, refine
 from neural_arith.integrate.blocks import Checkpoint
@@ -344,7 +345,7 @@ class Judge:
             self.attempts[structure] += 1
             self.seen.setdefault(structure, None)
             price = self.price(structure)
-            if not np.isfinite(refined.misfit[c] + price) or not _sensible(structure, refined.thetas[c]):
+            if not np.isfinite(refined.misfit[c] + price) or not self._sensible(structure, refined.thetas[c]):
                 continue
             judged = Judged(
                 structure, refined.thetas[c], refined.starts[c], float(refined.misfit[c]), price, refined.rss[c]
@@ -360,6 +361,12 @@ class Judge:
         if not refined.complete:
             self.check()
         return results
+
+    def _sensible(self, structure: Structure, theta: np.ndarray) -> bool:
+        """Whether all values are finite, no power has run away, and the constants can be written in original units."""
+        powers = [k for k, number in enumerate(structure.numbers, structure.n_terms) if number.kind == "power"]
+        tame = bool(np.isfinite(theta).all() and (np.abs(theta[powers]) <= STEEPEST).all())
+        return tame and can_be_written(structure, theta, self.problem.scale)
 
     def _race(self, structures: list[Structure], thetas: list[np.ndarray], starts: np.ndarray, most: int) -> np.ndarray:
         """Which candidates a few of many runs do not show to be hopeless beside the best; the others have failed."""
@@ -511,9 +518,3 @@ class Judge:
         )
         dense = replace(old, t=t, x=none, weight=none, inputs=inputs, start=np.append(start, len(t)))
         return t, predict(judged.structure, judged.theta, judged.starts, dense, rtol=self.rtol).x
-
-
-def _sensible(structure: Structure, theta: np.ndarray) -> bool:
-    """Whether all values are finite and no power has run away."""
-    powers = [k for k, number in enumerate(structure.numbers, structure.n_terms) if number.kind == "power"]
-    return bool(np.isfinite(theta).all() and (np.abs(theta[powers]) <= STEEPEST).all())

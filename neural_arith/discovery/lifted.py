@@ -124,7 +124,7 @@ def waves(ranges: Ranges, found: _Collector) -> None:
 
 
 def exponentials(ranges: Ranges, found: _Collector) -> None:
-    """Exponentials of a variable, with a fitted rate and with rate one, logarithms, also of ratios; times a state."""
+    """Exponentials of a variable with a fitted rate, logarithms, also of ratios; times a state."""
     n, one = found.n, power(*[0.0] * found.n)
     tops = [one, *(power(*found.axis(v)) for v in range(n))]
     for v in range(n):
@@ -132,9 +132,6 @@ def exponentials(ranges: Ranges, found: _Collector) -> None:
             continue
         for effect, top in itertools.product((-4.0, -1.5, 1.5), tops):
             found.add(replace(top, rates=found.axis(v, FITTED)), rate=effect / ranges.span[v])
-        if 0.3 < ranges.span[v] * ranges.scale[v] < 30:
-            for rate, top in itertools.product((-1.0, 1.0), tops):
-                found.add(replace(top, rates=found.axis(v, rate)))
         if ranges.positive[v]:
             logs = tuple(int(w == v) for w in range(n))
             for top in tops:
@@ -158,10 +155,6 @@ def fractions(ranges: Ranges, found: _Collector) -> None:
         tops = [one, *axes, *products]
         if n <= 2:
             tops = list(dict.fromkeys([*tops, *(a.times(b) for a in axes for b in axes)]))
-        # In models without units of measurement the number beside the one is often one as well.
-        shown = [part for part in (axes[v], axes[v].times(axes[v])) if part != axes[v] or ranges.positive[v]]
-        for part, top in itertools.product(shown, tops):
-            found.add(top.over(Sum(((one, 1.0), (part, 1.0)))))
         for b in guesses:
             if ranges.positive[v]:
                 found.fraction(tops, axes[v], middle[v], b)

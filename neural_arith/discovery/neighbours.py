@@ -30,10 +30,14 @@ class Proposal:
 
 
 def fixed_choices(number: Number, value: float, scale: np.ndarray) -> list[tuple[float, float]]:
-    """Plain values a fitted number may stand for: what the unit then says, and the value in scaled numbers."""
+    """Plain values a fitted number may stand for: what the unit then says, and the value in scaled numbers.
+
+    A number that has a unit of measurement is one only by chance, so the 1 + x of a fraction and the rate of an
+    exponential stay fitted. Angles are pure numbers, and what has the same unit may be added up as it is.
+    """
     if number.kind in ("power", "sum power"):
         return [(e, e) for e in snap(value)[:2]]
-    if number.kind in ("rate", "frequency"):
+    if number.kind == "frequency":
         size = scale[number.index]
         nearest = round(value / size)
         near = nearest and abs(nearest) <= 2 and abs(value / size - nearest) < 0.2 * abs(nearest)
@@ -43,12 +47,11 @@ def fixed_choices(number: Number, value: float, scale: np.ndarray) -> list[tuple
         inside = value - turns
         return [(target, target + turns) for target in (0.0, -math.pi / 2) if abs(inside - target) < 0.5]
     if isinstance(number.owner, Sum):
-        parts = number.owner.parts
-        sizes = [float(np.prod(scale ** np.array(part.powers))) if part.plain and FITTED not in part.powers else 0.0
-                 for part in (parts[0][0], parts[number.index][0])]  # fmt: skip
-        if not sizes[0] or not sizes[1]:
+        first, part = number.owner.parts[0][0], number.owner.parts[number.index][0]
+        told = first.plain and part.plain and FITTED not in (*first.powers, *part.powers)
+        if not told or sum(first.powers) != sum(part.powers):
             return []
-        one = sizes[1] / sizes[0]
+        one = float(np.prod(scale ** (np.array(part.powers) - first.powers)))
         return [(s, s * one) for s in (1.0, -1.0) if abs(value / one - s) < 0.3]
     return []
 

@@ -210,8 +210,12 @@ class _Model:
         for i, k in enumerate(self.free):
             if k < len(kinds) and kinds[k] != "phase" and covariance[i, i] > 0:
                 value, error = float(self.point[k]), float(np.sqrt(covariance[i, i]))
-                targets = offer(value, error, kinds[k].endswith("power"))
-                costs.extend((((float(t) - value) / error) ** 2, i, t) for t in targets)
+                is_power = kinds[k].endswith("power")
+                for target in offer(value, error, is_power):
+                    cost = ((float(target) - value) / error) ** 2
+                    # Powers are whole by nature; of other numbers that it is so only in these units of measurement.
+                    if offer is not exact_values or is_power or cost <= _strange(1 / target.denominator / error):
+                        costs.append((cost, i, target))
         # The nearest; of those that a constant cannot tell apart the simplest, which is offered first.
         good = [item for item in costs if item[0] <= most]
         if not good:

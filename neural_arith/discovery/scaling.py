@@ -6,14 +6,19 @@ States of size 1e-12 and 1e12 then look alike to every tolerance behind this poi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from neural_arith.data import Run, Trajectories
 from neural_arith.errors import DataError
-from neural_arith.integrate.structure import Structure
+from neural_arith.integrate.structure import Structure, Term
 from neural_arith.integrate.units import FITTED, Number, Sum, Unit
+
+_LARGEST = 400.0
+"""Natural logarithm of the largest factor that a change of units may give a constant; double precision ends at 709, and
+states and time have a share in it."""
 
 
 @dataclass(frozen=True)
@@ -45,26 +50,19 @@ class Scaling:
     def original(self, structure: Structure, theta: np.ndarray) -> np.ndarray:
         """The values of a candidate for the original numbers, given those for the scaled ones."""
         values = structure.values(theta)
-        log_size = np.log(self.variable)
-
-        def size(unit: Unit) -> float:
-            """What the powers of a unit in scaled numbers are multiplied by to be those in original ones."""
-            exponents = [values[Number("power", unit, v)] if e == FITTED else e for v, e in enumerate(unit.powers)]
-            return float(np.exp(np.dot(exponents, log_size)))
-
+        log_scale = np.log(self.variable)
         new = dict(values)
         for place, value in values.items():
             if isinstance(place, Number):
                 if place.kind in ("rate", "frequency"):
                     new[place] = value / self.variable[place.index]
                 elif place.kind == "coefficient" and isinstance(place.owner, Sum):
-                    parts = place.owner.parts
-                    new[place] = value * size(parts[0][0]) / size(parts[place.index][0])
+                    first, part = place.owner.parts[0][0], place.owner.parts[place.index][0]
+                    change = _log_size(first, values, log_scale) - _log_size(part, values, log_scale)
+                    new[place] = value * float(np.exp(change))
         for i, unit in structure.terms:
-            shrunk = size(unit)
-            for k, (total, q) in enumerate(unit.sums):
-                shrunk *= size(total.parts[0][0]) ** (values[Number("sum power", unit, k)] if q == FITTED else q)
-            new[(i, unit)] = values[(i, unit)] * self.state[i] / self.time / shrunk
+            change = np.log(self.state[i] / self.time) - _log_size(unit, values, log_scale)
+            new[(i, unit)] = values[(i, unit)] * float(np.exp(change))
         return structure.theta(new)
 
     def scaled(self, structure: Structure, theta: np.ndarray) -> np.ndarray:
@@ -84,6 +82,31 @@ class Scaling:
             back[k] -= step
             slopes[:, k] = (self.original(structure, there) - self.original(structure, back)) / (2 * step)
         return slopes
+
+
+def _log_size(unit: Unit, values: Mapping[Term | Number, float], log_scale: np.ndarray) -> float:
+    """Logarithm of what the powers of a unit, and of its sums, in scaled numbers are multiplied by in original ones."""
+    exponents = [values[Number("power", unit, v)] if e == FITTED else e for v, e in enumerate(unit.powers)]
+    size = float(np.dot(exponents, log_scale))
+    for k, (total, q) in enumerate(unit.sums):
+        power = values[Number("sum power", unit, k)] if q == FITTED else q
+        size += power * _log_size(total.parts[0][0], values, log_scale)
+    return size
+
+
+def can_be_written(structure: Structure, theta: np.ndarray, variable: np.ndarray) -> bool:
+    """Whether the constants of a candidate are numbers of ordinary size in the original units, too.
+
+    High powers of a state of size 1e8 have coefficients that no floating-point number holds.
+
+    Args:
+        structure: the candidate.
+        theta: its values, for the scaled numbers.
+        variable: sizes of the variables.
+    """
+    values, log_scale = structure.values(theta), np.log(variable)
+    inner = (part for unit in structure.units for total, _ in unit.sums for part, _ in total.parts)
+    return all(abs(_log_size(unit, values, log_scale)) < _LARGEST for unit in (*structure.units, *inner))
 
 
 def fit_scaling(data: Trajectories) -> Scaling:
