@@ -16,7 +16,7 @@ import numpy as np
 from neural_arith.discovery.dictionary import Dictionary, snap
 from neural_arith.discovery.judge import Judge, Judged
 from neural_arith.discovery.quadratic import Move, QuadraticModel
-from neural_arith.integrate.structure import Structure
+from neural_arith.integrate.structure import Structure, rewrite, tidy
 from neural_arith.integrate.units import FITTED, Number, Sum
 
 
@@ -101,6 +101,19 @@ def propose(judge: Judge, judged: Judged, dictionary: Dictionary, most: int = 20
         if rows:
             moves.extend(model.moves(dropped, np.array(rows, dtype=int), most))
     return spelt_out(model, moves, most)
+
+
+def with_plain_numbers(judged: Judged, scale: np.ndarray) -> list[tuple[Structure, np.ndarray]]:
+    """A candidate with one of its fitted numbers fixed at a plain value near it, ``hare`` for ``hare**0.994``."""
+    structure = judged.structure
+    values = structure.values(judged.theta)
+    found = []
+    for number in structure.numbers:
+        for said, _ in fixed_choices(number, values[number], scale):
+            change = {number: said}
+            plainer, guess = rewrite(structure, values, lambda n, v, change=change: change.get(n, v))
+            found.append(tidy(plainer, plainer.theta(guess)))
+    return found
 
 
 def spelt_out(model: QuadraticModel, moves: list[Move], most: int) -> list[Proposal]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -101,8 +101,15 @@ def round_values(judge: Judge, scaling: Scaling, judged: Judged) -> Rounded | No
         return None
     places = [*structure.terms, *structure.numbers]
     kinds = [place.kind if isinstance(place, Number) else "" for place in places]
+    numbers = {k: kind.endswith("power") for k, kind in enumerate(kinds) if kind != "phase"}
+    exponents = {k: True for k, is_exponent in numbers.items() if is_exponent}
     model, here = _Model(point, first[2]), first[0]
-    for simplify in (lambda model: model.tie_all(structure, judge.per_number), lambda model: model.round_all(kinds)):
+    # Where all together bend the solution too much, exponents alone may not.
+    for simplify in (
+        lambda model: model.tie_all(structure, judge.per_number),
+        lambda model: model.round_all(exponents),
+        lambda model: model.round_all(numbers),
+    ):
         trial = model.copy()
         simplify(trial)
         if len(trial.free) == len(model.free):
@@ -171,10 +178,14 @@ class _Model:
             while self._tie(structure, ratios, most):
                 pass
 
-    def round_all(self, kinds: list[str]) -> None:
-        """Round what can be rounded: whole numbers and simple fractions first, then one figure, then fewer figures."""
+    def round_all(self, numbers: Mapping[int, bool]) -> None:
+        """Round what can be rounded: whole numbers and simple fractions first, then one figure, then fewer figures.
+
+        Args:
+            numbers: places of the values that may be rounded, and whether each is an exponent.
+        """
         for offer, most in ((exact_values, _EXACT), (_one_figure, _EXACT), (fewer_figures, _FIGURES)):
-            while self._round(kinds, offer, most):
+            while self._round(numbers, offer, most):
                 pass
 
     def _tie(self, structure: Structure, ratios: tuple[Fraction, ...], most: float) -> bool:
@@ -203,18 +214,19 @@ class _Model:
         self.spent += cost
         return True
 
-    def _round(self, kinds: list[str], offer: Callable[[float, float, bool], list[Fraction]], most: float) -> bool:
+    def _round(
+        self, numbers: Mapping[int, bool], offer: Callable[[float, float, bool], list[Fraction]], most: float
+    ) -> bool:
         """Give one more value, and what is tied to it, a rounder one, the nearest first; whether there is one."""
         covariance = self._covariance()
         costs = []
         for i, k in enumerate(self.free):
-            if k < len(kinds) and kinds[k] != "phase" and covariance[i, i] > 0:
+            if k in numbers and covariance[i, i] > 0:
                 value, error = float(self.point[k]), float(np.sqrt(covariance[i, i]))
-                is_power = kinds[k].endswith("power")
-                for target in offer(value, error, is_power):
+                for target in offer(value, error, numbers[k]):
                     cost = ((float(target) - value) / error) ** 2
                     # Powers are whole by nature; of other numbers that it is so only in these units of measurement.
-                    if offer is not exact_values or is_power or cost <= _strange(1 / target.denominator / error):
+                    if offer is not exact_values or numbers[k] or cost <= _strange(1 / target.denominator / error):
                         costs.append((cost, i, target))
         # The nearest; of those that a constant cannot tell apart the simplest, which is offered first.
         good = [item for item in costs if item[0] <= most]

@@ -11,7 +11,7 @@ from neural_arith.discovery.choice import STRONG
 from neural_arith.discovery.dictionary import Dictionary
 from neural_arith.discovery.exchanges import propose_exchanges
 from neural_arith.discovery.judge import Judge, Judged
-from neural_arith.discovery.neighbours import Proposal, propose
+from neural_arith.discovery.neighbours import Proposal, propose, with_plain_numbers
 from neural_arith.discovery.pairings import with_equation
 from neural_arith.discovery.shortlists import Pick
 from neural_arith.discovery.sums import other_fractions, other_sums, over_present_sums, shared_fractions
@@ -19,6 +19,10 @@ from neural_arith.integrate.structure import Structure
 
 _RESPELT = 100
 """Best candidates whose fractions are also written as those of other equations."""
+
+
+_PLAIN = 5
+"""Best candidates of which plain values are tried for the numbers within them."""
 
 
 def triage(
@@ -97,6 +101,15 @@ def climb(
         chosen = [*_worth(judge, proposals, most), *other_sums(best, n_variables), *other_fractions(best)]
         triage(judge, chosen, best.starts, again=True)
     return judge.ranked
+
+
+def plain_numbers(judge: Judge) -> None:
+    """Try plain values for the fitted numbers within the best candidates, where the search came to its end too early.
+
+    An exponent of 0.994 that explains no more than one would say is the work of a search, not of the measurements.
+    """
+    for judged in judge.ranked[:_PLAIN]:
+        judge.judge(with_plain_numbers(judged, judge.problem.scale), judged.starts, iterations=10)
 
 
 def rearrange(

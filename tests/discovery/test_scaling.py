@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from simulated import right_hand_side
 
-from neural_arith.data import Trajectories
-from neural_arith.discovery.scaling import fit_scaling
+from neural_arith.data import Run, Trajectories
+from neural_arith.discovery.scaling import can_be_written, fit_scaling
 from neural_arith.errors import DataError
 from neural_arith.integrate.structure import Structure
 from neural_arith.integrate.units import FITTED, Sum, Unit, one_plus, power
@@ -59,6 +61,16 @@ STRUCTURES = [
 ]
 
 
+EXPONENTIAL = Unit((0.0, 1.0, 0.0), rates=(FITTED, 0.0, 0.0))
+HILL = power(0, 0, 1).over(one_plus(power(FITTED, 0, 0)))
+FREE = [
+    STRUCTURES[0],
+    Structure(((power(1, 1, 0).over(one_plus(power(2, 0, 0), power(0, 0, 1))),), (EXPONENTIAL, power(0, 1, 0)))),
+    Structure(((HILL, power(1, 0, 0)), (power(0, 1, 0).over(one_plus(EXPONENTIAL)),))),
+]
+"""Structures without a fixed number that has a unit of measurement."""
+
+
 @pytest.mark.parametrize("s", STRUCTURES)
 def test_original_values_give_the_same_right_hand_side(s):
     data = made((3.0, 7.0, 0.2))
@@ -91,3 +103,32 @@ def test_sizes_whose_powers_overflow_are_refused():
 def test_a_variable_that_is_always_zero_has_size_one():
     x = np.column_stack([np.cos(np.arange(9.0)), np.zeros(9)])
     assert fit_scaling(Trajectories.from_arrays(np.arange(9.0), x)).variable[1] == 1.0
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    states=st.tuples(*[st.floats(-9, 9)] * 2),
+    clock=st.floats(-9, 9),
+    s=st.sampled_from(FREE),
+)
+def test_other_units_give_the_same_law(states, clock, s):
+    """One million as the number of a state or one: the right-hand side in the first units is the same to rounding."""
+    base, sizes, longer = made((3.0, 7.0, 0.2)), 10.0 ** np.array(states), 10.0**clock
+    other = Trajectories(
+        tuple(Run(r.t * longer, r.x * sizes, r.u) for r in base.runs), base.names, base.input_names, base.time_name
+    )
+    theta = np.random.default_rng(1).uniform(0.2, 1.2, s.n_fitted)
+    first, second = fit_scaling(base), fit_scaling(other)
+    run = base.runs[0]
+    assert run.u is not None
+    for x, u in zip(run.x, run.u, strict=True):
+        f = right_hand_side(s, first.original(s, theta), lambda _, u=u: u)(0.0, x)
+        g = right_hand_side(s, second.original(s, theta), lambda _, u=u: u)(0.0, x * sizes)
+        np.testing.assert_allclose(g * longer / sizes, f, rtol=1e-9)
+
+
+@pytest.mark.parametrize(("exponent", "writable"), [(2.0, True), (-9.0, True), (-25.0, False), (30.0, False)])
+def test_constants_that_no_number_holds_are_told(exponent, writable):
+    s = Structure(((power(exponent),),))
+    assert can_be_written(s, np.ones(1), np.array([8e7])) == writable
+    assert can_be_written(s, np.ones(1), np.ones(1))
