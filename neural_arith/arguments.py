@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 
 def names(text: str) -> list[str]:
@@ -17,6 +18,26 @@ def names(text: str) -> list[str]:
     if not all(found):
         raise argparse.ArgumentTypeError(f"expected names separated by commas, got {text!r}")
     return found
+
+
+def filled(text: str) -> str:
+    """Read the name of a file or folder.
+
+    Raises:
+        argparse.ArgumentTypeError: it is empty, which would mean the current folder.
+    """
+    if not text.strip():
+        raise argparse.ArgumentTypeError("is empty; name a file or folder")
+    return text
+
+
+def folder(text: str) -> Path:
+    """Read the name of a folder.
+
+    Raises:
+        argparse.ArgumentTypeError: it is empty.
+    """
+    return Path(filled(text))
 
 
 def number(text: str) -> float:

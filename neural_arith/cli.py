@@ -1,7 +1,9 @@
 """The command ``neural-arith``: read arguments, call the library, say what came out.
 
-Equations and findings go to standard output, progress to standard error. Exit codes: 0 done; 2 the input is
-wrong, one clear line on standard error; 130 interrupted by Ctrl-C, what was found so far written anyway.
+Equations and findings go to standard output, progress to standard error. Files are written before anything is printed.
+Exit codes: 0 done; 2 the input is wrong, or a file cannot be written, one clear line on standard error; 3 the work is
+done and every file that was asked for is written, but not all of it could be printed as it is; 130 interrupted by
+Ctrl-C, what was found so far written anyway. What cannot be printed on standard error is dropped.
 """
 
 from __future__ import annotations
@@ -13,18 +15,18 @@ import importlib.util
 import io
 import itertools
 import math
-import os
 import re
 import shlex
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from neural_arith.arguments import names, number, positive, whole
+from neural_arith.arguments import filled, names, number, positive, whole
 from neural_arith.benchmarks.registry import BENCHMARKS
 from neural_arith.errors import DataError, NeuralArithError, OptionError
+from neural_arith.files import whole_folder, write_text
+from neural_arith.process import NOTHING_YET, interrupts_raise, streams
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +35,8 @@ if TYPE_CHECKING:
     from neural_arith.discovery import Discovery, Knowledge
     from neural_arith.equations import EquationSystem
 
-DONE, WRONG_INPUT, INTERRUPTED = 0, 2, 130
+DONE, WRONG_INPUT, NOT_PRINTED, INTERRUPTED = 0, 2, 3, 130
+_FILES = ("equations.json", "report.html", "trajectories.png", "phase.png", "residuals.png", "pareto.png")
 _BUDGET_HELP = "stop searching after so long; finishing what was found adds a little"
 
 
@@ -53,21 +56,44 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    with streams() as out:
+        try:
+            code = _run(sys.argv[1:] if argv is None else argv)
+        except SystemExit:  # after --help and --version
+            out.flush()
+            if not out.trouble:
+                raise
+            code = DONE
+        out.flush()
+        if out.trouble and not out.gone:  # a reader that has seen enough, as with `| head`, need not be told
+            print(f"neural-arith: standard output: {out.trouble}", file=sys.stderr)
+    return NOT_PRINTED if out.trouble and code == DONE else code
+
+
+def _run(argv: Sequence[str]) -> int:
     try:
-        arguments = build_parser().parse_args(argv)
-        code = arguments.run(arguments)
-        sys.stdout.flush()
+        arguments = build_parser().parse_args(_values_joined(argv))
+        return arguments.run(arguments)
     except KeyboardInterrupt:
-        print("neural-arith: interrupted before there was a result", file=sys.stderr)
+        print(NOTHING_YET, file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # the reader has seen enough, as with `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
     except (NeuralArithError, OSError) as error:
-        line = " ".join(str(error).split())
+        line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(str(error).split()))
         print(f"neural-arith: error: {line}", file=sys.stderr)
         return WRONG_INPUT
-    return code
+
+
+def _values_joined(argv: Sequence[str]) -> list[str]:
+    """Write ``--x0 -1,2`` as ``--x0=-1,2``: argparse would take the value for an option."""
+    joined: list[str] = []
+    for place, word in enumerate(argv):
+        before = argv[place - 1] if place else ""
+        value = word.startswith("-") and not word.startswith("--") and word not in ("-", "-h")
+        if value and before.startswith("--") and len(before) > 2 and "=" not in before and "--" not in argv[:place]:
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -83,7 +109,9 @@ def build_parser() -> argparse.ArgumentParser:
     discover.add_argument("--states", metavar="A,B", type=names, help="the state columns (default: all others)")
     discover.add_argument("--inputs", metavar="A,B", type=names, default=[], help="columns that drive the system")
     discover.add_argument("--group", metavar="COLUMN", help="the column that tells several runs apart")
-    discover.add_argument("--out", metavar="DIR", help="write equations.json, report.html and pictures into DIR")
+    discover.add_argument(
+        "--out", metavar="DIR", type=filled, help="write equations.json, report.html and pictures into DIR"
+    )
     discover.add_argument("--seed", type=whole(0, 2**63 - 1), default=0, help="seed of the search (default: 0)")
     discover.add_argument(
         "--noise",
@@ -93,7 +121,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     discover.add_argument("--time-budget", metavar="SECONDS", type=positive, help=_BUDGET_HELP)
     discover.add_argument("--jobs", metavar="N", type=whole(1, 1024), default=-1, help="threads (default: all cores)")
-    discover.add_argument("--checkpoint", metavar="DIR", help="keep the work in DIR; the same command goes on from it")
+    discover.add_argument(
+        "--checkpoint", metavar="DIR", type=filled, help="keep the work in DIR; the same command goes on from it"
+    )
     discover.add_argument("--no-rounding", action="store_true", help="leave the constants as they were fitted")
     known = discover.add_argument_group("what is known")
     known.add_argument("--require", metavar="'STATE: TERM'", action="append", default=[], help="terms that are there")
@@ -116,21 +146,28 @@ def build_parser() -> argparse.ArgumentParser:
         "--inputs", metavar="FILE", help="CSV file of the inputs: first column time, then columns named as the inputs"
     )
     simulate.add_argument("--points", type=whole(2, 10_000_000), default=200, help="number of times (default: 200)")
-    simulate.add_argument("--out", metavar="FILE", help="CSV file to write (default: standard output)")
+    simulate.add_argument("--out", metavar="FILE", type=filled, help="CSV file to write (default: standard output)")
     simulate.set_defaults(run=_simulate)
 
     systems = commands.add_parser("systems", help="list the systems that ship, or show one")
     systems.add_argument("name", nargs="?", metavar="NAME", help="show this system")
     systems.add_argument("--suite", help="list only this suite")
-    systems.add_argument("--sample", metavar="FILE", help="write data of system NAME to a CSV file")
+    systems.add_argument("--sample", metavar="FILE", type=filled, help="write data of system NAME to a CSV file")
     systems.set_defaults(run=_systems)
     bench = commands.add_parser("bench", help="run a benchmark with known answers and print its table")
     benchmarks = bench.add_subparsers(metavar="NAME", required=True, parser_class=_Parser)
     for benchmark in BENCHMARKS:
         command = benchmarks.add_parser(benchmark.name, help=benchmark.help, description=benchmark.description)
         benchmark.add_arguments(command)
-        command.set_defaults(run=benchmark.run)
+        command.set_defaults(run=_bench, bench=benchmark.run)
     return parser
+
+
+def _bench(arguments: argparse.Namespace) -> int:
+    import neural_arith.discovery  # noqa: F401  # the slow part, before there is anything to keep
+
+    interrupts_raise()
+    return arguments.bench(arguments)
 
 
 # --- values of options -----------------------------------------------------------------------------------
@@ -209,18 +246,22 @@ def _discover(arguments: argparse.Namespace) -> int:
         knowledge=knowledge,
         progress=not arguments.quiet,
     )
+    interrupts_raise()
     discovery = model.fit(data).discovery_
-    print(discovery.equations)
-    for line in (*_constants(discovery), *_reactions(discovery), *_findings(discovery)):
-        print(line)
+    lines = [str(discovery.equations), *_constants(discovery), *_reactions(discovery), *_findings(discovery)]
+    failure = None
     if out is not None:
         try:
-            written = _write_all(out, discovery)
+            lines += [f"wrote {path}" for path in _write_all(out, discovery)]
+        except NeuralArithError as error:  # what was found is told all the same
+            failure = error
         except KeyboardInterrupt:
-            print("neural-arith: interrupted while writing; no file was written", file=sys.stderr)
+            print("neural-arith: interrupted while writing; only equations.json is written", file=sys.stderr)
             return INTERRUPTED
-        for path in written:
-            print(f"wrote {path}")
+    for line in lines:
+        print(line)
+    if failure is not None:
+        raise failure
     if discovery.status == "interrupted":
         print("neural-arith: interrupted; this is the best so far", file=sys.stderr)
         return INTERRUPTED
@@ -259,15 +300,18 @@ def _runs_hint(path: str, message: str) -> str | None:
 
 
 def _folder(name: str) -> Path:
-    if not name.strip():
-        raise OptionError("--out is empty; name a folder")
+    """The folder for the files, made and tried: better now than after the search."""
     path = Path(name)
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"--out {name}: cannot make this folder: {error.strerror}; choose another") from None
-    if not os.access(path, os.W_OK | os.X_OK):
-        raise DataError(f"--out {name}: this folder cannot be written to; choose another")
+    for file in _FILES:
+        if (path / file).is_dir():
+            raise DataError(f"cannot write {path / file}: it is a folder; choose another --out")
+    with whole_folder(path) as drafts:
+        (drafts / _FILES[0]).touch()
+        (drafts / _FILES[0]).unlink()
     return path
 
 
@@ -315,23 +359,28 @@ def _findings(discovery: Discovery) -> list[str]:
 
 
 def _write_all(out: Path, discovery: Discovery) -> list[Path]:
-    """Write all files or none: they are made in a folder of their own and then put in place together."""
-    from neural_arith.report import draw_pictures, write_report
+    """Write the equations, then what tells about them; where an earlier result stands, all files change at once."""
+    from neural_arith.report import draw_pictures, save_picture, write_report
 
-    with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=out) as name:
-        drafts = [Path(name) / "equations.json", Path(name) / "report.html"]
-        discovery.equations.save(drafts[0])
-        write_report(drafts[1], discovery)
-        for picture, figure in draw_pictures(discovery).items():
-            drafts.append(Path(name) / f"{picture}.png")
-            figure.savefig(drafts[-1], dpi=150)
-        paths = [out / draft.name for draft in drafts]
-        for path in paths:
-            if path.is_dir():
-                raise DataError(f"cannot write {path}: it is a folder; choose another --out")
-        for draft, path in zip(drafts, paths, strict=True):
-            os.replace(draft, path)
-    return paths
+    equations = out / _FILES[0]
+    if not equations.exists():  # nothing that the new equations could be mixed with
+        discovery.equations.save(equations)
+    try:
+        with whole_folder(out) as drafts:
+            discovery.equations.save(drafts / equations.name)
+            write_report(drafts / _FILES[1], discovery)
+            for picture, figure in draw_pictures(discovery).items():
+                save_picture(figure, drafts / f"{picture}.png", dpi=150)
+            written = sorted(out / draft.name for draft in drafts.iterdir())
+    except BaseException as error:
+        discovery.equations.save(equations)
+        if isinstance(error, Exception):
+            raise DataError(
+                f"the report and the pictures are not written ({' '.join(str(error).split())}); "
+                f"the equations are, in {equations}; older files beside them are of another search"
+            ) from error
+        raise
+    return written
 
 
 # --- simulate --------------------------------------------------------------------------------------------
@@ -355,13 +404,13 @@ def _simulate(arguments: argparse.Namespace) -> int:
     if arguments.inputs is not None and not equations.inputs:
         raise OptionError(f"{arguments.equations} has no inputs; leave --inputs out")
     start = _start(arguments.x0, equations.states)
+    interrupts_raise()
     t = np.linspace(arguments.start, arguments.until, arguments.points)
     if arguments.inputs is None:
         x = equations.simulate(start, t)
     else:
         x = _driven(equations, start, t, *_read_inputs(arguments.inputs, equations.inputs, t))
-    _write_csv(arguments.out, ("t" if "t" not in equations.states else "time", *equations.states), [t, *x.T])
-    return DONE
+    return _write_csv(arguments.out, ("t" if "t" not in equations.states else "time", *equations.states), [t, *x.T])
 
 
 def _read_inputs(path: str, names: Sequence[str], t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -409,21 +458,27 @@ def _driven(
     return x
 
 
-def _write_csv(out: str | None, head: Sequence[str], columns: Sequence[np.ndarray | Sequence[str]]) -> None:
+def _write_csv(out: str | None, head: Sequence[str], columns: Sequence[np.ndarray | Sequence[str]]) -> int:
     """Write a table whole, to a file or to standard output; numbers so that they read back exactly."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(head)
     for row in zip(*columns, strict=True):
         writer.writerow([cell if isinstance(cell, str) else _cell(float(cell)) for cell in row])
-    if out is None:
-        sys.stdout.write(buffer.getvalue())
-        return
-    from neural_arith.report import whole_file
-
-    with whole_file(out) as place:
-        place.write_text(buffer.getvalue(), encoding="utf-8")
-    print(f"wrote {out}", file=sys.stderr)
+    text = buffer.getvalue()
+    if out is not None:
+        write_text(out, text)
+        print(f"wrote {out}", file=sys.stderr)
+        return DONE
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError as error:  # a table with escapes for names would be read as another one
+        lost = error.object[error.start : error.end]
+        print(f"neural-arith: standard output ({encoding}) has no {lost!a}; name a file with --out", file=sys.stderr)
+        return NOT_PRINTED
+    sys.stdout.write(text)
+    return DONE
 
 
 def _cell(value: float) -> str:
@@ -436,6 +491,7 @@ def _cell(value: float) -> str:
 def _systems(arguments: argparse.Namespace) -> int:
     from neural_arith import systems
 
+    interrupts_raise()
     if arguments.name is None:
         if arguments.sample is not None:
             raise OptionError("--sample needs the NAME of a system; neural-arith systems lists them")
@@ -449,14 +505,13 @@ def _systems(arguments: argparse.Namespace) -> int:
         raise OptionError(f"system {system.slug} belongs to suite {system.suite}, not to {arguments.suite}")
     if arguments.sample is not None:
         data = system.data() if system.file else system.sample()
-        _write_trajectories(arguments.sample, data)
-        return DONE
+        return _write_trajectories(arguments.sample, data)
     print(f"{system.name}\n{system.description}\nsource: {system.source}\n")
     print(f"measured: {', '.join(system.states)}" if system.file else system.equations)
     return DONE
 
 
-def _write_trajectories(out: str, data: Trajectories) -> None:
+def _write_trajectories(out: str, data: Trajectories) -> int:
     import numpy as np
 
     columns = [np.concatenate([run.t for run in data]), *np.concatenate([run.x for run in data]).T]
@@ -464,7 +519,7 @@ def _write_trajectories(out: str, data: Trajectories) -> None:
     if len(data) > 1:
         head.insert(0, "run")
         columns.insert(0, [label for k, run in enumerate(data) for label in [run.label or str(k)] * len(run)])
-    _write_csv(out, head, columns)
+    return _write_csv(out, head, columns)
 
 
 if __name__ == "__main__":

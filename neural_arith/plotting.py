@@ -51,6 +51,11 @@ def color(index: int) -> str:
     return COLORS[index % len(COLORS)]
 
 
+def _plain(name: str) -> str:
+    """A name as matplotlib sets it letter by letter: no mathematics between dollars, no label that is left out."""
+    return (" " if name.startswith("_") else "") + name.replace("$", r"\$")
+
+
 def _few(n: int) -> np.ndarray:
     return np.arange(n) if n <= MANY else np.linspace(0, n - 1, MANY).round().astype(np.intp)
 
@@ -99,7 +104,7 @@ def simulated(data: Trajectories, equations: EquationSystem) -> list[tuple[np.nd
 
 def _time_axis(ax: Axes, data: Trajectories) -> None:
     """Name the time; years and days that come whole are marked whole."""
-    ax.set_xlabel(data.time_name)
+    ax.set_xlabel(_plain(data.time_name))
     if all((run.t == run.t.round()).all() for run in data.runs):
         from matplotlib.ticker import MaxNLocator
 
@@ -144,13 +149,13 @@ def trajectories(
     ax = new_axes() if ax is None else ax
     for column in columns:
         for number, run in enumerate(data):
-            _draw_run(ax, run, column, data.names[column] if number == 0 else None, "o")
+            _draw_run(ax, run, column, _plain(data.names[column]) if number == 0 else None, "o")
             if curves is not None:
                 t, x = curves[number]
                 ax.plot(t, np.asarray(x)[:, column], color=color(column), lw=1.8)
     _time_axis(ax, data)
     if len(columns) == 1:
-        ax.set_ylabel(data.names[columns[0]])
+        ax.set_ylabel(_plain(data.names[columns[0]]))
     else:
         ax.legend(frameon=False)
     return ax
@@ -192,11 +197,11 @@ def residuals(
                 with np.errstate(divide="ignore", invalid="ignore"):
                     rest /= np.abs(run.x - rest)
                 rest[~np.isfinite(rest)] = np.nan  # a solution at zero has no shares
-            label = data.names[column] if number == 0 else None
+            label = _plain(data.names[column]) if number == 0 else None
             _draw_run(ax, Run(run.t, rest), column, label, "o-")
     _time_axis(ax, data)
     kind = "relative residual" if relative else "residual"
-    ax.set_ylabel(kind if len(columns) > 1 else f"{kind}\nof {data.names[columns[0]]}")
+    ax.set_ylabel(kind if len(columns) > 1 else f"{kind}\nof {_plain(data.names[columns[0]])}")
     if len(columns) > 1:
         ax.legend(frameon=False)
     return ax
@@ -282,8 +287,8 @@ def phase(
     elif equations is not None and fitted is None:
         for _, x in simulated(data, equations):
             ax.plot(x[:, i], x[:, j], color=color(1), lw=1.8)
-    ax.set_xlabel(names[0])
-    ax.set_ylabel(names[1])
+    ax.set_xlabel(_plain(names[0]))
+    ax.set_ylabel(_plain(names[1]))
     return ax
 
 
@@ -349,9 +354,9 @@ def weights(
             shade = "white" if abs(value.real) > 0.6 * top else "black"
             text = f"{value.real:.3g}" + (f"{value.imag:+.3g}i" if value.imag else "")
             ax.text(column, row, text, ha="center", va="center", color=shade, fontsize=8)
-    ax.set_xticks(range(len(columns)), columns)
-    ax.set_yticks(range(len(rows)), rows)
-    ax.set_title(title)
+    ax.set_xticks(range(len(columns)), [_plain(name) for name in columns])
+    ax.set_yticks(range(len(rows)), [_plain(name) for name in rows])
+    ax.set_title(_plain(title))
     return ax
 
 

@@ -21,7 +21,7 @@ PACKAGE = "neural_arith"
 # Lower floors first. A room may import rooms of lower floors and itself, nothing else.
 FLOORS = (
     ("errors", "arguments"),
-    ("layers", "data"),
+    ("layers", "data", "files", "process"),
     ("integrate", "testing"),
     ("equations",),
     ("discovery", "ode"),
@@ -33,7 +33,7 @@ FLOORS = (
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
 # Rooms that lean on few outside packages by design; the standard library is always allowed.
-ONLY = {"errors": {"numpy"}, "layers": {"torch", "sympy"}, "data": {"numpy"}}
+ONLY = {"errors": {"numpy"}, "layers": {"torch", "sympy"}, "data": {"numpy"}, "files": {"filelock"}, "process": set()}
 
 # Optional or slow to load: imported where they are used, never when a module is loaded.
 ON_USE = {"matplotlib", "pandas", "pysindy", "pyoperon"}

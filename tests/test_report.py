@@ -14,7 +14,7 @@ from neural_arith.discovery import reactions_of
 from neural_arith.equations import EquationSystem
 from neural_arith.equations.places import places
 from neural_arith.errors import DataError
-from neural_arith.report import draw_pictures, whole_file, write_report
+from neural_arith.report import draw_pictures, write_report
 from neural_arith.report.formulas import mathml
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}
@@ -194,16 +194,6 @@ def test_places_name_the_term_of_each_constant():
 
 def _other(state: str) -> dict[str, int]:
     return {name: 0 for name in PREY.states if name != state}
-
-
-def test_file_appears_whole_or_not_at_all(tmp_path):
-    path = tmp_path / "page.html"
-    path.write_text("old")
-    with pytest.raises(ZeroDivisionError), whole_file(path) as place:  # noqa: PT012
-        place.write_text("half")
-        raise ZeroDivisionError
-    assert [p.name for p in tmp_path.iterdir()] == ["page.html"]
-    assert path.read_text() == "old"
 
 
 def test_missing_folder_is_a_clear_error(tmp_path):

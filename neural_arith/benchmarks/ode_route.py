@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from neural_arith import systems
-from neural_arith.benchmarks.record import read_rows, write
+from neural_arith.benchmarks.record import add_row, read_rows
 from neural_arith.benchmarks.recovery import is_exact
 from neural_arith.data import Trajectories
 from neural_arith.equations import EquationSystem, refit_constants, round_coefficients
@@ -126,8 +126,7 @@ def main(argv: list[str] | None = None) -> None:
         if seed in done:
             continue
         row = one_seed(data, system.equations, seed)
-        rows.append(row)
-        write(arguments.out, command, rows, summarise(rows))
+        rows = add_row(arguments.out, command, row, lambda kept: kept["seed"], summarise)
         print(
             f"seed {seed}: R2 {row['r2']:.8f}, {'exact' if row['exact'] else 'not exact'}, "
             f"{row['train_seconds']:.1f} s + {row['formula_seconds']:.1f} s",

@@ -15,6 +15,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from neural_arith.files import locked, write_text
+
 _PACKAGES = ("neural-arith", "torch", "numpy", "scipy", "sympy", "numba")
 
 
@@ -95,11 +97,42 @@ def run_seeds(
     rows = [] if path is None else read_rows(path)
     done = {row["seed"] for row in rows}
     for seed in tqdm([s for s in range(seeds) if s not in done], desc=name):
-        rows.append(one(seed))
-        if path is not None:
-            write(path, command, rows, summarise(rows))
+        row = one(seed)
+        rows = [*rows, row] if path is None else add_row(path, command, row, lambda kept: kept["seed"], summarise)
     _tell(summarise(rows))
     return 0
+
+
+def add_row(
+    path: Path,
+    command: str,
+    row: Mapping[str, Any],
+    key: Callable[[Any], Any],
+    summarise: Callable[[list[dict[str, Any]]], dict[str, Any]],
+    *,
+    packages: Sequence[str] = (),
+    quiet: bool = False,
+) -> list[dict[str, Any]]:
+    """Add a row to those of a file, which other processes may add to as well.
+
+    Args:
+        path: the file, made if it is missing.
+        command: the command line, without paths of this machine.
+        row: what is added, in place of the row with the same key.
+        key: of a row, a number or a tuple; the file is sorted by it.
+        summarise: what the rows come to.
+        packages: see `provenance`.
+        quiet: do not say so on standard error.
+
+    Returns:
+        All rows of the file.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with locked(path):
+        kept = {key(one): one for one in read_rows(path)} | {key(row): dict(row)}
+        rows = [kept[place] for place in sorted(kept)]
+        write(path, command, rows, summarise(rows), packages=packages, quiet=quiet)
+    return rows
 
 
 def conclude(
@@ -151,8 +184,6 @@ def write(
     lines = ",\n".join("  " + json.dumps(row) for row in rows)
     head = json.dumps({"made_by": provenance(command, packages), "summary": summary}, indent=1)
     text = f'{head[:-2]},\n "rows": [\n{lines}\n ]\n}}\n'
-    draft = path.with_suffix(path.suffix + ".part")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
+    write_text(path, text)
     if not quiet:
         print(f"wrote {path}", file=sys.stderr)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from neural_arith.benchmarks.record import commit, read_rows, write
+from neural_arith.benchmarks.record import add_row, commit, read_rows
 from neural_arith.benchmarks.suites import Row
 from neural_arith.benchmarks.tables import summary
 from neural_arith.errors import DataError
@@ -17,7 +17,7 @@ _PACKAGES = ("pysindy", "pyoperon")
 
 
 class ResultFile:
-    """Rows by their key, written whole after each new one.
+    """Rows by their key, written whole after each new one; other processes may add to the same file.
 
     Args:
         suite: "odebench" or "powerlaw".
@@ -51,11 +51,11 @@ class ResultFile:
             row: the row; it gets the commit that made it, for rows of one file may come from several.
             command: what made it.
         """
-        self.rows[_key(row)] = row | {"commit": commit()}
+        made = row | {"commit": commit()}
+        self.rows[_key(row)] = made
         if self.path is not None:
-            self.rows = dict(sorted(self.rows.items()))
-            rows = list(self.rows.values())
-            write(self.path, command, rows, summary(rows), packages=_PACKAGES, quiet=True)
+            rows = add_row(self.path, command, made, _key, summary, packages=_PACKAGES, quiet=True)
+            self.rows |= {_key(one): one for one in rows}
 
 
 def _key(row: Row) -> Key:

@@ -6,9 +6,8 @@ import argparse
 import itertools
 import sys
 from functools import partial
-from pathlib import Path
 
-from neural_arith.arguments import names, positive, seeds, shares, whole
+from neural_arith.arguments import folder, names, positive, seeds, shares, whole
 from neural_arith.benchmarks.benchmark import Benchmark
 
 INTERRUPTED = 130
@@ -48,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--time-limit", metavar="SECONDS", type=positive, default=120.0, help="for each system (default: 120)"
     )
-    parser.add_argument("--out", metavar="FOLDER", type=Path, help="keep the rows there, one file for each setting")
+    parser.add_argument("--out", metavar="FOLDER", type=folder, help="keep the rows there, one file for each setting")
     parser.add_argument("--quiet", action="store_true", help="no progress on standard error")
 
 

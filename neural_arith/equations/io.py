@@ -7,6 +7,7 @@ from pathlib import Path
 
 from neural_arith.equations.system import EquationSystem
 from neural_arith.errors import EquationError
+from neural_arith.files import write_text
 
 FORMAT = "neural_arith equations"
 VERSION = 1
@@ -17,7 +18,10 @@ def save(equations: EquationSystem, path: str | Path) -> None:
 
     Args:
         equations: the system.
-        path: the file, which is overwritten.
+        path: the file; an older one is replaced in one step.
+
+    Raises:
+        DataError: the file cannot be written.
     """
     content = {
         "format": FORMAT,
@@ -26,7 +30,7 @@ def save(equations: EquationSystem, path: str | Path) -> None:
         "inputs": list(equations.inputs),
         "equations": equations.to_text(None),
     }
-    Path(path).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def load(path: str | Path) -> EquationSystem:

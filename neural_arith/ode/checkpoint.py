@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import torch
 
 from neural_arith.errors import DataError, OptionError
+from neural_arith.files import write_bytes
 
 VERSION = 1
 
@@ -21,12 +23,17 @@ def save_checkpoint(path: str | os.PathLike[str], settings: dict[str, Any], stat
         path: the file.
         settings: what must be the same on resuming (strings and numbers).
         state: tensors, numbers, strings, and dicts and lists of them.
+
+    Raises:
+        DataError: the file cannot be written.
     """
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(target.name + ".partial")
-    torch.save({"version": VERSION, "settings": settings, "state": state}, partial)
-    os.replace(partial, target)
+    content = io.BytesIO()
+    torch.save({"version": VERSION, "settings": settings, "state": state}, content)
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"cannot write {path}: {error.strerror}; choose another place") from None
+    write_bytes(path, content.getvalue())
 
 
 def load_checkpoint(path: str | os.PathLike[str], settings: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """One page that tells the whole story of a discovery."""
 
-from neural_arith.report.files import whole_file
 from neural_arith.report.page import write_report
-from neural_arith.report.pictures import draw_pictures
+from neural_arith.report.pictures import draw_pictures, save_picture
 
-__all__ = ["draw_pictures", "whole_file", "write_report"]
+__all__ = ["draw_pictures", "save_picture", "write_report"]

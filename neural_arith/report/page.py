@@ -15,7 +15,7 @@ from neural_arith.data import Trajectories
 from neural_arith.discovery import Candidate, Discovery, Worth, reactions_of
 from neural_arith.equations import EquationSystem
 from neural_arith.equations.places import places
-from neural_arith.report.files import whole_file
+from neural_arith.files import write_text
 from neural_arith.report.formulas import mathml
 from neural_arith.report.pictures import draw_pictures, inline_svg
 
@@ -49,9 +49,7 @@ def write_report(path: str | os.PathLike[str], discovery: Discovery) -> None:
         DataError: the file cannot be written.
         ImportError: matplotlib is not installed.
     """
-    page = _page(discovery)
-    with whole_file(path) as place:
-        place.write_text(page, encoding="utf-8")
+    write_text(path, _page(discovery))
 
 
 def _page(discovery: Discovery) -> str:

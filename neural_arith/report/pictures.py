@@ -6,8 +6,10 @@ import html
 import io
 import math
 import re
+import warnings
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from neural_arith import plotting
 from neural_arith.discovery import Discovery
@@ -56,6 +58,19 @@ def draw_pictures(discovery: Discovery) -> dict[str, Figure]:
     return pictures
 
 
+def save_picture(figure: Figure, target: Path | io.StringIO, **options: Any) -> None:
+    """Write a figure without a word about letters that matplotlib's font lacks: a browser or a box stands in for them.
+
+    Args:
+        figure: what to draw.
+        target: where to.
+        **options: those of ``Figure.savefig``.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph .* missing from", UserWarning)
+        figure.savefig(target, **options)
+
+
 def _figure(panels: int, height: float) -> tuple[Figure, list[Axes]]:
     """A figure of its own: pyplot's state and the user's backend stay as they are."""
     try:
@@ -91,7 +106,7 @@ def inline_svg(figure: Figure, name: str, caption: str) -> str:
     buffer = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
         _paint(figure)
-        figure.savefig(buffer, format="svg", transparent=True)
+        save_picture(figure, buffer, format="svg", transparent=True)
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.S)

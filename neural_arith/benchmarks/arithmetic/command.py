@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neural_arith.arguments import names, seeds
+from neural_arith.arguments import folder, names, seeds
 from neural_arith.benchmarks.benchmark import Benchmark
 from neural_arith.errors import OptionError
 
@@ -72,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="steps to train: a share of the published number, as 2%%, or a number; schedules shorten alike "
         "(default: what takes minutes; 100%% is the published protocol)",
     )
-    parser.add_argument("--out", metavar="FOLDER", type=Path, help="keep rows, checkpoints and a picture there")
+    parser.add_argument("--out", metavar="FOLDER", type=folder, help="keep rows, checkpoints and a picture there")
     parser.add_argument("--quiet", action="store_true", help="no progress on standard error")
 
 
@@ -109,8 +109,8 @@ def run(name: str, arguments: argparse.Namespace) -> int:
     numbers = list(range(experiment.seeds)) if arguments.seeds is None else arguments.seeds
     share, steps = arguments.budget or (experiment.budget, None)
     trained = {model: known[model] for model in models if model in known}
-    folder: Path | None = arguments.out
-    file = RowFile(None if folder is None else folder / f"{name}.csv")
+    out: Path | None = arguments.out
+    file = RowFile(None if out is None else out / f"{name}.csv")
     todo = jobs(experiment, trained, ops, ranges, numbers, Budget(share or 1.0, steps))
     open_jobs = [job for job in todo if not _done(job, file)]
     command = _command(name, arguments)
@@ -125,13 +125,13 @@ def run(name: str, arguments: argparse.Namespace) -> int:
                 file.add(reference_rows(experiment, model, op, setting, missing), command)
         for job in open_jobs:
             bar.set_postfix_str(f"{job.name} {','.join(job.ops)}")
-            place = None if folder is None else folder / "checkpoints"
+            place = None if out is None else out / "checkpoints"
             file.add(train(job, place, bar.update), command)
             if place is not None:
                 (place / job.checkpoint).unlink(missing_ok=True)
     except KeyboardInterrupt:
         bar.close()
-        kept = "; the same command goes on where it stopped" if folder else " lost; --out keeps them"
+        kept = "; the same command goes on where it stopped" if out else " lost; --out keeps them"
         print(f"neural-arith: interrupted, {len(file.rows)} rows made{kept}", file=sys.stderr)
         return INTERRUPTED
     bar.close()
@@ -141,8 +141,8 @@ def run(name: str, arguments: argparse.Namespace) -> int:
     for op in ops:
         for setting in ranges:
             print(f"{title(experiment, op, setting)}\n{table(experiment, op, setting, rows)}\n")
-    if folder is not None:
-        _illustrate(experiment, ops, rows, folder / f"{name}.png")
+    if out is not None:
+        _illustrate(experiment, ops, rows, out / f"{name}.png")
         print(f"rows: {file.path}")
     return 0
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from neural_arith.benchmarks.arithmetic.published import published
 from neural_arith.benchmarks.arithmetic.rows import Row
+from neural_arith.files import whole_file
 from neural_arith.plotting import COLORS, color
 
 
@@ -51,6 +52,5 @@ def draw(rows: Iterable[Row], path: Path) -> None:
         ax.set(title=f"{operation} of digits", xlabel="digits in the sequence", ylim=(-0.04, 1.04))
         ax.legend(fontsize=7, ncols=2)
     axes[0].set_ylabel("success (published: dotted)")
-    draft = path.with_name(f".{path.stem}.part{path.suffix}")
-    figure.savefig(draft, dpi=150)
-    draft.replace(path)
+    with whole_file(path) as draft:
+        figure.savefig(draft, dpi=150)

@@ -6,10 +6,9 @@ import argparse
 import importlib.util
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neural_arith.arguments import names, seeds, whole
+from neural_arith.arguments import folder, names, seeds, whole
 from neural_arith.benchmarks.arithmetic.command import INTERRUPTED, budget
 from neural_arith.benchmarks.benchmark import Benchmark
 from neural_arith.errors import OptionError
@@ -49,8 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=(SHARE, None),
         help=f"epochs: a number, or a share of the published {PUBLISHED} as 10%% (default: {100 * SHARE:g}%%)",
     )
-    parser.add_argument("--mnist", metavar="FOLDER", type=Path, help="read MNIST's four IDX files instead of the scans")
-    parser.add_argument("--out", metavar="FOLDER", type=Path, help="keep rows, picture and unfinished trainings there")
+    parser.add_argument("--mnist", metavar="FOLDER", type=folder, help="read MNIST's four IDX files, not the scans")
+    parser.add_argument("--out", metavar="FOLDER", type=folder, help="keep rows, picture and unfinished work there")
     parser.add_argument("--quiet", action="store_true", help="no progress on standard error")
 
 

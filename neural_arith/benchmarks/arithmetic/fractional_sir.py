@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neural_arith.arguments import names, seeds, whole
+from neural_arith.arguments import folder, names, seeds, whole
 from neural_arith.benchmarks.arithmetic.command import INTERRUPTED, budget
 from neural_arith.benchmarks.benchmark import Benchmark
 from neural_arith.errors import OptionError
@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--optimiser", choices=("rmsprop", "adam"), default="rmsprop", help="before L-BFGS")
     parser.add_argument("--jobs", metavar="N", type=whole(1, 1024), default=1, help="processes (default: 1)")
-    parser.add_argument("--out", metavar="FOLDER", type=Path, help="keep rows and picture there")
+    parser.add_argument("--out", metavar="FOLDER", type=folder, help="keep rows and picture there")
     parser.add_argument("--quiet", action="store_true", help="no progress on standard error")
 
 

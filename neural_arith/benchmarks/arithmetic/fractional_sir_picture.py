@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from neural_arith.benchmarks.arithmetic.fractional_sir_rows import PROTOCOLS, PUBLISHED, TITLES, SirRow
+from neural_arith.files import whole_file
 from neural_arith.plotting import COLORS
 
 _LOWEST, _HIGHEST = 1e-16, 1e4
@@ -61,4 +62,5 @@ def draw(path: Path, rows: Sequence[SirRow]) -> None:
         if any(row.unit in _MARKERS for row in own):
             ax.legend(fontsize=7)
     axes[0].set_ylabel("MSE (own solver)")
-    figure.savefig(path, metadata={"Date": None})
+    with whole_file(path) as draft:
+        figure.savefig(draft, metadata={"Date": None})

@@ -11,6 +11,7 @@ from neural_arith.benchmarks.arithmetic.experiments import Experiment
 from neural_arith.benchmarks.arithmetic.reference_rows import REFERENCES
 from neural_arith.benchmarks.arithmetic.rows import Row
 from neural_arith.benchmarks.arithmetic.summary import published_number
+from neural_arith.files import whole_file
 from neural_arith.plotting import COLORS
 
 __all__ = ["draw"]
@@ -68,6 +69,5 @@ def draw(experiment: Experiment, ops: Sequence[str], rows: Sequence[Row], path: 
         panel.set_xticklabels(names, rotation=90)
     figure.supylabel(f"extrapolation error (mean {experiment.error})", fontsize="medium")
     figure.suptitle(f"{experiment.name}: runs (dots, open if not solved), published (lines)", fontsize="medium")
-    draft = path.with_name(f".{path.stem}.part{path.suffix}")
-    figure.savefig(draft, dpi=150)
-    draft.replace(path)
+    with whole_file(path) as draft:
+        figure.savefig(draft, dpi=150)

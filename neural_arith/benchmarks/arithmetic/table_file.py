@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar, get_args, get_type
 
 from neural_arith.benchmarks.record import provenance
 from neural_arith.errors import DataError
+from neural_arith.files import locked, write_text
 
 __all__ = ["Keyed", "TableFile"]
 
@@ -62,7 +63,7 @@ class TableFile(Generic[R]):
             raise DataError(f"{path}: {error.strerror}; choose another folder") from None
 
     def add(self, rows: Iterable[R], command: str) -> None:
-        """Add rows, in place of those with the same key, and write the file.
+        """Add rows, in place of those with the same key, and write the file; rows of other processes stay.
 
         Args:
             rows: the rows.
@@ -71,19 +72,21 @@ class TableFile(Generic[R]):
         Raises:
             DataError: the file cannot be written.
         """
-        self.rows |= {row.key: row for row in rows}
+        new = {row.key: row for row in rows}
+        self.rows |= new
         if self.path is None:
             return
         made_by, origin = provenance(command), self.path.with_suffix(".json")
-        try:
-            known = json.loads(origin.read_text(encoding="utf-8"))["made_by"] if origin.exists() else []
+        with locked(self.path):  # another process may have added rows since
+            there = {row.key: row for row in _read(self.path, self._kind)} if self.path.exists() else {}
+            self.rows |= there | new
+            try:
+                known = json.loads(origin.read_text(encoding="utf-8"))["made_by"] if origin.exists() else []
+            except (ValueError, KeyError, TypeError):
+                raise DataError(f"{origin} does not hold the origin of rows; move it away") from None
             kept = [*(entry for entry in known if entry != made_by), made_by]
-            _replace(origin, json.dumps({"made_by": kept}, indent=1) + "\n")
-            _replace(self.path, _text(self.rows.values(), self._kind))
-        except (ValueError, KeyError, TypeError):
-            raise DataError(f"{origin} does not hold the origin of rows; move it away") from None
-        except OSError as error:
-            raise DataError(f"{self.path}: {error.strerror}; choose another folder") from None
+            write_text(origin, json.dumps({"made_by": kept}, indent=1) + "\n")
+            write_text(self.path, _text(self.rows.values(), self._kind))
 
 
 def _columns(kind: type[Keyed]) -> tuple[str, ...]:
@@ -96,12 +99,6 @@ def _text(rows: Iterable[Keyed], kind: type[Keyed]) -> str:
     writer.writerow(_columns(kind))
     writer.writerows(dataclasses.astuple(row) for row in rows)  # None as nothing, floats so that they read back exactly
     return buffer.getvalue()
-
-
-def _replace(path: Path, text: str) -> None:
-    draft = path.with_suffix(path.suffix + ".part")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
 
 
 def _read(path: Path, kind: type[R]) -> list[R]:
