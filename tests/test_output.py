@@ -104,13 +104,16 @@ def test_a_name_that_is_no_mathematics_can_be_searched_and_drawn(tmp_path, capsy
 
 @pytest.mark.parametrize("name", ["$x$", "a$b$$", r"\$x$", "_y", "日本", r"\frac{<b>"])
 def test_any_name_can_be_drawn(tmp_path, name):
-    data = Trajectories([Run(np.arange(5.0), np.arange(10.0).reshape(5, 2) + 1)], names=(name, "other"), time_name="$t")
+    data = Trajectories(
+        (Run(np.arange(5.0), np.arange(10.0).reshape(5, 2) + 1),), names=(name, "other"), time_name="$t"
+    )
     found = discovery(data, EquationSystem({name: "1.0", "other": f"`{name}`"}))
     write_report(tmp_path / "report.html", found)
     assert name in html.unescape((tmp_path / "report.html").read_text(encoding="utf-8"))
     save_picture(draw_pictures(found)["phase"], tmp_path / "phase.png")
-    ax = plotting.trajectories(data, ax=Figure().subplots())
-    save_picture(ax.get_figure(), io.StringIO(), format="svg")
+    figure = Figure()
+    ax = plotting.trajectories(data, ax=figure.subplots())
+    save_picture(figure, io.StringIO(), format="svg")
     legend = ax.get_legend()
     assert legend is not None
     assert len(legend.get_texts()) == 2
