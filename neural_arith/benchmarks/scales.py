@@ -130,7 +130,7 @@ def in_first_units(equations: EquationSystem, units: Units) -> EquationSystem:
     swap = {symbol: units.size(i) * symbol for i, symbol in enumerate(symbols)}
     return EquationSystem(
         {
-            name: expression.xreplace(swap) * (units.time / units.size(i))
+            name: sp.Mul(expression.xreplace(swap), units.time / units.size(i))
             for i, (name, expression) in enumerate(equations.rhs.items())
         }
     )
