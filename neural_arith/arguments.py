@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import math
 from collections.abc import Callable
 from pathlib import Path
 
 
 def names(text: str) -> list[str]:
-    """Read ``a,b``.
+    """Read ``a,b``; a name that holds a comma stands in double quotes, as in ``"a, left",b``.
 
     Raises:
         argparse.ArgumentTypeError: a name is empty.
     """
-    found = [name.strip() for name in text.split(",")]
+    found = [name.strip() for name in next(csv.reader([text], skipinitialspace=True), [""])]
     if not all(found):
         raise argparse.ArgumentTypeError(f"expected names separated by commas, got {text!r}")
     return found

@@ -15,8 +15,6 @@ import importlib.util
 import io
 import itertools
 import math
-import re
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -109,6 +107,9 @@ def build_parser() -> argparse.ArgumentParser:
     discover.add_argument("--states", metavar="A,B", type=names, help="the state columns (default: all others)")
     discover.add_argument("--inputs", metavar="A,B", type=names, default=[], help="columns that drive the system")
     discover.add_argument("--group", metavar="COLUMN", help="the column that tells several runs apart")
+    discover.add_argument(
+        "--missing", metavar="A,B", type=names, help="texts and numbers that stand for a missing value, or none"
+    )
     discover.add_argument(
         "--out", metavar="DIR", type=filled, help="write equations.json, report.html and pictures into DIR"
     )
@@ -218,19 +219,14 @@ def _discover(arguments: argparse.Namespace) -> int:
     from neural_arith.data import Trajectories
 
     knowledge = _knowledge(arguments)
-    try:
-        data = Trajectories.from_csv(
-            arguments.data,
-            time=arguments.time,
-            states=arguments.states,
-            inputs=arguments.inputs,
-            group=arguments.group,
-        )
-    except DataError as error:
-        hint = None if arguments.group is not None else _runs_hint(arguments.data, str(error))
-        if hint is None:
-            raise
-        raise DataError(f"{error}; {hint}") from None
+    data = Trajectories.from_csv(
+        arguments.data,
+        time=arguments.time,
+        states=arguments.states,
+        inputs=arguments.inputs,
+        group=arguments.group,
+        missing=[] if arguments.missing == ["none"] else arguments.missing,
+    )
     out = None if arguments.out is None else _folder(arguments.out)
     if out is not None and importlib.util.find_spec("matplotlib") is None:  # better now than after the search
         raise OptionError('--out needs matplotlib for the pictures: pip install "neural-arith[plot]"')
@@ -288,15 +284,6 @@ def _knowledge(arguments: argparse.Namespace) -> Knowledge:
         max_terms=arguments.max_terms,
         max_numbers=arguments.max_numbers,
     )
-
-
-def _runs_hint(path: str, message: str) -> str | None:
-    """What to say where a column of text looks like the one that tells runs apart."""
-    found = re.search(r", line \d+, column '([^']+)'", message)
-    if found is None:
-        return None
-    column = found[1]
-    return f"if {column!r} names the runs, say --group {shlex.quote(column)}; otherwise choose columns with --states"
 
 
 def _folder(name: str) -> Path:
@@ -417,14 +404,16 @@ def _read_inputs(path: str, names: Sequence[str], t: np.ndarray) -> tuple[np.nda
     """The times and values of the inputs, ``(time,)`` and ``(time, inputs)``, checked to cover ``t``."""
     import numpy as np
 
-    from neural_arith.data.readers import read_csv
+    from neural_arith.data.readers import Request, read_csv
 
-    table = read_csv(path, time=None, states=names, inputs=(), group=None)
+    table = read_csv(path, Request(None, list(names), (), None, None))
+    for note in table.notes:
+        print(f"{path}: {note}", file=sys.stderr)
     times, values = table.time, table.states
     for name, column in ((table.time_name, times), *zip(names, values.T, strict=True)):
         bad = np.flatnonzero(~np.isfinite(column))
         if bad.size:
-            raise DataError(f"{path}: {name!r} has no finite value in data row {bad[0] + 1}; inputs must be known")
+            raise DataError(f"{path}: {name!r} has no finite value in {table.place(bad[0])}; inputs must be known")
     back = np.flatnonzero(np.diff(times) <= 0)
     if back.size:
         raise DataError(f"{path}: times must increase, but {times[back[0] + 1]:g} follows {times[back[0]]:g}")

@@ -14,6 +14,7 @@ from sklearn.exceptions import NotFittedError
 from tqdm import tqdm
 
 from neural_arith.data import Trajectories
+from neural_arith.data.checks import to_floats
 from neural_arith.discovery import Candidate, Discovery, Knowledge, Options, discover
 from neural_arith.discovery.noise import NoiseKind
 from neural_arith.equations import EquationSystem
@@ -104,7 +105,8 @@ class ODERegressor(BaseEstimator):
         Args:
             X: states, ``(time, states)``, or a list of such arrays for several runs, or
                 :class:`~neural_arith.Trajectories`. NaN marks missing values.
-            t: times, ``(time,)``, one for all runs or a list; left out with Trajectories.
+            t: times, ``(time,)``, one for all runs or a list, or the step between evenly spaced times; left out with
+                Trajectories.
             u: inputs, ``(time, inputs)`` or a list; optional.
             feature_names: names of the states; default x0, x1, ... or the columns of a frame.
             input_names: names of the inputs.
@@ -149,10 +151,6 @@ class ODERegressor(BaseEstimator):
             if t is not None or u is not None or names is not None or inputs is not None:
                 raise DataError("X is Trajectories, which hold times, inputs and names already: give nothing beside it")
             return X
-        if t is None:
-            raise DataError("t is missing: give the times of the rows of X, shape (time,), or a list of them")
-        if names is None and hasattr(X, "columns"):
-            names = [str(c) for c in X.columns]
         return Trajectories.from_arrays(t, X, u=u, names=names, input_names=inputs)
 
     @property
@@ -183,18 +181,32 @@ class ODERegressor(BaseEstimator):
         return self.equations_.rhs
 
     def predict(self, X: Any, u: Any = None) -> np.ndarray:
-        """The right-hand side dx/dt at states ``X``, ``(rows, states)``, and inputs ``u``; shape ``(rows, states)``."""
+        """The right-hand side dx/dt at states ``X``, ``(rows, states)``, and inputs ``u``; shape ``(rows, states)``.
+
+        Columns of data frames are taken by name.
+        """
         f = self.equations_.to_numpy()
-        states = np.asarray(X, dtype=float)
-        return f(0.0, states) if u is None else f(0.0, states, np.asarray(u, dtype=float))
+        states = to_floats(_in_order(X, self.equations_.states, "X"), "X")
+        return (
+            f(0.0, states) if u is None else f(0.0, states, to_floats(_in_order(u, self.equations_.inputs, "u"), "u"))
+        )
 
     def simulate(self, x0: Any, t: Any, u: Any = None) -> np.ndarray:
         """The trajectory from ``x0`` over times ``t``, shape ``(time, states)``.
 
+        Args:
+            x0: starting state, ``(states,)``, or a mapping or a pandas series from state to value.
+            t: times, ``(time,)``.
+            u: inputs at these times, ``(time, inputs)``, or a function of time; columns of a frame are taken by name.
+
         Raises:
             IntegrationError: the solution does not reach the last time.
         """
-        return self.equations_.simulate(x0, t, u=u)
+        if hasattr(x0, "iloc") and set(x0.index) == set(self.equations_.states):
+            x0 = dict(x0)
+        if u is not None and not callable(u):
+            u = to_floats(_in_order(u, self.equations_.inputs, "u"), "u")
+        return self.equations_.simulate(x0, to_floats(t, "t"), u=u)  # pyright: ignore[reportArgumentType]
 
     def score(self, X: Any, t: Any = None, *, u: Any = None) -> float:
         """R2 of the simulated trajectories against measurements, each run started from its first complete row.
@@ -208,9 +220,12 @@ class ODERegressor(BaseEstimator):
             One minus the squared error over the squared deviation from the mean, pooled over runs and states; -inf when
             a simulation fails.
         """
-        names = None if isinstance(X, Trajectories) else list(self.equations_.states)
-        inputs = None if isinstance(X, Trajectories) or u is None else list(self.equations_.inputs)
-        data = self._trajectories(X, t, u, names, inputs)
+        names, inputs = list(self.equations_.states), list(self.equations_.inputs)
+        if isinstance(X, Trajectories):
+            data = self._trajectories(X, t, u, None, None).select(names)
+        else:
+            X, u = _in_order(X, names, "X"), _in_order(u, inputs, "u")
+            data = self._trajectories(X, t, u, names, None if u is None else inputs)
         measured, simulated = [], []
         for run in data.runs:
             complete = np.flatnonzero(np.isfinite(run.x).all(axis=1))
@@ -229,3 +244,19 @@ class ODERegressor(BaseEstimator):
     def save(self, path: str | Path) -> None:
         """Write the equations as readable JSON; :func:`neural_arith.load` reads them back."""
         self.equations_.save(path)
+
+
+def _in_order(table: Any, names: Sequence[str], what: str) -> Any:
+    """A data frame, or a list with some, with its columns in the order of ``names``; anything else as it is."""
+    if isinstance(table, (list, tuple)):
+        return [_in_order(item, names, what) for item in table] if any(hasattr(i, "columns") for i in table) else table
+    if not hasattr(table, "columns"):
+        return table
+    present = [str(column) for column in table.columns]
+    if sorted(present) == sorted(names):
+        where = [present.index(name) for name in names]
+        return table.iloc[:, where] if hasattr(table, "iloc") else table[list(names)]
+    unnamed = all(name[0] == what.lower() and name[1:].isdecimal() for name in names)  # fitted without names
+    if unnamed and len(present) == len(names):
+        return table.to_numpy()
+    raise DataError(f"{what}: the columns are {', '.join(present)}, but the equations are of {', '.join(names)}")

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
+from neural_arith.data.cells import count, is_missing, read_cell, short
+from neural_arith.data.dates import is_clock, is_date
 from neural_arith.errors import DataError
 
 MIN_POINTS = 4
 """Fewer samples than this in a run say nothing about curvature, so nothing about an equation."""
 
-MISSING_WORDS = frozenset({"", "na", "n/a", "nan", "<na>", "nat", "null", "none"})
-"""Cells, in lower case and without blanks around them, that are read as a missing value."""
-
-_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d{1,2}:\d{2}|\d{4}-\d{1,2}$")
-_DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?$")
-
+_LARGEST_SPAN = 1e50
 # A state counts as constant when it moves by no more than a few units in the last place.
 _CONSTANT = 4.0 * np.finfo(float).eps
 
@@ -29,7 +25,7 @@ def to_number(value: Any, where: str) -> float:
 
     Args:
         value: a number, text, or any kind of "nothing here".
-        where: where the cell stands, for the message, as ``"line 3, column 'hare'"``.
+        where: where the cell stands, for the message, as ``"x, row 3, column 'hare'"``.
 
     Returns:
         The number; NaN for a missing value.
@@ -48,27 +44,29 @@ def to_number(value: Any, where: str) -> float:
     except OverflowError:
         raise DataError(f"{where}: the number is too large for a float; rescale the column") from None
     except (TypeError, ValueError):
-        hint = ""
-        if hasattr(value, "isoformat"):
-            hint = "; a date must be converted to numbers first, such as days since the first measurement"
-        raise DataError(f"{where}: expected a number, got {_short(value)}{hint}") from None
+        hint = _DATE_HINT if hasattr(value, "isoformat") else ""
+        raise DataError(f"{where}: expected a number, got {short(value)}{hint}") from None
+
+
+_DATE_HINT = "; a date must be converted to numbers first, such as days since the first measurement"
 
 
 def _text_to_number(text: str, where: str) -> float:
     text = text.strip()
-    if text.lower() in MISSING_WORDS:
+    if is_missing(text):
         return float("nan")
     if "_" not in text:  # float() would take "1_000"
         try:
             return float(text)
         except ValueError:
             pass
+    cell = read_cell(text)
     hint = ""
-    if _DECIMAL_COMMA.match(text):
+    if cell is not None and cell.point is None:
         hint = "; write decimal points, not decimal commas"
-    elif _DATE.match(text):
-        hint = "; a date must be converted to numbers first, such as days since the first measurement"
-    raise DataError(f"{where}: expected a number, got {_short(text)}{hint}")
+    elif is_date(text) or is_clock(text):
+        hint = _DATE_HINT
+    raise DataError(f"{where}: expected a number, got {short(text)}{hint}")
 
 
 def to_floats(values: Any, what: str, columns: Sequence[str] | None = None) -> np.ndarray:
@@ -88,7 +86,12 @@ def to_floats(values: Any, what: str, columns: Sequence[str] | None = None) -> n
     if hasattr(values, "detach"):  # a torch tensor, perhaps with a gradient or on a device
         values = values.detach().cpu().numpy()
     if isinstance(values, np.ma.MaskedArray):
-        values = np.ma.filled(values.astype(float), np.nan)
+        if values.dtype.kind in "fiub":
+            values = np.ma.filled(values.astype(float), np.nan)
+        else:
+            values = values.filled(None) if values.dtype.kind == "O" else values.data
+    elif _is_numeric_frame(values):  # nullable columns would become objects
+        values = values.to_numpy(dtype=float, na_value=np.nan)
     try:
         array = np.asarray(values)
     except ValueError:
@@ -97,10 +100,7 @@ def to_floats(values: Any, what: str, columns: Sequence[str] | None = None) -> n
         with np.errstate(over="ignore"):  # a long double beyond float64 becomes inf and is caught as such
             return np.array(array, dtype=np.float64, order="C")
     if array.dtype.kind in "mM":
-        raise DataError(
-            f"{what}: expected numbers, got dates (dtype {array.dtype}); "
-            "convert them to numbers first, such as days since the first measurement"
-        )
+        raise DataError(f"{what}: expected numbers, got dates (dtype {array.dtype}){_DATE_HINT}")
     if array.dtype.kind == "c":
         raise DataError(f"{what}: expected real numbers, got complex ones; pass real and imaginary parts as states")
     out = np.empty(array.shape, dtype=np.float64)
@@ -111,6 +111,30 @@ def to_floats(values: Any, what: str, columns: Sequence[str] | None = None) -> n
             where += f", column {label!r}"
         out[index] = to_number(array[index], where)
     return out
+
+
+def _is_numeric_frame(values: Any) -> bool:
+    """A pandas frame or series whose columns all hold real numbers, with or without gaps."""
+    if not hasattr(values, "iloc"):
+        return False
+    kinds = [getattr(dtype, "kind", "O") for dtype in (values.dtypes if values.ndim == 2 else [values.dtype])]
+    return bool(kinds) and all(kind in "fiub" for kind in kinds)
+
+
+def same_times(t: np.ndarray) -> np.ndarray:
+    """Which times are, but for rounding, the one before: no curve can turn within such a gap.
+
+    Args:
+        t: times in ascending order, shape ``(n,)``.
+
+    Returns:
+        For each but the first whether it is, ``(n - 1,)``; equal times count.
+    """
+    if len(t) < 2:
+        return np.zeros(0, dtype=bool)
+    gap = np.diff(t)
+    rounding = 256.0 * np.finfo(float).eps * np.abs(t[1:])
+    return (gap == 0) | ((gap >= 0) & (gap <= rounding) & (gap <= 1e-11 * (t[-1] - t[0])))
 
 
 def check_times(t: np.ndarray, run: str) -> None:
@@ -127,23 +151,36 @@ def check_times(t: np.ndarray, run: str) -> None:
     if bad.size:
         raise DataError(f"{run}: time at index {bad[0]} is {t[bad[0]]}; every row needs a finite time")
     with np.errstate(over="ignore"):
-        # Times that differ by rounding alone are one time: no curve can turn within such a gap.
-        bad = np.flatnonzero(np.diff(t) <= 1e-11 * max(float(np.ptp(t)), 0.0)) if len(t) else np.zeros(0, dtype=int)
+        span = float(t[-1]) - float(t[0])
+        back = np.diff(t) < 0
+        bad = np.flatnonzero(back | same_times(t))
     if not bad.size:
+        if len(t) > 1 and not 1 / _LARGEST_SPAN < span < _LARGEST_SPAN:
+            raise DataError(
+                f"{run}: the times span {span:.3g}; powers of such numbers overflow: give them in another unit"
+            )
         return
     i = int(bad[0]) + 1
-    if t[i] >= t[i - 1]:
+    if not back[i - 1]:
         raise DataError(
             f"{run}: duplicate time {t[i]:.12g} at index {i}; keep or average one row per time, "
-            "or name the column that tells several runs apart (group=...)"
+            "or make several runs of them (a list of arrays)"
         )
     raise DataError(
         f"{run}: times must increase, but at index {i} the time {t[i]:.12g} follows {t[i - 1]:.12g}; "
-        "sort the rows, or name the column that tells several runs apart (group=...)"
+        "sort the rows, or make several runs of them (a list of arrays)"
     )
 
 
-def check_values(x: np.ndarray, names: Sequence[str], run: str, *, missing: bool) -> None:
+def check_values(
+    x: np.ndarray,
+    names: Sequence[str],
+    run: str,
+    *,
+    missing: bool,
+    word: str = "row",
+    places: np.ndarray | None = None,
+) -> None:
     """Ask for values without infinities and, unless ``missing``, without NaN.
 
     Args:
@@ -151,22 +188,25 @@ def check_values(x: np.ndarray, names: Sequence[str], run: str, *, missing: bool
         names: one name per column.
         run: how to call the run in a message.
         missing: whether NaN is allowed.
+        word: what a row is called in a message.
+        places: the number of each row, ``(n,)``; its index if None.
 
     Raises:
         DataError: with the first offending row and column.
     """
+    if np.isfinite(x).all():
+        return
     bad = np.argwhere(np.isinf(x) if missing else ~np.isfinite(x))
     if not bad.size:
         return
     row, column = bad[0]
+    at = f"{word} {row if places is None else places[row]}"
     if np.isnan(x[row, column]):
         raise DataError(
-            f"{run}: input {names[column]!r} is missing at row {row}; inputs drive the system and must be "
+            f"{run}: input {names[column]!r} is missing at {at}; inputs drive the system and must be "
             "known everywhere: fill the gap, for example by interpolation"
         )
-    raise DataError(
-        f"{run}: {names[column]!r} is infinite at row {row}; remove the row or mark the value missing (NaN)"
-    )
+    raise DataError(f"{run}: {names[column]!r} is infinite at {at}; remove the row or mark the value missing (NaN)")
 
 
 def check_names(names: Iterable[Any], taken: Sequence[str], kind: str) -> tuple[str, ...]:
@@ -185,10 +225,12 @@ def check_names(names: Iterable[Any], taken: Sequence[str], kind: str) -> tuple[
     """
     if isinstance(names, str):
         raise DataError(f"{kind} names must be a list of texts, got one text; write [{names!r}]")
+    if not isinstance(names, Iterable):
+        raise DataError(f"{kind} names must be a list of texts, got {short(names)}")
     out: list[str] = []
     for name in names:
         if not isinstance(name, str):
-            raise DataError(f"{kind} names must be text, got {_short(name)}")
+            raise DataError(f"{kind} names must be text, got {short(name)}")
         if not name.strip() or "`" in name or not name.isprintable():
             raise DataError(f"{kind} name {name!r} cannot be used; give printable text without backticks")
         if name in out:
@@ -211,7 +253,8 @@ def check_informative(runs: Sequence[Any], names: Sequence[str]) -> None:
     """
     for i, run in enumerate(runs):
         if len(run.t) < MIN_POINTS:
-            raise DataError(f"{run_name(run, i)} has {len(run.t)} points; each run needs at least {MIN_POINTS}")
+            has = count(len(run.t), "point")
+            raise DataError(f"{run_name(run, i)} has {has}; each run needs at least {MIN_POINTS}")
     for j, name in enumerate(names):
         if all(np.isnan(run.x[:, j]).all() for run in runs):
             raise DataError(f"state {name!r} has no value at all; leave the column out (states=...)")
@@ -269,11 +312,8 @@ def find_columns(wanted: Iterable[Any], present: Sequence[Any], what: str) -> li
         lower = {str(p).lower(): p for p in present}
         close = difflib.get_close_matches(str(column).lower(), list(lower), n=2, cutoff=0.6)
         hint = f"; did you mean {' or '.join(repr(lower[c]) for c in close)}?" if close else "."
+        if any("," in str(p) and str(column) in [part.strip() for part in str(p).split(",")] for p in present):
+            hint += " A name with a comma stands in double quotes (--states '\"a, b\"')."
         listed = ", ".join(map(repr, present[:20])) + (", ..." if len(present) > 20 else "")
         raise DataError(f"there is no {what} column {column!r}{hint} The columns are {listed}")
     return columns
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from neural_arith.data import checks
-from neural_arith.data.readers import Table, read_csv, read_frame
+from neural_arith.data.cells import count
+from neural_arith.data.doubts import arrange, refuse_codes
+from neural_arith.data.readers import Request, Table, read_csv, read_frame
 from neural_arith.errors import DataError, OptionError
 
 
@@ -62,6 +64,7 @@ class Trajectories:
         names: one name per state; any printable text without backticks, such as a column label.
         input_names: one name per input.
         time_name: what the time is called.
+        notes: sentences on what a reader assumed or left out.
 
     Raises:
         DataError: something is wrong with the data; the message says what, where, and what to do.
@@ -71,9 +74,11 @@ class Trajectories:
     names: tuple[str, ...]
     input_names: tuple[str, ...] = ()
     time_name: str = "t"
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "runs", tuple(self.runs))
+        object.__setattr__(self, "notes", tuple(self.notes))
         names = checks.check_names(self.names, (self.time_name,), "state")
         inputs = checks.check_names(self.input_names, (self.time_name, *names), "input")
         object.__setattr__(self, "names", names)
@@ -98,45 +103,47 @@ class Trajectories:
         """Take one run, or several, from arrays.
 
         Args:
-            t: times, shape ``(time,)``; for several runs a list of them, or one that all runs share.
+            t: times, shape ``(time,)``; for several runs a list of them, or one that all runs share. A single number is
+                the step between evenly spaced times that begin at 0.
             x: states, shape ``(time, states)`` or ``(time,)`` for one state; for several runs a list of
                 arrays (lengths may differ) or one array ``(run, time, states)``. NaN and masked entries are
-                missing values.
+                missing values. Columns of data frames are taken by name.
             u: inputs, shaped like ``x``, or None. They must be known at every time.
-            names: state names; ``x0, x1, ...`` if None.
-            input_names: input names; ``u0, u1, ...`` if None.
+            names: state names; those of the frames, or ``x0, x1, ...``, if None.
+            input_names: input names; those of the frames, or ``u0, u1, ...``, if None.
 
         Returns:
-            The trajectories.
+            The trajectories. A run of fewer than four points is left out where others are long enough, with a note.
 
         Raises:
             DataError: shapes do not fit, or the data break a rule of the class.
         """
-        several = _is_many(x)
+        several = _is_many(x) and not _is_rows(x, t)
         xs = list(x) if several else [x]
-        ts = list(t) if _is_many(t, ndim=1) and (several or isinstance(t, (list, tuple))) else [t] * len(xs)
-        us = [None] * len(xs) if u is None else list(u) if _is_many(u) else [u]
-        for what, items in (("t", ts), ("u", us)):
-            if len(items) != len(xs):
-                raise DataError(f"x has {len(xs)} runs but {what} has {len(items)}; give one {what} per run")
-        columns = None if names is None else checks.check_names(names, (), "state")
-        runs = []
-        for i in range(len(xs)):
-            at = f" of run {i}" if several else ""
-            times = checks.to_floats(ts[i], f"t{at}")
-            values = _as_columns(checks.to_floats(xs[i], f"x{at}", columns), f"x{at}")
-            drive = None if us[i] is None else _as_columns(checks.to_floats(us[i], f"u{at}"), f"u{at}")
-            runs.append(Run(times, values, drive))
-        if not runs:
+        us = [None] * len(xs) if u is None else list(u) if _is_many(u) and not _is_rows(u, t) else [u]
+        if len(us) != len(xs):
+            raise DataError(f"x has {len(xs)} runs but u has {len(us)}; give one u per run")
+        if not xs:
             raise DataError("x is an empty list; give at least one run")
-        drive = runs[0].u
-        n_inputs = 0 if drive is None else drive.shape[1]
+        columns = None if names is None else checks.check_names(names, (), "state")
+        drives = None if input_names is None else checks.check_names(input_names, (), "input")
+        xs, columns = _by_name(xs, columns, "states")
+        us, drives = _by_name(us, drives, "inputs")
+        values = [
+            _as_columns(checks.to_floats(item, f"x{_of_run(i, several)}", columns), f"x{_of_run(i, several)}")
+            for i, item in enumerate(xs)
+        ]
+        ts = _times(t, [len(value) for value in values], several)
+        runs = []
+        for i, (times, table, item) in enumerate(zip(ts, values, us, strict=True)):
+            what = f"u{_of_run(i, several)}"
+            drive = None if item is None else _as_columns(checks.to_floats(item, what, drives), what)
+            runs.append(Run(times, table, drive))
+        n_inputs = 0 if (drive := runs[0].u) is None else drive.shape[1]
         data = cls(
             tuple(runs),
             tuple(f"x{i}" for i in range(runs[0].x.shape[1])) if columns is None else columns,
-            tuple(f"u{i}" for i in range(n_inputs))
-            if input_names is None
-            else checks.check_names(input_names, (), "input"),
+            tuple(f"u{i}" for i in range(n_inputs)) if drives is None else drives,
         )
         return data._informative()
 
@@ -149,23 +156,28 @@ class Trajectories:
         states: Iterable[Any] | None = None,
         inputs: Iterable[Any] = (),
         group: Any | None = None,
+        missing: Iterable[str | float] | None = None,
     ) -> Trajectories:
         """Take trajectories from a data frame: pandas, polars, anything with ``.columns``.
 
+        Columns of text are read as those of a file, see :meth:`from_csv`.
+
         Args:
             frame: the data frame, one row per time (and run).
-            time: the time column; numbers, not dates.
+            time: the time column, or the name of the index; dates are read as days since the first.
             states: the state columns; None for all that have no other role.
             inputs: the input columns.
             group: the column that tells runs apart, or None for one run.
+            missing: as in :meth:`from_csv`.
 
         Returns:
-            The trajectories; states and inputs are named as the columns are.
+            The trajectories; states and inputs are named as the columns are, ``notes`` say what was assumed.
 
         Raises:
             DataError: a column is unknown, a cell is no number, or the data break a rule of the class.
         """
-        return cls._from_table(read_frame(frame, time=time, states=states, inputs=inputs, group=group))
+        request = _request(time, states, inputs, group, missing)
+        return cls._from_table(read_frame(frame, request), request)
 
     @classmethod
     def from_csv(
@@ -176,44 +188,71 @@ class Trajectories:
         states: Iterable[str] | None = None,
         inputs: Iterable[str] = (),
         group: str | None = None,
+        missing: Iterable[str | float] | None = None,
     ) -> Trajectories:
-        """Read trajectories from a CSV file whose first line names the columns.
+        """Read trajectories from a CSV file, or the first sheet of an Excel workbook, that names its columns.
 
-        Comma, semicolon, tab or bar separate cells; empty cells are missing values; the text is UTF-8.
+        Comma, semicolon, tab, bar or blanks separate cells; UTF-8, UTF-16 and Latin-1 are told apart. Comments and
+        titles above, a row of units, totals below and remarks are passed over. Decimal commas, separators of thousands,
+        percent and units in cells, limits such as ``<0.05`` (missing) and the usual words for missing values are
+        understood; dates are read as days, times of day as hours, since the first. Rows in no order are sorted and
+        equal rows taken once; where every time stands equally often the rows are read as that many runs. ``notes`` say
+        all that was assumed; what may mean two things is refused.
 
         Args:
             path: the file.
             time: the time column; None for the first one.
-            states: the state columns; None for all that have no other role.
+            states: the state columns; None for all with numbers that have no other role.
             inputs: the input columns.
             group: the column that tells runs apart, or None for one run.
+            missing: further texts and numbers that stand for a missing value, such as ``[9999]``. If None, a number
+                like 9999 far outside the others of its column is refused; an empty list says that all were measured.
 
         Returns:
-            The trajectories; states and inputs are named as the columns are.
+            The trajectories; states and inputs are named as the columns are, ``notes`` say what was assumed.
 
         Raises:
             DataError: the file cannot be read, a column is unknown, a cell is no number (with its line and
                 column), or the data break a rule of the class.
         """
-        table = read_csv(path, time=time, states=states, inputs=inputs, group=group)
+        request = _request(time, states, inputs, group, missing)
+        table = read_csv(path, request)
         try:
-            return cls._from_table(table)
+            return cls._from_table(table, request)
         except DataError as error:
-            raise DataError(f"{path}: {error}") from None
+            raise DataError(f"{path}{', ' if str(error).startswith('line ') else ': '}{error}") from None
 
     @classmethod
-    def _from_table(cls, table: Table) -> Trajectories:
-        order = np.argsort(table.codes, kind="stable")
-        edges = np.searchsorted(table.codes[order], np.arange(1, len(table.labels)))
+    def _from_table(cls, table: Table, request: Request) -> Trajectories:
+        if request.missing is None:
+            refuse_codes(table)
+        order, labels, notes = arrange(table)
         runs = []
-        for label, rows in zip(table.labels, np.split(order, edges), strict=True):
+        for label, rows in zip(labels, order, strict=True):
             inputs = table.inputs[rows] if table.input_names else None
-            runs.append(Run(table.time[rows], table.states[rows], inputs, label))
-        return cls(tuple(runs), table.names, table.input_names, table.time_name)._informative()
+            run = Run(table.time[rows], table.states[rows], inputs, label)
+            tables = ((run.x, table.names, True), (run.u, table.input_names, False))
+            for values, names, may_miss in tables:
+                if values is not None:
+                    name, lines = checks.run_name(run, len(runs)), table.lines[rows]
+                    checks.check_values(values, names, name, missing=may_miss, word=table.word, places=lines)
+            runs.append(run)
+        data = cls(tuple(runs), table.names, table.input_names, table.time_name, (*table.notes, *notes))
+        return data._informative()
 
     def _informative(self) -> Trajectories:
-        checks.check_informative(self.runs, self.names)
-        return self
+        """Without runs that are too short to learn from, which the notes name; an error where nothing is left."""
+        short = [i for i, run in enumerate(self.runs) if len(run) < checks.MIN_POINTS]
+        data = self
+        if 0 < len(short) < len(self.runs):
+            listed = ", ".join(
+                f"{checks.run_name(self.runs[i], i)} ({count(len(self.runs[i]), 'point')})" for i in short[:5]
+            ) + (", ..." if len(short) > 5 else "")
+            note = f"Left out, for a run needs at least {checks.MIN_POINTS} points: {listed}."
+            runs = tuple(run for run in self.runs if len(run) >= checks.MIN_POINTS)
+            data = replace(self, runs=runs, notes=(*self.notes, note))
+        checks.check_informative(data.runs, data.names)
+        return data
 
     @property
     def n_states(self) -> int:
@@ -293,7 +332,7 @@ class Trajectories:
 
         Raises:
             OptionError: ``fraction`` is not between 0 and 1.
-            DataError: a train run would keep fewer than four points, or no test point is left.
+            DataError: every train run would keep fewer than four points, or no test point is left.
         """
         if not 0.0 < fraction < 1.0:
             raise OptionError(f"fraction must lie between 0 and 1, got {fraction!r}; 0.7 trains on 70 % of the span")
@@ -350,6 +389,87 @@ def _is_many(value: Any, ndim: int = 2) -> bool:
     if isinstance(value, (list, tuple)):
         return bool(value) and all(_depth(item) >= ndim or _is_array(item) for item in value)
     return getattr(value, "ndim", 0) == ndim + 1
+
+
+def _is_rows(value: Any, t: Any) -> bool:
+    """Tell a list of rows, as a loop collects them, from a list of runs of one state: one row for each time."""
+    if not isinstance(value, (list, tuple)) or not all(_depth(item) == 1 for item in value):
+        return False
+    lengths = {len(item) for item in value}
+    shared = _depth(t) == 1 and not isinstance(t, str)
+    return shared and len(lengths) == 1 and len(t) == len(value) != next(iter(lengths))
+
+
+def _times(t: Any, lengths: Sequence[int], several: bool) -> list[np.ndarray]:
+    """The times of each run: given, shared, or evenly spaced with a given step."""
+    if t is None:
+        raise DataError("t is missing: give the times of the rows, shape (time,), or the step between them")
+    if _is_step(t):
+        ts = [t] * len(lengths)
+    elif isinstance(t, (list, tuple)) and several and _depth(t) == 1 and len(t) == len(lengths):
+        steps = all(_is_step(item) for item in t) and set(lengths) != {len(t)}
+        ts = list(t) if steps or all(_depth(item) for item in t) else [t] * len(lengths)
+    elif _is_many(t, ndim=1) and (several or isinstance(t, (list, tuple))):
+        ts = list(t)
+    else:
+        ts = [t] * len(lengths)
+    if len(ts) != len(lengths):
+        raise DataError(f"x has {len(lengths)} runs but t has {len(ts)}; give one t per run")
+    return [
+        _evenly(item, n, _of_run(i, several)) if _is_step(item) else checks.to_floats(item, f"t{_of_run(i, several)}")
+        for i, (item, n) in enumerate(zip(ts, lengths, strict=True))
+    ]
+
+
+def _is_step(t: Any) -> bool:
+    return isinstance(t, (int, float, np.number)) or (getattr(t, "ndim", None) == 0 and hasattr(t, "__float__"))
+
+
+def _evenly(step: Any, n: int, of_run: str) -> np.ndarray:
+    value = float(checks.to_floats(step, f"t{of_run}"))
+    if not 0 < value < np.inf:
+        raise DataError(f"t{of_run} is {value:g}: a single number is the step between the rows and must be above zero")
+    return value * np.arange(n)
+
+
+def _of_run(i: int, several: bool) -> str:
+    return f" of run {i}" if several else ""
+
+
+def _by_name(tables: list[Any], names: tuple[str, ...] | None, kind: str) -> tuple[list[Any], tuple[str, ...] | None]:
+    """Bring the columns of data frames into one order, that of ``names`` or else of the first frame."""
+    frames = [(i, table) for i, table in enumerate(tables) if hasattr(table, "columns")]
+    if not frames:
+        return tables, names
+    first = [str(column) for column in frames[0][1].columns]
+    order = list(names) if names is not None and sorted(names) == sorted(first) else first
+    out = list(tables)
+    for i, frame in frames:
+        present = [str(column) for column in frame.columns]
+        if len(set(present)) != len(present):
+            double = next(name for name in present if present.count(name) > 1)
+            raise DataError(f"{kind}: there are two columns named {double!r}; give every column its own name")
+        if sorted(present) != sorted(order):
+            raise DataError(
+                f"{kind} of run {i}: the columns are {', '.join(present)}, those of run {frames[0][0]} "
+                f"{', '.join(order)}; all runs need the same"
+            )
+        if present != order:
+            where = [present.index(name) for name in order]
+            out[i] = frame.iloc[:, where] if hasattr(frame, "iloc") else frame[order]
+    return out, tuple(order) if names is None else names
+
+
+def _request(
+    time: Any, states: Iterable[Any] | None, inputs: Iterable[Any], group: Any, missing: Iterable[str | float] | None
+) -> Request:
+    if states is not None and not isinstance(states, str):
+        states = list(states)
+    if not isinstance(inputs, str):
+        inputs = list(inputs)
+    if isinstance(missing, str | int | float):
+        missing = [missing]
+    return Request(time, states, inputs, group, None if missing is None else list(missing))
 
 
 def _is_array(value: Any) -> bool:

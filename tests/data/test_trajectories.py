@@ -198,7 +198,11 @@ def test_nothing_moves():
 
 def test_too_few_points():
     refused(r"run 0 has 3 points; each run needs at least 4", t=T[:3], x=X[:3])
-    refused(r"run 1 has 3 points", t=[T, T[:3]], x=[X, X[:3]])
+    refused(r"run 0 has 2 points", t=[T[:2], T[:3]], x=[X[:2], X[:3]])
+    data = Trajectories.from_arrays([T[:3], T], [X[:3], 2 * X])
+    assert len(data) == 1
+    np.testing.assert_array_equal(data[0].x, 2 * X)
+    assert data.notes == ("Left out, for a run needs at least 4 points: run 0 (3 points).",)
 
 
 def test_empty_input():
