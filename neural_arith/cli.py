@@ -304,21 +304,8 @@ def _folder(name: str) -> Path:
 
 def _constants(discovery: Discovery) -> list[str]:
     """The constants with their standard errors, which belong to the numbers before rounding."""
-    from neural_arith.equations.places import places
-
-    chosen = discovery.chosen
-    rows = [
-        (side, f"{value:.4g} +- {error:.1g}" if error > 0 else f"{value:.4g}, not fixed by the data", term)
-        for (side, term), value, error in zip(
-            places(chosen.equations), chosen.constants, chosen.standard_errors, strict=True
-        )
-        if error != 0.0  # taken as exact
-    ]
-    if not rows:
-        return []
-    widths = [max(len(row[k]) for row in rows) for k in (0, 1)]
-    lines = (f"  {side:{widths[0]}}  {value:{widths[1]}}  in {term}" for side, value, term in rows)
-    return ["", "constants before rounding, with standard errors:", *lines]
+    rows = discovery.chosen.constant_lines()
+    return ["", "constants before rounding, with standard errors:", *(f"  {row}" for row in rows)] if rows else []
 
 
 def _reactions(discovery: Discovery) -> list[str]:

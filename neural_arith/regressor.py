@@ -168,6 +168,10 @@ class ODERegressor(BaseEstimator):
             raise NotFittedError("this ODERegressor is not fitted yet: call fit(X, t) first")
         return self.discovery_
 
+    def __str__(self) -> str:
+        """The equations with standard errors of their constants; before :meth:`fit` the parameters."""
+        return str(self.discovery_) if hasattr(self, "discovery_") else repr(self)
+
     def print(self, figures: int = 4) -> None:
         """Print the equations with so many significant figures."""
         self.equations_.print(figures)

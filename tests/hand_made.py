@@ -61,6 +61,8 @@ def discovery(
         "noise": Noise("log", np.array([0.12, 0.2])[: data.n_states]),
         "initial_states": np.stack([run.x[0] for run in data]),
         "fitted": [(t, equations.simulate(run.x[0], t)) for t, run in zip(dense, data, strict=True)],
+        "pieces": (1,) * len(data),
+        "horizons": tuple(float(run.t[-1] - run.t[0]) for run in data),
         "residuals": [run.x - equations.simulate(run.x[0], run.t) for run in data],
         "messages": ("21 points <&> two structures tie",),
         "status": "done",

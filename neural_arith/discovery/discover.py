@@ -12,7 +12,17 @@ from neural_arith.discovery.engine import Searched, search
 from neural_arith.discovery.judge import Judged
 from neural_arith.discovery.knowledge import Knowledge
 from neural_arith.discovery.options import Options, Progress
-from neural_arith.discovery.result import Candidate, Discovery, fitted_curves, to_candidate, to_equations
+from neural_arith.discovery.result import (
+    Candidate,
+    Curves,
+    Discovery,
+    fitted_curves,
+    horizon_words,
+    horizons,
+    solutions,
+    to_candidate,
+    to_equations,
+)
 from neural_arith.discovery.rounded import round_values
 from neural_arith.discovery.statements import statements
 from neural_arith.discovery.worth import worth_of_terms
@@ -49,16 +59,19 @@ def discover(data: Trajectories, options: Options | None = None, progress: Progr
     data = data.thin(max(20, options.max_points // len(data)))
     searched = search(data, options, progress)
     judge, scaling = searched.judge, searched.scaling
-    choice, fitted = _choose_soluble(searched, data)
+    choice, solved = _choose_soluble(searched, data)
     candidates = tuple(to_candidate(searched, data, judged, choice) for judged in choice.table)
     selected = next(c for c in candidates if c.selected)
     equations, final = selected.equations, choice.selected
     if options.round_constants and (rounder := _round(searched, data, choice.selected)) is not None:
-        equations, final, fitted = rounder
+        equations, final, solved = rounder
     starts = final.starts[~judge.problem.linked] * scaling.state
     solution = judge.predict(final).x * scaling.state
     bounds = np.cumsum([0, *(len(r.t) for r in data.runs)])
     residuals = [r.x - solution[a:b] for r, a, b in zip(data.runs, bounds[:-1], bounds[1:], strict=True)]
+    fitted = fitted_curves(data, judge, final, scaling.state, solved)
+    ends = horizons(data, fitted, solved)
+    pieces = tuple(np.bincount(np.cumsum(~judge.problem.linked) - 1).tolist())
     noise = searched.noise
     if noise.kind == "additive":
         noise = replace(noise, level=noise.level * scaling.state)
@@ -70,6 +83,8 @@ def discover(data: Trajectories, options: Options | None = None, progress: Progr
         noise=noise,
         initial_states=starts,
         fitted=fitted,
+        pieces=pieces,
+        horizons=ends,
         residuals=residuals,
         messages=(
             *data.notes,
@@ -85,36 +100,34 @@ def discover(data: Trajectories, options: Options | None = None, progress: Progr
                 given,
                 options.knowledge != Knowledge(),
             ),
+            *horizon_words(data, ends, pieces),
         ),
         status=searched.status,
         options=options,
     )
 
 
-_Curves = list[tuple[np.ndarray, np.ndarray]]
-
-
-def _round(searched: Searched, data: Trajectories, judged: Judged) -> tuple[EquationSystem, Judged, _Curves] | None:
+def _round(searched: Searched, data: Trajectories, judged: Judged) -> tuple[EquationSystem, Judged, Curves] | None:
     """The choice with rounded constants, and its solution; None where that cannot be or has none."""
     rounded = round_values(searched.judge, searched.scaling, judged)
     if rounded is None:
         return None
     equations = rounded.tell(to_equations(searched, data, judged, rounded.theta))
     starts = rounded.judged.starts[~searched.judge.problem.linked]
-    curves = fitted_curves(data, equations, starts * searched.scaling.state)
+    curves = solutions(data, equations, starts * searched.scaling.state)
     return (equations, rounded.judged, curves) if all(np.isfinite(x).all() for _, x in curves) else None
 
 
-def _choose_soluble(searched: Searched, data: Trajectories) -> tuple[Choice, _Curves]:
+def _choose_soluble(searched: Searched, data: Trajectories) -> tuple[Choice, Curves]:
     """The choice among candidates that a second solver, too, carries over every run, and its solution."""
     ranked, others = up_for_choice(searched.judge)
     while True:
         choice = choose(ranked, others)
         equations = to_equations(searched, data, choice.selected)
         starts = choice.selected.starts[~searched.judge.problem.linked]
-        fitted = fitted_curves(data, equations, starts * searched.scaling.state)
-        if len(ranked) == 1 or all(np.isfinite(x).all() for _, x in fitted):
-            return choice, fitted
+        solved = solutions(data, equations, starts * searched.scaling.state)
+        if len(ranked) == 1 or all(np.isfinite(x).all() for _, x in solved):
+            return choice, solved
         ranked = [j for j in ranked if j is not choice.selected]
 
 

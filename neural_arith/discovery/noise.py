@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import numpy as np
@@ -38,7 +38,7 @@ class Noise:
 
     kind: NoiseKind
     level: np.ndarray
-    shares: np.ndarray | None = None
+    shares: np.ndarray | None = field(default=None, repr=False)
 
     @property
     def clean(self) -> bool:

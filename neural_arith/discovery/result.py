@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,17 +10,25 @@ import numpy as np
 from neural_arith.data import Trajectories
 from neural_arith.discovery.choice import Choice
 from neural_arith.discovery.engine import Searched
-from neural_arith.discovery.judge import Judged
+from neural_arith.discovery.judge import Judge, Judged
 from neural_arith.discovery.noise import Noise
 from neural_arith.discovery.options import Options
 from neural_arith.discovery.worth import Worth
 from neural_arith.equations import EquationSystem
+from neural_arith.equations.places import places
 from neural_arith.equations.structures import from_structure
 from neural_arith.errors import IntegrationError
 from neural_arith.integrate.structure import Structure
 
+LOST = 0.4
+"""Distance, in standard deviations of the measurements, at which a solution has lost them (Pathak et al., 2018)."""
 
-@dataclass(frozen=True)
+_CURVE = 300  # points of a curve, at least
+
+_ROWS, _WIDTH = 10, 150  # what a table of candidates shows of itself
+
+
+@dataclass(frozen=True, repr=False)
 class Candidate:
     """One structure with refitted constants.
 
@@ -52,8 +61,39 @@ class Candidate:
         """Nodes of the equations."""
         return self.equations.complexity
 
+    def constant_lines(self) -> list[str]:
+        """One line for each constant with its standard error and the term it stands in; exact exponents left out."""
+        rows = [
+            (side, f"{value:.4g} +- {error:.1g}" if error > 0 else f"{value:.4g}, not fixed by the data", term)
+            for (side, term), value, error in zip(
+                places(self.equations), self.constants, self.standard_errors, strict=True
+            )
+            if error != 0.0
+        ]
+        widths = [max((len(row[k]) for row in rows), default=0) for k in (0, 1)]
+        return [f"{side:{widths[0]}}  {value:{widths[1]}}  in {term}" for side, value, term in rows]
 
-@dataclass(frozen=True)
+    def __repr__(self) -> str:
+        mark = "chosen, " if self.selected else "near-tie, " if self.near_tie else ""
+        text = "; ".join(str(self.equations).splitlines())
+        text = text if len(text) <= _WIDTH else f"{text[: _WIDTH - 4]} ..."
+        return f"Candidate({mark}score {self.score:.1f}, complexity {self.complexity}: {text})"
+
+
+class Candidates(tuple[Candidate, ...]):
+    """Candidates, simple ones first. Shows the choice and the best others; it is a tuple and holds all."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        best = sorted(self, key=lambda c: (not c.selected, c.score))[:_ROWS]
+        lines = [repr(c) for c in self if any(c is b for b in best)]
+        if len(self) > _ROWS:
+            lines.append(f"... and {len(self) - _ROWS} more")
+        return "\n".join(lines) or "no candidates"
+
+
+@dataclass(frozen=True, repr=False)
 class Discovery:
     """The outcome of :func:`neural_arith.discovery.discover`.
 
@@ -64,8 +104,12 @@ class Discovery:
         terms: what each term of the choice buys, in the order of the equations.
         noise: the noise model; levels in the measurements' own units (a share of the value unless additive).
         initial_states: fitted starting state of each run, ``(runs, states)``.
-        fitted: for each run times and states of the fitted solution.
-        residuals: for each run measurements minus solution, ``(time, states)``.
+        fitted: for each run times and states of the fit that the residuals belong to: the solution from the fitted
+            starting state or, where the run was judged in linked pieces, that of each piece from a start of its own.
+        pieces: for each run in how many linked pieces it was judged; 1 for a run followed as a whole.
+        horizons: for each run how long the one solution from its fitted starting state follows that fit: the length of
+            the run, or the time until they are 0.4 standard deviations of the measurements apart, as in chaos.
+        residuals: for each run measurements minus fit, ``(time, states)``.
         messages: what the user should know before trusting the equations.
         status: "done", "out of time" or "interrupted".
         options: the settings.
@@ -78,15 +122,32 @@ class Discovery:
     noise: Noise
     initial_states: np.ndarray
     fitted: list[tuple[np.ndarray, np.ndarray]]
+    pieces: tuple[int, ...]
+    horizons: tuple[float, ...]
     residuals: list[np.ndarray]
     messages: tuple[str, ...]
     status: str
     options: Options
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "candidates", Candidates(self.candidates))
+
     @property
     def chosen(self) -> Candidate:
         """The candidate that was chosen, its constants not rounded."""
         return next(candidate for candidate in self.candidates if candidate.selected)
+
+    def __str__(self) -> str:
+        lines = [str(self.equations)]
+        if rows := self.chosen.constant_lines():
+            lines += ["", "constants before rounding, with standard errors:", *(f"  {row}" for row in rows)]
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        text = "; ".join(str(self.equations).splitlines())
+        text = text if len(text) <= 5 * _WIDTH else f"{text[: 5 * _WIDTH - 4]} ..."
+        counts = f"{len(self.candidates)} candidates, {len(self.messages)} messages"
+        return f"Discovery({self.status}: {text}; {counts})"
 
 
 def to_equations(
@@ -171,13 +232,27 @@ def _errors_by_differences(
     return tuple(float(e) for e in np.sqrt(square))
 
 
-def fitted_curves(
-    data: Trajectories, equations: EquationSystem, starts: np.ndarray, points: int = 300
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The equations' solution over each run from its fitted starting state, at ``points`` times and the samples."""
-    curves = []
+Curves = list[tuple[np.ndarray, np.ndarray]]
+"""For each run times ``(n,)`` and states ``(n, states)``."""
+
+
+def _parts(data: Trajectories) -> int:
+    """In how many parts a curve takes each interval between samples."""
+    return max(1, math.ceil(_CURVE / max(1.0, np.median([len(run) for run in data.runs]) - 1)))
+
+
+def solutions(data: Trajectories, equations: EquationSystem, starts: np.ndarray) -> Curves:
+    """The equations' own solution over each run from a starting state; NaN after it ended.
+
+    Args:
+        data: the runs, and their inputs.
+        equations: what is solved.
+        starts: ``(runs, states)``.
+    """
+    curves, parts = [], _parts(data)
     for run, start in zip(data.runs, starts, strict=True):
-        t = np.union1d(np.linspace(run.t[0], run.t[-1], points), run.t)
+        n = len(run)
+        t = np.interp(np.arange((n - 1) * parts + 1) / parts, np.arange(n), run.t)
         u = None
         if run.u is not None:
             u = np.stack([np.interp(t, run.t, run.u[:, m]) for m in range(run.u.shape[1])], axis=1)
@@ -187,3 +262,50 @@ def fitted_curves(
             x = np.full((len(t), data.n_states), np.nan)
         curves.append((t, x))
     return curves
+
+
+def fitted_curves(data: Trajectories, judge: Judge, judged: Judged, size: np.ndarray, solved: Curves) -> Curves:
+    """What the likelihood compared with the measurements, at the times of ``solved``: pieces where it took pieces.
+
+    Args:
+        data: the runs.
+        judge: knows in which form they were compared.
+        judged: the candidate.
+        size: sizes of the states, which the judge's numbers are multiplied by.
+        solved: stands in where the judge cannot follow the candidate between samples.
+    """
+    _, x = judge.along(judged, _parts(data))
+    if not np.isfinite(x).all():
+        return solved
+    ends = np.cumsum([len(t) for t, _ in solved])[:-1]
+    return [(t, part * size) for (t, _), part in zip(solved, np.split(x, ends), strict=True)]
+
+
+def horizons(data: Trajectories, fitted: Curves, solved: Curves) -> tuple[float, ...]:
+    """How long each run's own solution stays with the fit, which is free of noise."""
+    every = np.concatenate([run.x for run in data.runs])
+    spread = np.maximum(np.nanstd(every, axis=0), 1e-300)
+    found = []
+    for (t, x), (_, own) in zip(fitted, solved, strict=True):
+        apart = np.sqrt((((own - x) / spread) ** 2).mean(axis=1))
+        lost = np.flatnonzero(~(apart <= LOST))
+        found.append(float(t[lost[0] if len(lost) else -1] - t[0]))
+    return tuple(found)
+
+
+def horizon_words(data: Trajectories, found: tuple[float, ...], pieces: tuple[int, ...]) -> tuple[str, ...]:
+    """What to say where a solution loses the measurements before they end."""
+    lost = [k for k, (run, time) in enumerate(zip(data.runs, found, strict=True)) if time < run.t[-1] - run.t[0]]
+    if not lost:
+        return ()
+    low, high = min(found[k] for k in lost), max(found[k] for k in lost)
+    times = f"{low:.2g}" if f"{low:.2g}" == f"{high:.2g}" else f"{low:.2g} to {high:.2g}"
+    length = max(float(data.runs[k].t[-1] - data.runs[k].t[0]) for k in lost)
+    runs = "the measurements" if len(data) == 1 else f"{len(lost)} of {len(data)} runs"
+    cut = ""
+    if (n := sum(pieces)) > len(pieces):
+        cut = f" The fit was therefore made, and is drawn, in {n} linked pieces with starts of their own."
+    return (
+        f"Solved from the fitted start, the equations follow {runs} for {times} of {length:.3g} ({data.time_name}) and "
+        f"then go another way: the smallest error grows, as in chaos.{cut} A forecast holds about so long.",
+    )

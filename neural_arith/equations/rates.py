@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,7 @@ class RateFit:
 
     reactions: Reactions
     standard_errors: tuple[float, ...]
-    initial_states: np.ndarray
+    initial_states: np.ndarray = field(repr=False)
     noise: str
     converged: bool
 

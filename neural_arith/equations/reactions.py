@@ -9,6 +9,7 @@ Equations fix the net numbers only up to a factor, which goes into k: here they 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +29,12 @@ LARGEST = 4
 
 _LOOSEST = 0.2
 """Beyond this share a coefficient tells too little: with a larger one 2 : 3 and 3 : 4 would pass for 1 : 1."""
+
+_FAR = 3.0
+"""Standard errors by which a ratio must miss all whole ratios but one; nearer ones would be met by chance, for from
+3 : 4 to 1 : 1 it is but a quarter."""
+
+_RATIOS = sorted({a / b for a in range(1, LARGEST + 1) for b in range(1, LARGEST + 1)})
 
 
 @dataclass(frozen=True)
@@ -147,7 +154,8 @@ def read_reactions(
         rtol: how far the coefficients may be from whole ratios, at most 0.05: beyond, two ratios could be meant.
         standard_errors: of ``system.constants``, in their order; a coefficient may then be off by three of them, even
             where that is more than ``rtol``, up to a fifth of its size. The better known ones count more in the rate
-            constant.
+            constant. Coefficients known too little to exclude every other ratio of whole numbers up to 4, by three
+            standard errors, are not read: hares eaten and lynxes born need not be in any such ratio.
 
     Raises:
         OptionError: ``rtol`` is out of range, or a wrong number of standard errors.
@@ -178,8 +186,9 @@ def read_reactions(
     rest: dict[str, sp.Expr] = dict.fromkeys(system.states, sp.S.Zero)
     for law, coefficients in shared.items():
         change = {state: float(value) for state, value in coefficients.items()}
-        loose = {state: _allowed(value, error_of.get(value, 0.0), rtol) for state, value in change.items()}
-        found = _read_law(law, change, loose, system)
+        error = {state: abs(error_of.get(value, 0.0) / value) for state, value in change.items()}
+        loose = {state: max(rtol, min(3 * share, _LOOSEST)) for state, share in error.items()}
+        found = _read_law(law, change, loose, error, system)
         reactions += found
         if not found:
             for state, value in coefficients.items():
@@ -187,13 +196,15 @@ def read_reactions(
     return Reactions(tuple(reactions), EquationSystem(rest, inputs=system.inputs))
 
 
-def _allowed(value: float, error: float, rtol: float) -> float:
-    """How far, as a share of its size, a coefficient may be from a whole multiple of the rate constant."""
-    return max(rtol, min(3 * error / abs(value), _LOOSEST)) if math.isfinite(error) else rtol
+def _told(ratio: float, *errors: float) -> bool:
+    """Whether no more than one ratio of small whole numbers lies within the standard errors, which are shares."""
+    doubt = _FAR * math.hypot(*errors)
+    near = [whole for whole in _RATIOS if not abs(math.log(ratio / whole)) > doubt]
+    return len(near) <= 1
 
 
 def _read_law(
-    law: sp.Expr, change: dict[str, float], loose: dict[str, float], system: EquationSystem
+    law: sp.Expr, change: dict[str, float], loose: dict[str, float], error: dict[str, float], system: EquationSystem
 ) -> list[Reaction]:
     """The reactions that share one rate law; none when it cannot be read.
 
@@ -201,6 +212,7 @@ def _read_law(
         law: what the terms have in common.
         change: coefficient of each state in whose equation it stands.
         loose: how far each coefficient may be off, as a share of it.
+        error: standard error of each coefficient, as a share of it.
         system: the equations.
     """
     if any(value < 0 and sp.Symbol(name) not in law.free_symbols for name, value in change.items()):
@@ -208,10 +220,10 @@ def _read_law(
     orders = _orders(law, system)
     if orders is not None and any(value < 0 and orders[name] < 0 for name, value in change.items()):
         return []  # the less there is, the faster it would go
-    whole = _whole_ratio(change, loose)
+    whole = _whole_ratio(change, loose, error)
     if whole is not None and (orders is None or all(-number <= orders[name] for name, number in whole[0].items())):
         return [_reaction(law, *whole, orders)]
-    channels = [] if orders is None else _channels(law, change, loose, orders)
+    channels = [] if orders is None else _channels(law, change, loose, error, orders)
     return channels or ([_reaction(law, *whole, orders)] if whole is not None else [])
 
 
@@ -223,8 +235,12 @@ def _orders(law: sp.Expr, system: EquationSystem) -> dict[str, float] | None:
     return {state: terms[0][1].get(state, 0.0) for state in system.states}
 
 
-def _whole_ratio(change: dict[str, float], loose: dict[str, float]) -> tuple[dict[str, int], float] | None:
+def _whole_ratio(
+    change: dict[str, float], loose: dict[str, float], error: dict[str, float]
+) -> tuple[dict[str, int], float] | None:
     """The smallest whole numbers in whose ratio the coefficients are, and what one of them stands for."""
+    if not all(_told(abs(change[a] / change[b]), error[a], error[b]) for a, b in itertools.combinations(change, 2)):
+        return None
     best_known = min(change, key=lambda name: (loose[name], abs(change[name])))
     for number in range(1, LARGEST + 1):
         one = abs(change[best_known]) / number
@@ -239,7 +255,7 @@ def _whole_ratio(change: dict[str, float], loose: dict[str, float]) -> tuple[dic
 
 
 def _channels(
-    law: sp.Expr, change: dict[str, float], loose: dict[str, float], orders: dict[str, float]
+    law: sp.Expr, change: dict[str, float], loose: dict[str, float], error: dict[str, float], orders: dict[str, float]
 ) -> list[Reaction]:
     """One reaction for each product when what appears adds up to what vanishes, of each reactant a whole number."""
     products = {name: value for name, value in change.items() if value > 0}
@@ -247,6 +263,9 @@ def _channels(
     gone = {name: -value / total for name, value in change.items() if value < 0} if products else {}
     numbers = {name: round(share) for name, share in gone.items()}
     if not numbers or not all(1 <= numbers[n] <= orders[n] and abs(gone[n] / numbers[n] - 1) <= loose[n] for n in gone):
+        return []
+    spread = math.hypot(*(error[name] * value for name, value in products.items())) / total
+    if not all(_told(gone[name], error[name], spread) for name in gone):
         return []
     consumed = {name: -number for name, number in numbers.items()}
     return [_reaction(law, {**consumed, name: 1}, value, orders) for name, value in products.items()]

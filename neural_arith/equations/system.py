@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 _CALLS = frozenset(FUNCTION_NAMES)
 
+_LONGEST, _SHOWN = 1500, 400
+"""Characters from which on a system is not shown whole in the form that Python reads, and what is shown then."""
+
 
 class EquationSystem:
     """A system of ordinary differential equations dx/dt = f(x, u) with named states and numbers inside.
@@ -148,7 +151,10 @@ class EquationSystem:
 
     def __repr__(self) -> str:
         more = f", inputs={self._inputs!r}" if self._inputs else ""
-        return f"EquationSystem({self.to_text(None)!r}{more})"
+        whole = f"EquationSystem({self.to_text(None)!r}{more})"
+        if len(whole) <= _LONGEST:
+            return whole
+        return f"<EquationSystem of {len(self._states)} states, {len(self.constants)} constants: {whole[16:_SHOWN]} ...>"
 
     def _repr_latex_(self) -> str:
         return f"$$\n{self.latex()}\n$$"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 import numpy as np
@@ -52,8 +52,8 @@ class Solution:
         n_evaluations: evaluations of the right-hand side.
     """
 
-    t: np.ndarray
-    x: np.ndarray
+    t: np.ndarray = field(repr=False)
+    x: np.ndarray = field(repr=False)
     status: Status
     message: str
     n_evaluations: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -38,7 +39,7 @@ class TrainResult:
     """
 
     field: ArithmeticField
-    history: list[dict[str, Any]]
+    history: list[dict[str, Any]] = dataclasses.field(repr=False)
     status: str
     loss: float
 

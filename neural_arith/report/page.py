@@ -8,13 +8,17 @@ import importlib.metadata
 import math
 import os
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+
+import sympy as sp
 
 from neural_arith.data import Trajectories
 from neural_arith.discovery import Candidate, Discovery, Worth, reactions_of
+from neural_arith.discovery.choice import STRONG
 from neural_arith.equations import EquationSystem
 from neural_arith.equations.places import places
+from neural_arith.equations.writing import write
 from neural_arith.files import write_text
 from neural_arith.report.formulas import mathml
 from neural_arith.report.pictures import draw_pictures, inline_svg
@@ -25,9 +29,14 @@ _PACKAGES = ("neural-arith", "torch", "numpy", "scipy", "sympy", "numba")
 _CAPTIONS = {
     "trajectories": "Measurements (points) and the fitted solution (lines).",
     "phase": "The two states against each other: points, fitted solution, and the flow of the equations.",
-    "residuals": "What the solution leaves unexplained. It should look like noise; a wave is a missing term.",
-    "pareto": "Misfit plus description length behind the best. Below the dashed line evidence is not strong.",
+    "residuals": "What the fit leaves unexplained. It should look like noise; a wave is a missing term.",
+    "pareto": "Score (misfit plus price) behind the best. Below the dashed line, 6 units above the choice, the evidence "
+    "against a structure is not strong.",
 }
+
+_PIECEWISE = "Measurements (points) and the fit (lines), made in {} linked pieces, each solved from a start of its own."
+
+_NO_SOLUTION = "no solution"
 
 _NOISE_WORDS = {
     "additive": "additive: the same spread at every level",
@@ -56,12 +65,15 @@ def _page(discovery: Discovery) -> str:
     data = discovery.data
     pictures = draw_pictures(discovery)
     equations: EquationSystem = discovery.equations
-    drawn = {name: inline_svg(figure, name, _CAPTIONS[name]) for name, figure in pictures.items()}
+    captions = dict(_CAPTIONS)
+    if (pieces := sum(discovery.pieces)) > len(data):
+        captions["trajectories"] = _PIECEWISE.format(pieces)
+    drawn = {name: inline_svg(figure, name, captions[name]) for name, figure in pictures.items()}
     sections = [
         ("The equations", mathml(equations) + f"<pre>{html.escape(str(equations))}</pre>" + _reactions(discovery)),
         ("Data and fit", _data_words(discovery) + drawn["trajectories"] + drawn.get("phase", "")),
         ("What is uncertain", _uncertain(discovery)),
-        ("Candidates", drawn.get("pareto", "") + _candidate_table(discovery.candidates)),
+        ("Candidates", drawn.get("pareto", "") + _candidates(discovery)),
         ("Residuals", drawn["residuals"]),
         ("How it was made", _made(discovery)),
     ]
@@ -128,13 +140,13 @@ def _uncertain(discovery: Discovery) -> str:
 
 
 def _term_table(terms: Sequence[Worth]) -> str:
-    rows = [
-        ((w.state, w.term, f"{w.buys:.1f}" if math.isfinite(w.buys) else "everything", f"{w.costs:.1f}"), "")
-        for w in terms
-    ]
-    words = "What each term buys: how much worse the data are explained without it, in units of 2 log-likelihood; "
-    words += "everything where nothing is left that can be followed."
-    return _table(words, ("equation", "term", "buys", "costs"), rows, numbers=(2, 3), formulas=(1,))
+    rows = []
+    for w in terms:
+        gain = f"{w.buys:.1f}" if math.isfinite(w.buys) else f"{_NO_SOLUTION} without it"
+        rows.append(((f"d {w.state}/dt", w.term, gain, f"{w.costs:.1f}"), ""))
+    words = "What each term is worth. Gain: by how much the misfit, -2 log likelihood, grows when the term is left out and "
+    words += "all else is fitted again. Price: what the term adds to the description. A term stays if it gains more."
+    return _table(words, ("equation", "term", "gain", "price"), rows, numbers=(2, 3), formulas=(1,))
 
 
 def _constant_table(candidate: Candidate) -> str:
@@ -142,11 +154,11 @@ def _constant_table(candidate: Candidate) -> str:
     where = places(candidate.equations)
     for (equation, term), value, error in zip(where, candidate.constants, candidate.standard_errors, strict=True):
         if math.isnan(error):
-            doubt = ("not fixed by the data", "")
+            doubt = ("not fixed by the data", "\u2013")
         elif error == 0.0:
-            doubt = ("taken as exact", "")
+            doubt = ("taken as exact", "\u2013")
         else:
-            doubt = (f"{error:.2g}", f"{100 * abs(error / value):.2g} %" if value else "")
+            doubt = (f"{error:.2g}", f"{100 * abs(error / value):.2g} %" if value else "\u2013")
         rows.append(((equation, term, f"{value:.6g}", *doubt), ""))
     head = ("equation", "term", "constant", "standard error", "relative")
     return _table(
@@ -157,28 +169,72 @@ def _constant_table(candidate: Candidate) -> str:
     )
 
 
-def _candidate_table(candidates: Sequence[Candidate]) -> str:
-    """The choice and the best others; the rest folded away."""
-    ranked = sorted(candidates, key=lambda c: (not c.selected, c.score))
-    misfit = min((c.loglik2 for c in ranked if math.isfinite(c.loglik2)), default=math.nan)
-    score = min((c.score for c in ranked if math.isfinite(c.score)), default=math.nan)
-
-    def table(caption: str, group: Sequence[Candidate]) -> str:
-        rows = []
-        for c in sorted(group, key=lambda c: (c.complexity, c.score)):
-            mark = "chosen" if c.selected else "near-tie" if c.near_tie else ""
-            numbers = (str(c.complexity), f"{c.loglik2 - misfit:.1f}", f"{c.score - score:.1f}")
-            rows.append(((mark, *numbers, str(c.equations)), mark if c.selected else ""))
-        head = ("", "complexity", "misfit behind best", "score behind best", "equations")
-        return _table(caption, head, rows, numbers=(1, 2, 3), formulas=(4,))
-
+def _candidates(discovery: Discovery) -> str:
+    """Who was tried, what the words in the table mean, and what all that is as good as the choice agrees on."""
+    ranked = sorted(discovery.candidates, key=lambda c: (not c.selected, c.score))
+    verdicts = {id(c): _verdict(c, discovery.chosen) for c in ranked}
+    counts = {word: list(verdicts.values()).count(word) for word in _VERDICTS}
+    parts = [f"<dt>{word}: {n}</dt><dd>{html.escape(_VERDICTS[word])}</dd>" for word, n in counts.items() if n]
+    words = (
+        "Score is misfit (-2 log likelihood) plus price (what terms, numbers and starting states cost to describe); lower "
+        "is better. Differences up to 6 are no strong evidence: they are odds of at most twenty to one."
+    )
+    text = f"<p>{html.escape(words)}</p>\n<dl>{''.join(parts)}</dl>\n"
+    if counts["near-tie"]:
+        agreed = _agreed([c.equations for c in ranked if c.selected or c.near_tie])
+        listed = "; ".join(f"in d {state}/dt: {', '.join(terms)}" for state, terms in agreed.items() if terms)
+        same = f"What the choice and all near-ties have in common: {listed or 'not one term'}."
+        text += f"<p>{html.escape(same)}</p>\n"
     first, rest = ranked[:_ROWS], ranked[_ROWS:]
-    shown = table("From simple to complex, in units of 2 log-likelihood; score is misfit plus price.", first)
+    text += _candidate_table("The choice and the best others, from simple to complex.", first, ranked, verdicts)
     if not rest:
-        return shown
+        return text
     more = f"{len(rest)} more structures" if len(rest) > 1 else "one more structure"
-    folded = table("The rest, from simple to complex.", rest)
-    return f"{shown}<details>\n<summary>{more}</summary>\n{folded}</details>\n"
+    folded = _candidate_table("The rest, from simple to complex.", rest, ranked, verdicts)
+    return f"{text}<details>\n<summary>{more}</summary>\n{folded}</details>\n"
+
+
+_VERDICTS = {
+    "chosen": "of those within 6 units of the best score, the one with the fewest fitted numbers.",
+    "near-tie": "other terms, and a score at most 6 units above that of the choice: the data do not decide between them.",
+    "variant": "as close, but no rival: it adds terms to the choice or to a near-tie, or writes the same in another way.",
+    "worse": "more than 6 units above the choice.",
+}
+
+
+def _verdict(candidate: Candidate, chosen: Candidate) -> str:
+    if candidate.selected:
+        return "chosen"
+    if candidate.near_tie:
+        return "near-tie"
+    return "variant" if candidate.score <= chosen.score + STRONG else "worse"
+
+
+def _agreed(systems: Sequence[EquationSystem]) -> dict[str, list[str]]:
+    """For each state the products, without their coefficients, that stand in its equation in all systems."""
+    found = {}
+    for state in systems[0].states:
+        products = [[part.as_coeff_Mul()[1] for part in sp.Add.make_args(sp.expand(s.rhs[state]))] for s in systems]
+        common = [p for p in products[0] if p != 0 and all(p in others for others in products[1:])]
+        names = (*systems[0].states, *systems[0].inputs)
+        found[state] = ["a constant" if p == 1 else write(p, names, 4) for p in common]
+    return found
+
+
+def _candidate_table(
+    caption: str, group: Sequence[Candidate], everyone: Sequence[Candidate], verdicts: Mapping[int, str]
+) -> str:
+    misfit = min((c.loglik2 for c in everyone if math.isfinite(c.loglik2)), default=math.nan)
+    score = min((c.score for c in everyone if math.isfinite(c.score)), default=math.nan)
+    rows = []
+    for c in sorted(group, key=lambda c: (c.complexity, c.score)):
+        behind = [
+            f"{value:.1f}" if math.isfinite(value) else _NO_SOLUTION
+            for value in (c.loglik2 - misfit, c.price, c.score - score)
+        ]
+        rows.append(((verdicts[id(c)], str(c.complexity), *behind, str(c.equations)), "chosen" if c.selected else ""))
+    head = ("verdict", "complexity", "misfit behind best", "price", "score behind best", "equations")
+    return _table(caption, head, rows, numbers=(1, 2, 3, 4), formulas=(5,))
 
 
 def _made(discovery: Discovery) -> str:
@@ -206,7 +262,7 @@ def _table(
         return f' class="{kind}"' if kind else ""
 
     top = "".join(
-        f'<th scope="col"{attribute(kinds.get(i, ""))}>{html.escape(name) or "choice"}</th>'
+        f'<th scope="col"{attribute(kinds.get(i, ""))}>{html.escape(name)}</th>'
         for i, name in enumerate(head)
     )
     lines = []

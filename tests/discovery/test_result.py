@@ -11,7 +11,17 @@ from neural_arith.discovery.choice import choose
 from neural_arith.discovery.engine import Searched
 from neural_arith.discovery.judge import Judged
 from neural_arith.discovery.noise import Noise
-from neural_arith.discovery.result import fitted_curves, to_candidate, to_equations, uncertainty
+from neural_arith.discovery.result import (
+    Candidate,
+    Candidates,
+    fitted_curves,
+    horizon_words,
+    horizons,
+    solutions,
+    to_candidate,
+    to_equations,
+    uncertainty,
+)
 from neural_arith.discovery.scaling import Scaling, fit_scaling
 from neural_arith.discovery.smoothing import smooth
 from neural_arith.equations import EquationSystem
@@ -44,6 +54,10 @@ LOTKA_VALUES: dict[Term, float] = {
 }
 GUESS = np.array([LOTKA_VALUES[t] for t in LOTKA_STRUCTURE.terms])
 LOG = Noise("log", np.full(2, 0.05))
+X, Y, Z, XY, XZ = power(1, 0, 0), power(0, 1, 0), power(0, 0, 1), power(1, 1, 0), power(1, 0, 1)
+LORENZ = Structure(((X, Y), (X, Y, XZ), (Z, XY)))
+LORENZ_VALUES = {(0, X): -10.0, (0, Y): 10.0, (1, X): 28.0, (1, Y): -1.0, (1, XZ): -1.0, (2, Z): -8 / 3, (2, XY): 1.0}
+LORENZ_THETA = np.array([LORENZ_VALUES[term] for term in LORENZ.terms])
 
 
 def test_equations_are_in_the_users_names_and_numbers():
@@ -137,18 +151,18 @@ def test_a_constant_the_data_do_not_fix_has_no_finite_error():
     assert (np.isnan(errors) | (errors > 0.1 * np.abs(judged.theta))).all()
 
 
-def test_fitted_curves_run_over_every_run():
+def test_solutions_run_over_every_run():
     ts = [np.linspace(0, 5, 12), np.linspace(2, 9, 33)]
     data = Trajectories.from_arrays(ts, [logistic(t) for t in ts], names=("y",))
-    curves = fitted_curves(data, EquationSystem({"y": "0.8*y - 0.16*y**2"}), np.array([[0.5], [0.5]]), points=50)
+    curves = solutions(data, EquationSystem({"y": "0.8*y - 0.16*y**2"}), np.array([[0.5], [0.5]]))
     for (t, x), run in zip(curves, data.runs, strict=True):
         assert set(run.t) <= set(t)
         np.testing.assert_allclose(x, logistic(t), rtol=1e-6)
 
 
-def test_fitted_curves_end_where_the_solution_ends():
+def test_solutions_end_where_they_end():
     data = Trajectories.from_arrays(T, logistic(T), names=("y",))
-    ((_, x),) = fitted_curves(data, EquationSystem({"y": "y**2"}), np.array([[1.0]]))
+    ((_, x),) = solutions(data, EquationSystem({"y": "y**2"}), np.array([[1.0]]))
     assert np.isnan(x[-1, 0])
 
 
@@ -184,3 +198,47 @@ def test_the_table_says_which_error_belongs_to_which_number_of_a_fraction():
     for constant, error in zip(candidate.constants, candidate.standard_errors, strict=True):
         place = int(np.argmin(np.abs(np.abs(values) - abs(constant))))
         assert error == pytest.approx(errors[place], rel=1e-2)
+
+
+def lorenz(t: np.ndarray) -> np.ndarray:
+    return scipy_solution(
+        lambda _, x: [10 * (x[1] - x[0]), x[0] * (28 - x[2]) - x[1], x[0] * x[1] - 8 / 3 * x[2]], (2.0, 3.0, 14.0), t
+    )
+
+
+def test_chaos_is_shown_in_the_pieces_that_were_judged_and_its_horizon_is_said():
+    """Fitted curves and residuals are one thing; the solution from one start goes astray where SciPy's truth does."""
+    t = np.linspace(0, 20, 400)
+    data = Trajectories.from_arrays(t, noisy(lorenz(t), 0.01, 0), names=("x", "y", "z"))
+    found, judged = searched(data, Noise("proportional", np.full(3, 0.01)), LORENZ, LORENZ_THETA)
+    found.judge.turn([judged])
+    (judged,) = (j for j in found.judge.ranked if j.structure == LORENZ)
+    equations = to_equations(found, data, judged)
+    size = found.scaling.state
+    solved = solutions(data, equations, judged.starts[:1] * size)
+    ((dense, fit),) = fitted_curves(data, found.judge, judged, size, solved)
+    assert np.isin(t, dense).all()
+    at = np.searchsorted(dense, t)
+    np.testing.assert_allclose(fit[at], found.judge.predict(judged).x * size, rtol=1e-4, atol=1e-3)
+    assert np.abs(fit[at] - lorenz(t)).max() < 1.0  # of values up to 45
+    (horizon,) = horizons(data, [(dense, fit)], solved)
+    own = equations.simulate(judged.starts[0] * size, t)
+    apart = np.sqrt((((own - fit[at]) / data[0].x.std(axis=0)) ** 2).mean(axis=1))
+    assert apart[t <= horizon - 0.1].max() < 0.4
+    assert apart[t > horizon].max() > 1.0
+    assert 1.0 < horizon < 15.0
+    (said,) = horizon_words(data, (horizon,), (57,))
+    assert f"follow the measurements for {horizon:.2g} of 20 (t)" in said
+    assert "in 57 linked pieces" in said
+
+
+def test_a_run_that_is_followed_to_its_end_needs_no_word():
+    data = Trajectories.from_arrays(T, noisy(lotka(T), 0.05, 0), names=("hare", "lynx"))
+    found, judged = searched(data, LOG, LOTKA_STRUCTURE, GUESS)
+    size = found.scaling.state
+    solved = solutions(data, to_equations(found, data, judged), judged.starts * size)
+    fitted = fitted_curves(data, found.judge, judged, size, solved)
+    np.testing.assert_allclose(fitted[0][1], solved[0][1], rtol=1e-4)
+    assert len(fitted[0][0]) >= 300
+    assert horizons(data, fitted, solved) == (10.0,)
+    assert horizon_words(data, (10.0,), (1,)) == ()

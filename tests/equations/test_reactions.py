@@ -194,9 +194,9 @@ def test_standard_errors_widen_and_weigh():
     found = read_reactions(system, standard_errors=[0.002, 0.006])
     assert [str(r).split("  ")[0] for r in found.reactions] == ["2 A -> B"]
     assert found.reactions[0].rate_constant == pytest.approx(0.1, rel=0.015)  # the better known one counts more
-    # what is not known at all passes for nothing
-    vague = EquationSystem({"A": "-0.2*A", "B": "0.172*A"})
-    assert read_reactions(vague, standard_errors=[0.001, 0.02]).linked
+    # what is not known at all passes for nothing, not even where it fits
+    vague = EquationSystem({"A": "-0.2*A", "B": "0.195*A"})
+    assert read_reactions(vague, standard_errors=[0.001, 0.01]).linked
     assert not read_reactions(vague, standard_errors=[0.001, math.nan]).reactions
     with pytest.raises(OptionError, match="one number for each of the 2 constants, not 1"):
         read_reactions(vague, standard_errors=[0.1])
@@ -209,3 +209,26 @@ def test_a_reaction_is_a_value():
     assert len({one, same}) == 1
     assert one.net == {"A": -2, "B c": 1}
     assert one.to_text(2) == "2 A -> `B c`  (k = 0.33)"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_ratios_that_the_errors_leave_open_are_not_read(seed):
+    """Yields such as 0.6 young for each prey are no ratio of whole numbers; only small errors may say that one is."""
+    rng = np.random.default_rng(seed)
+    for share in (0.05, 0.1, 0.15):
+        eaten, born = 0.03, 0.03 * rng.uniform(0.3, 1.2)
+        system = EquationSystem({"prey": f"0.5*prey - {eaten}*prey*fox", "fox": f"-0.8*fox + {born}*prey*fox"})
+        errors = [share * abs(c) for c in system.constants]
+        ratio, sigma = born / eaten, share * 2**0.5
+        wholes = {a / b for a in range(1, 5) for b in range(1, 5)}
+        near = [w for w in wholes if abs(math.log(ratio / w)) < 3 * sigma]
+        found = read_reactions(system, standard_errors=errors)
+        assert not found.linked or len(near) == 1
+    assert not found.linked  # at 15 % no ratio is alone
+
+
+def test_several_ways_need_only_what_appears_and_what_vanishes_to_agree():
+    system = EquationSystem({"A": "-0.3*A", "B": "0.1*A", "C": "0.2*A"})
+    found = read_reactions(system, standard_errors=[0.012, 0.005, 0.01])  # B : C may be anything
+    assert [str(r).split("  ")[0] for r in found.reactions] == ["A -> B", "A -> C"]
+    assert not read_reactions(system, standard_errors=[0.05, 0.005, 0.01]).reactions
