@@ -135,6 +135,28 @@ def test_the_equation_in_every_form(fitted, capsys, tmp_path):
     assert na.load(tmp_path / "found.json") == fitted.equations_
 
 
+def test_printing_a_model_shows_its_equations_with_errors(fitted):
+    shown = str(fitted)
+    assert shown.startswith("d y/dt = 0.8*y - 0.16*y**2\n")
+    for constant, error in zip(fitted.candidates_[0].constants, fitted.candidates_[0].standard_errors, strict=True):
+        assert error > 0
+        assert len([line for line in shown.splitlines() if f"{constant:.4g} +- {error:.1g} " in line]) == 1
+    assert str(fitted.discovery_) == shown
+    assert str(ODERegressor(restarts=7)) == repr(ODERegressor(restarts=7)) == "ODERegressor(restarts=7)"
+
+
+def test_what_a_fit_leaves_is_shown_in_a_few_lines(fitted):
+    """Also after long data, of whose numbers none is shown."""
+    left = [fitted, fitted.equations_, fitted.candidates_, fitted.discovery_, *fitted.candidates_]
+    assert all(len(repr(part)) < 2000 for part in left)
+    assert "chosen, score" in repr(fitted.candidates_)
+    assert isinstance(fitted.candidates_, tuple)
+    names = [f"state number {k}" for k in range(40)]
+    wide = na.EquationSystem({n: " + ".join(f"0.123456789*`{m}`" for m in names) for n in names})
+    assert repr(wide).startswith("<EquationSystem of 40 states, 1600 constants: {'state number 0'")
+    assert len(repr(wide)) < 2000
+
+
 def test_predict_is_the_right_hand_side(fitted):
     y = np.linspace(0.1, 6, 20)[:, None]
     np.testing.assert_allclose(fitted.predict(y), 0.8 * y - 0.16 * y**2, rtol=1e-4, atol=1e-5)

@@ -100,6 +100,22 @@ def test_page_shows_reactions_where_states_change_together(tmp_path, page):
     assert reactions_of(discovery(measurements(), LINEAR, [apart])) is None
 
 
+def test_pieces_are_named_below_their_picture(tmp_path):
+    write_report(tmp_path / "r.html", discovery(measurements(), pieces=(5,)))
+    assert "the fit (lines), made in 5 linked pieces" in (tmp_path / "r.html").read_text(encoding="utf-8")
+
+
+def test_the_table_of_candidates_says_what_its_words_mean(page):
+    """No blank cell, no infinity, and what the choice and its near-ties agree on."""
+    text, parsed = page
+    assert not re.search(r"<td[^>]*></td>", text)
+    assert not re.search(r">(inf|nan)<", text)
+    words = " ".join(" ".join(parsed.words).split())
+    for part in ("chosen: 1", "near-tie: 1", "worse: 2", "the data do not decide", "no solution without it"):
+        assert part in words, part
+    assert "in common: in d hare/dt: hare; in d lynx/dt: lynx, hare*lynx." in words
+
+
 ALONE = "One run tests the equations only along its own path"
 NO_WARNING = "Apart from structures that only add terms to this one, none that was tried came within 6 units"
 

@@ -154,7 +154,8 @@ class EquationSystem:
         whole = f"EquationSystem({self.to_text(None)!r}{more})"
         if len(whole) <= _LONGEST:
             return whole
-        return f"<EquationSystem of {len(self._states)} states, {len(self.constants)} constants: {whole[16:_SHOWN]} ...>"
+        size = f"{len(self._states)} states, {len(self.constants)} constants"
+        return f"<EquationSystem of {size}: {whole[len('EquationSystem(') : _SHOWN]} ...>"
 
     def _repr_latex_(self) -> str:
         return f"$$\n{self.latex()}\n$$"

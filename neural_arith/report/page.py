@@ -30,8 +30,8 @@ _CAPTIONS = {
     "trajectories": "Measurements (points) and the fitted solution (lines).",
     "phase": "The two states against each other: points, fitted solution, and the flow of the equations.",
     "residuals": "What the fit leaves unexplained. It should look like noise; a wave is a missing term.",
-    "pareto": "Score (misfit plus price) behind the best. Below the dashed line, 6 units above the choice, the evidence "
-    "against a structure is not strong.",
+    "pareto": "Score (misfit plus price) behind the best. Below the dashed line, 6 units above the choice, the "
+    "evidence against a structure is not strong.",
 }
 
 _PIECEWISE = "Measurements (points) and the fit (lines), made in {} linked pieces, each solved from a start of its own."
@@ -144,8 +144,10 @@ def _term_table(terms: Sequence[Worth]) -> str:
     for w in terms:
         gain = f"{w.buys:.1f}" if math.isfinite(w.buys) else f"{_NO_SOLUTION} without it"
         rows.append(((f"d {w.state}/dt", w.term, gain, f"{w.costs:.1f}"), ""))
-    words = "What each term is worth. Gain: by how much the misfit, -2 log likelihood, grows when the term is left out and "
-    words += "all else is fitted again. Price: what the term adds to the description. A term stays if it gains more."
+    words = "What each term is worth. Gain: by how much the misfit (-2 log likelihood) grows when the term is left out "
+    words += (
+        "and all else is fitted again. Price: what the term adds to the description. A term stays if it gains more."
+    )
     return _table(words, ("equation", "term", "gain", "price"), rows, numbers=(2, 3), formulas=(1,))
 
 
@@ -166,6 +168,7 @@ def _constant_table(candidate: Candidate) -> str:
         head,
         rows,
         numbers=(2, 3, 4),
+        formulas=(1,),
     )
 
 
@@ -176,8 +179,8 @@ def _candidates(discovery: Discovery) -> str:
     counts = {word: list(verdicts.values()).count(word) for word in _VERDICTS}
     parts = [f"<dt>{word}: {n}</dt><dd>{html.escape(_VERDICTS[word])}</dd>" for word, n in counts.items() if n]
     words = (
-        "Score is misfit (-2 log likelihood) plus price (what terms, numbers and starting states cost to describe); lower "
-        "is better. Differences up to 6 are no strong evidence: they are odds of at most twenty to one."
+        "Score is misfit (-2 log likelihood) plus price (what terms, numbers and starting states cost to describe); "
+        "lower is better. Differences up to 6 are no strong evidence: they are odds of at most twenty to one."
     )
     text = f"<p>{html.escape(words)}</p>\n<dl>{''.join(parts)}</dl>\n"
     if counts["near-tie"]:
@@ -196,8 +199,8 @@ def _candidates(discovery: Discovery) -> str:
 
 _VERDICTS = {
     "chosen": "of those within 6 units of the best score, the one with the fewest fitted numbers.",
-    "near-tie": "other terms, and a score at most 6 units above that of the choice: the data do not decide between them.",
-    "variant": "as close, but no rival: it adds terms to the choice or to a near-tie, or writes the same in another way.",
+    "near-tie": "other terms, and a score at most 6 units above that of the choice: the data do not decide.",
+    "variant": "as close, but no rival: it adds terms to the choice or to a near-tie, or writes the same differently.",
     "worse": "more than 6 units above the choice.",
 }
 
@@ -262,8 +265,7 @@ def _table(
         return f' class="{kind}"' if kind else ""
 
     top = "".join(
-        f'<th scope="col"{attribute(kinds.get(i, ""))}>{html.escape(name)}</th>'
-        for i, name in enumerate(head)
+        f'<th scope="col"{attribute(kinds.get(i, ""))}>{html.escape(name)}</th>' for i, name in enumerate(head)
     )
     lines = []
     for cells, kind in rows:

@@ -12,8 +12,6 @@ from neural_arith.discovery.engine import Searched
 from neural_arith.discovery.judge import Judged
 from neural_arith.discovery.noise import Noise
 from neural_arith.discovery.result import (
-    Candidate,
-    Candidates,
     fitted_curves,
     horizon_words,
     horizons,
