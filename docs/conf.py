@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import html
+import re
 import shutil
 from importlib.metadata import version as installed_version
 from pathlib import Path
+
+from docutils import nodes
+from latex2mathml.converter import convert
 
 import neural_arith
 
@@ -19,11 +24,11 @@ extensions = [
     "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
-    "sphinx.ext.mathjax",
     "sphinx.ext.viewcode",
 ]
 html_theme = "furo"
 html_title = "neural_arith"
+html_math_renderer = "mathml"
 exclude_patterns = ["_build", "examples/.ipynb_checkpoints", "**/jupyter_execute"]
 
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
@@ -72,9 +77,25 @@ def _front_door(app, env, node, contnode):
     return env.domains["py"].resolve_xref(env, node["refdoc"], app.builder, node["reftype"], target, node, contnode)
 
 
+def _mathml(self, node) -> None:
+    """Write a formula as MathML, which browsers show by themselves, without a script or the network."""
+    block = node.tagname == "math_block"
+    formula = convert(node.astext(), display="block" if block else "inline")
+    name = f' id="{html.escape(node["ids"][0])}"' if node["ids"] else ""
+    self.body.append(f'<div class="math"{name}>{formula}</div>\n' if block else f'<span class="math">{formula}</span>')
+    raise nodes.SkipNode
+
+
+def _keep_underscores(app, what, name, obj, options, lines) -> None:
+    """Show attributes that end in an underscore as they are: to reStructuredText it marks a link."""
+    lines[:] = [re.sub(r"^(:(?:ivar|vartype|param|type) \w*)_:", r"\1\_:", line) for line in lines]
+
+
 def setup(app) -> None:
     """Called by Sphinx."""
     app.connect("missing-reference", _front_door)
+    app.connect("autodoc-process-docstring", _keep_underscores, priority=600)  # after napoleon
+    app.add_html_math_renderer("mathml", inline_renderers=(_mathml, None), block_renderers=(_mathml, None))
 
 
 _copy_examples()
