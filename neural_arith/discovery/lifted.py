@@ -31,6 +31,7 @@ class Ranges:
         step: how far each moves between neighbouring samples, nine times out of ten.
         positive: which never change sign.
         scale: sizes of the variables.
+        nothing: which were measured as exactly zero somewhere, where a logarithm has no value.
     """
 
     low: np.ndarray
@@ -38,6 +39,7 @@ class Ranges:
     step: np.ndarray
     positive: np.ndarray
     scale: np.ndarray
+    nothing: np.ndarray
 
     @property
     def span(self) -> np.ndarray:
@@ -132,11 +134,11 @@ def exponentials(ranges: Ranges, found: _Collector) -> None:
             continue
         for effect, top in itertools.product((-4.0, -1.5, 1.5), tops):
             found.add(replace(top, rates=found.axis(v, FITTED)), rate=effect / ranges.span[v])
-        if ranges.positive[v]:
+        if ranges.positive[v] and not ranges.nothing[v]:
             logs = tuple(int(w == v) for w in range(n))
             for top in tops:
                 found.add(replace(top, logs=logs))
-    for v, w in itertools.combinations(np.flatnonzero(ranges.positive), 2):
+    for v, w in itertools.combinations(np.flatnonzero(ranges.positive & ~ranges.nothing), 2):
         over = [(replace(one, logs=tuple(int(k == u) for k in range(n))), sign) for u, sign in ((v, 1.0), (w, -1.0))]
         for top in tops:
             found.add(top.over(Sum(tuple(over)), 1.0))

@@ -38,7 +38,13 @@ def ranges_of(curves: list[Curve], positive: np.ndarray, scale: np.ndarray) -> R
     together = np.concatenate(values)
     steps = np.concatenate([np.abs(np.diff(v, axis=0)) for v in values])
     step = np.quantile(steps, 0.9, axis=0) if len(steps) else np.zeros(together.shape[1])
-    return Ranges(together.min(axis=0), together.max(axis=0), step, positive, scale)
+    nothing = np.any([_is_nothing(curve.run) for curve in curves], axis=0)
+    return Ranges(together.min(axis=0), together.max(axis=0), step, positive, scale, nothing)
+
+
+def _is_nothing(run: Run) -> np.ndarray:
+    """Which variables are exactly zero somewhere in a run."""
+    return np.any((run.x if run.u is None else np.hstack([run.x, run.u])) == 0, axis=0)
 
 
 def clip_nodes(form: IntegralForm, positive: np.ndarray, noise: Noise) -> IntegralForm:

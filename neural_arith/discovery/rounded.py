@@ -36,6 +36,9 @@ _EQUAL, _SIMPLE = (Fraction(1),), (Fraction(2), Fraction(1, 2))
 _NEAR_ZERO = 0.1
 """Share of itself that a value near zero keeps where it would change its sign."""
 
+_WITH_UNIT = ("coefficient", "rate")
+"""Numbers that are whole only in these units of measurement: that one is so near must be a strange chance otherwise."""
+
 _SPECIAL = 0.3
 """Share of constants that are taken to have one figure, or to be equal to another of the same unit, beforehand."""
 
@@ -100,9 +103,9 @@ def round_values(judge: Judge, scaling: Scaling, judged: Judged) -> Rounded | No
     if not _usable(first[0]):
         return None
     places = [*structure.terms, *structure.numbers]
-    kinds = [place.kind if isinstance(place, Number) else "" for place in places]
-    numbers = {k: kind.endswith("power") for k, kind in enumerate(kinds) if kind != "phase"}
-    exponents = {k: True for k, is_exponent in numbers.items() if is_exponent}
+    kinds = {k: place.kind if isinstance(place, Number) else "" for k, place in enumerate(places)}
+    numbers = {k: kind for k, kind in kinds.items() if kind != "phase"}
+    exponents = {k: kind for k, kind in kinds.items() if kind.endswith("power")}
     model, here = _Model(point, first[2]), first[0]
     # Where all together bend the solution too much, exponents alone may not.
     for simplify in (
@@ -178,11 +181,11 @@ class _Model:
             while self._tie(structure, ratios, most):
                 pass
 
-    def round_all(self, numbers: Mapping[int, bool]) -> None:
+    def round_all(self, numbers: Mapping[int, str]) -> None:
         """Round what can be rounded: whole numbers and simple fractions first, then one figure, then fewer figures.
 
         Args:
-            numbers: places of the values that may be rounded, and whether each is an exponent.
+            numbers: places of the values that may be rounded, and their kinds as in `Number`, coefficients of terms "".
         """
         for offer, most in ((exact_values, _EXACT), (_one_figure, _EXACT), (fewer_figures, _FIGURES)):
             while self._round(numbers, offer, most):
@@ -215,7 +218,7 @@ class _Model:
         return True
 
     def _round(
-        self, numbers: Mapping[int, bool], offer: Callable[[float, float, bool], list[Fraction]], most: float
+        self, numbers: Mapping[int, str], offer: Callable[[float, float, bool], list[Fraction]], most: float
     ) -> bool:
         """Give one more value, and what is tied to it, a rounder one, the nearest first; whether there is one."""
         covariance = self._covariance()
@@ -223,10 +226,9 @@ class _Model:
         for i, k in enumerate(self.free):
             if k in numbers and covariance[i, i] > 0:
                 value, error = float(self.point[k]), float(np.sqrt(covariance[i, i]))
-                for target in offer(value, error, numbers[k]):
+                for target in offer(value, error, numbers[k].endswith("power")):
                     cost = ((float(target) - value) / error) ** 2
-                    # Powers are whole by nature; of other numbers that it is so only in these units of measurement.
-                    if offer is not exact_values or numbers[k] or cost <= _strange(1 / target.denominator / error):
+                    if numbers[k] not in _WITH_UNIT or offer is not exact_values or cost <= _strange(1 / error):
                         costs.append((cost, i, target))
         # The nearest; of those that a constant cannot tell apart the simplest, which is offered first.
         good = [item for item in costs if item[0] <= most]

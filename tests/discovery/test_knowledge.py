@@ -109,16 +109,22 @@ def test_what_is_measured_negative_is_not_positive():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_unit_of_the_search_is_of_its_family(kind):
-    ranges = Ranges(np.full(2, 0.1), np.ones(2), np.full(2, 0.1), np.ones(2, dtype=bool), np.ones(2))
-    units = (
-        lifted_units(ranges, 1, (kind,)).units[0]
-        + lifted_units(
-            Ranges(-np.ones(2), np.ones(2), np.full(2, 0.1), np.zeros(2, dtype=bool), np.ones(2)), 1, (kind,)
-        ).units[0]
-    )
+    yes, no, one = np.ones(2, dtype=bool), np.zeros(2, dtype=bool), np.ones(2)
+    above, around = (Ranges(low, one, 0.1 * one, positive, one, no) for low, positive in ((0.1 * one, yes), (-one, no)))
+    units = lifted_units(above, 1, (kind,)).units[0] + lifted_units(around, 1, (kind,)).units[0]
     assert units
     assert all(kind in kinds_of(unit) for unit in units)
     assert all(kinds_of(unit) <= {kind, ROOTS} for unit in units)  # cos(x) / y is a ratio, too
+
+
+def test_there_is_no_logarithm_of_what_was_measured_as_nothing():
+    yes, no, one = np.ones(2, dtype=bool), np.zeros(2, dtype=bool), np.ones(2)
+    found = [
+        lifted_units(Ranges(0.1 * one, one, 0.1 * one, yes, one, nothing), 1, ("exponentials",)).units[0]
+        for nothing in (no, np.array([True, False]))
+    ]
+    logs = [{v for unit in units for v, used in enumerate(unit.logs) if used} for units in found]
+    assert logs == [{0, 1}, {1}]
 
 
 # ---------------------------------------------------------------------------------------------------- structures
