@@ -63,9 +63,6 @@ test: $(VENV)/.installed-test  ## everything that must pass: lint, types, docs, 
 	@$(BIN)/python -m pytest -q tests/test_imports.py
 	@echo '== documentation builds without a warning'
 	@$(MAKE) --no-print-directory docs
-	@if compgen -G 'examples/*.ipynb' >/dev/null; then \
-		echo '== notebooks run'; \
-		$(BIN)/python -m pytest -q --nbmake --nbmake-timeout=600 examples; fi
 	@echo '== doctests of the package and the README'
 	@$(BIN)/python -m pytest -q --doctest-modules --doctest-glob='*.md' neural_arith README.md
 	@echo '== tests'
