@@ -129,7 +129,7 @@ def read_clock(cells: Sequence[str], codes: np.ndarray, name: str, unit: str, pl
 
 def compact_dates(values: np.ndarray) -> np.ndarray | None:
     """Microseconds since 1970 where all numbers are dates written as 20240301; None where one is not."""
-    if len(values) < 2 or not ((values >= 19000101) & (values <= 21001231) & (values % 1 == 0)).all():
+    if len(values) < 2 or not ((values >= 19000101) & (values <= 21001231) & (np.floor(values) == values)).all():
         return None
     stamps = []
     for value in values.astype(np.int64).tolist():

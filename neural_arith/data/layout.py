@@ -18,7 +18,7 @@ _SAMPLE = 60  # lines from which the layout is judged, comments not counted
 _SEPARATORS = (",", ";", "\t", "|", " ", "  ")
 """What may stand between cells; one blank means any number of them, two blanks mean two or more."""
 
-_COMMENT = re.compile(r"\s*(?:#|//|%)")
+_COMMENT = re.compile(r"\s*(?:#(?!N/?A\b|REF!|VALUE!|DIV/0!|NUM!|NAME\?|NULL!)|//|%)")
 _COMMENT_MARK = re.compile(r"\s*(?:#|//|%)+\s*")
 _SPACED_QUOTE = re.compile(r'(?:^|[,;|]) +"')
 _LONGEST = 1_000_000  # characters in a cell or a line
@@ -87,7 +87,9 @@ def find_layout(text: TextIO) -> Layout:
     if not any(line.strip() for number, line in enumerate(lines, 1) if number not in comments):
         raise DataError("the file is empty; expected a line of column names and rows of numbers")
     cuts = {separator: _cut(lines, separator) for separator in _SEPARATORS}
-    separator = max(_SEPARATORS[:-1], key=lambda s: _score(cuts[s]))
+    separator = max(_SEPARATORS[:-2], key=lambda s: _score(cuts[s]))
+    if _score(cuts[" "])[0] > _score(cuts[separator])[0] + 0.2:  # blanks within titles and names separate nothing
+        separator = " "
     if separator == " " and _fits(cuts["  "]) and not _fits(cuts[" "]):
         separator = "  "
     rows = cuts[separator]
@@ -279,7 +281,7 @@ def _even(
             continue
         while len(row) > width and not row[-1].strip():
             row = row[:-1]
-        if len(filled) == 1 and row[0].strip() and len(row) < width and not is_measured(filled[0]):
+        if len(filled) == 1 and row[0].strip() and len(row) < width and _is_remark(filled[0]):
             tail.append((line, row))
             continue
         if tail:
@@ -293,6 +295,11 @@ def _even(
     return [row for _, row in kept], [line for line, _ in kept], tail
 
 
+def _is_remark(text: str) -> bool:
+    """Words, not a row that was cut or stands between other separators."""
+    return not is_measured(text) and sum(map(is_measured, re.split(r"[,;|\s]+", text))) < 2
+
+
 def _commas(row: Sequence[str], width: int) -> str:
     """What to say where commas cut numbers in two."""
     if len(row) <= width:
@@ -300,8 +307,8 @@ def _commas(row: Sequence[str], width: int) -> str:
     for a, b in pairwise(row):
         if re.fullmatch(r"\s*[+-]?[1-9]\d{0,2}", a) and re.fullmatch(r"\d{3}", b):
             return f"; does a comma separate thousands, as in {a.strip()},{b}? Write such numbers without it"
-    for a, b in pairwise(row):
-        if re.fullmatch(r"\s*[+-]?\d+", a) and re.fullmatch(r"\d+", b) and len(b) > 1:
+    for a, b in reversed(list(pairwise(row))):
+        if re.fullmatch(r"\s*[+-]?\d+", a) and re.fullmatch(r"\d+", b):
             return (
                 f"; are there decimal commas, as in {a.strip()},{b}? Separate the cells by semicolons, or write "
                 "decimal points"

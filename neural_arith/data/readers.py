@@ -127,6 +127,7 @@ class _Raw:
     lines: np.ndarray
     word: str
     notes: tuple[str, ...]
+    semicolons: bool = False
     index: Any | None = None  # a first column without a name, as pandas writes its index
 
     def place(self, row: int) -> str:
@@ -167,7 +168,7 @@ def read_frame(frame: Any, request: Request) -> Table:
     if any(len(cells) != rows for cells in columns.values()):
         raise DataError("the columns of the frame have different lengths")
     index = present[0] if str(present[0]).startswith("Unnamed:") else None
-    return _careful(_Raw(columns, np.arange(rows), "row", (), index), request)
+    return _careful(_Raw(columns, np.arange(rows), "row", (), index=index), request)
 
 
 def _cells(series: Any, what: str, strip: bool) -> Any:
@@ -305,7 +306,7 @@ def _load(text: TextIO, layout: Layout, request: Request) -> _Raw:
             )
         else:
             notes.append(f"Column {i + 1} has no name and was left out.")
-    return _Raw(keep, np.array(lines), "line", (*notes, *remarks), index)
+    return _Raw(keep, np.array(lines), "line", (*notes, *remarks), layout.separator == ";", index)
 
 
 # --- a table that must be thought about -------------------------------------------------------------------------
@@ -334,7 +335,8 @@ def _careful(raw: _Raw, request: Request) -> Table:
         roles = replace(roles, states=[long.value])
     codes, labels, said = _groups(None if roles.group is None else raw.columns[roles.group], raw, roles)
     notes += said
-    marks = set().union(*(looked[name].marks for name in roles.numeric if _is_numbers(looked[name])))
+    marks, said = _marks([looked[name] for name in roles.numeric if _is_numbers(looked[name])], raw)
+    notes += said
     columns: dict[Any, np.ndarray] = {}
     for name in roles.numeric:
         column = looked[name]
@@ -359,6 +361,18 @@ def _careful(raw: _Raw, request: Request) -> Table:
     raw = replace(raw, notes=tuple(notes))
     table = _table(roles, columns, codes, labels, raw, said_time)
     return table if long is None else widen(table, raw.columns[long.variable], long)
+
+
+def _marks(columns: list[Column], raw: _Raw) -> tuple[set[str], list[str]]:
+    """The decimal marks that are certain in a table; where none is, a comma between semicolons is one."""
+    marks = set().union(*(column.marks for column in columns))
+    if marks or not raw.semicolons:
+        return marks, []
+    texts = [text for column in columns for text in column.texts]
+    example = next((text for text in texts if "," in text), None)
+    if example is None or any("." in text for text in texts):
+        return marks, []
+    return {","}, [f"Commas between semicolons were read as decimal commas: {example} is {example.replace(',', '.')}."]
 
 
 def _is_numbers(column: Any) -> bool:
