@@ -111,7 +111,8 @@ class Column:
         texts: its cells without blanks around them, "" where missing.
         kind: "numbers", "dates", "clock", "words" or "nothing".
         missing: what was taken as missing, with counts.
-        plain: the numbers where Python reads all of them as they are, else None.
+        plain: the numbers where Python reads all of them, else None.
+        commas: they have decimal commas, which some cell leaves no doubt about.
     """
 
     name: str
@@ -119,6 +120,7 @@ class Column:
     kind: str
     missing: Counter[str]
     plain: np.ndarray | None = None
+    commas: bool = False
 
     @cached_property
     def cells(self) -> list[Cell | None]:
@@ -133,6 +135,8 @@ class Column:
     @cached_property
     def marks(self) -> set[str]:
         """The decimal marks that some cell leaves no doubt about."""
+        if self.commas:
+            return {","}
         if self.plain is not None:
             return {"." for text in self.texts if "." in text and not _DOUBTFUL.fullmatch(text)}
         certain = {"," for cell in self.cells if cell is not None and cell.point is None}
@@ -161,6 +165,8 @@ def look_at(name: str, texts: Sequence[str], missing: frozenset[str]) -> Column:
         kept.append(text)
     if (plain := _plain(kept)) is not None:
         return Column(name, kept, "numbers" if any(kept) else "nothing", gone, plain)
+    if (plain := _with_commas(kept)) is not None:
+        return Column(name, kept, "numbers", gone, plain, commas=True)
     column = Column(name, kept, "words", gone)
     there = sum(1 for text in kept if text)
     numbers = sum(1 for cell in column.cells if cell is not None)
@@ -180,6 +186,15 @@ def _plain(texts: list[str]) -> np.ndarray | None:
         return None
 
 
+def _with_commas(texts: list[str]) -> np.ndarray | None:
+    """Numbers with decimal commas, at full speed, where no cell has a point and some comma is certain."""
+    if "." in "".join(texts) or any(text.endswith(",") for text in texts):
+        return None
+    if all(_DOUBTFUL.fullmatch(text.replace(",", ".")) for text in texts if "," in text):
+        return None
+    return _plain([text.replace(",", ".") for text in texts])
+
+
 def to_numbers(column: Column, file_marks: set[str], place: Place) -> tuple[np.ndarray, str, list[str]]:
     """Turn a column into numbers.
 
@@ -195,7 +210,7 @@ def to_numbers(column: Column, file_marks: set[str], place: Place) -> tuple[np.n
         DataError: a cell is no number, or means two things.
     """
     where = f"column {column.name!r}"
-    if column.plain is not None and (file_marks != {","} or column.marks):
+    if column.plain is not None and (column.commas or file_marks != {","} or column.marks):
         return column.plain, "", _said(column, [])
     for i, (text, cell) in enumerate(zip(column.texts, column.cells, strict=True)):
         if text and cell is None:

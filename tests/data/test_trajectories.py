@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -157,6 +158,72 @@ def test_pickle_round_trip():
     np.testing.assert_array_equal(again[0].x, X)
 
 
+def test_a_number_is_the_step_between_the_rows():
+    np.testing.assert_array_equal(Trajectories.from_arrays(0.5, X)[0].t, 0.5 * T)
+    np.testing.assert_array_equal(Trajectories.from_arrays(np.float32(2), X)[0].t, 2 * T)
+    several = Trajectories.from_arrays(0.1, [X, X[:4]])
+    np.testing.assert_array_equal(several[1].t, 0.1 * np.arange(4))
+    own = Trajectories.from_arrays([0.1, 0.2], [X, X[:4]])
+    np.testing.assert_array_equal(own[1].t, 0.2 * np.arange(4))
+    for step in (0, -1, np.nan, np.inf):
+        refused(r"t is .*: a single number is the step between the rows", t=step)
+    refused(r"t of run 1 is 0", t=[1.0, 0.0], x=[X, X])
+    refused(r"t is missing.*the step between", t=None)
+
+
+def test_lists_of_rows_are_one_table():
+    for row in (tuple, list, np.asarray, pd.Series):
+        data = Trajectories.from_arrays(T, [row(x) for x in X.tolist()])
+        np.testing.assert_array_equal(data[0].x, X)
+        assert len(data) == 1
+
+
+def test_columns_of_frames_are_taken_by_name():
+    a = pd.DataFrame(X, columns=["hare", "lynx"])
+    b = pd.DataFrame(2 * X, columns=["hare", "lynx"])
+    data = Trajectories.from_arrays(T, [a, b[["lynx", "hare"]]])
+    assert data.names == ("hare", "lynx")
+    np.testing.assert_array_equal(data[1].x, 2 * X)
+    turned = Trajectories.from_arrays(T, [a, b], names=["lynx", "hare"])
+    np.testing.assert_array_equal(turned[0].x, X[:, ::-1])
+    driven = Trajectories.from_arrays(T, [a, b], u=[a.add_suffix("s"), b.add_suffix("s")[["lynxs", "hares"]]])
+    assert driven.input_names == ("hares", "lynxs")
+    assert driven[1].u is not None
+    np.testing.assert_array_equal(driven[1].u, 2 * X)
+    refused(
+        r"states of run 1: the columns are hare, fox, those of run 0 hare, lynx",
+        x=[a, b.set_axis(["hare", "fox"], axis=1)],
+    )
+    refused(r"two columns named 'hare'", x=a.set_axis(["hare", "hare"], axis=1))
+
+
+@pytest.mark.parametrize("dtype", ["Int64", "Float64", "float32", "object"])
+def test_pandas_is_taken_wherever_numpy_is(dtype):
+    x = pd.DataFrame(X.astype(int), columns=["a", "b"]).astype(dtype)
+    x.iloc[2, 1] = pd.NA if dtype[0] in "IF" else np.nan
+    expected = X.copy()
+    expected[2, 1] = np.nan
+    data = Trajectories.from_arrays(pd.Series(T).astype(dtype), x, u=pd.Series(T, name="light").astype(dtype))
+    np.testing.assert_array_equal(data[0].x, expected)
+    np.testing.assert_array_equal(data[0].t, T)
+    many = Trajectories.from_arrays([pd.Series(T), pd.Series(T)], [x, x])
+    np.testing.assert_array_equal(many[1].x, expected)
+
+
+def test_logarithmic_times_are_no_duplicates():
+    t = np.geomspace(1e-12, 1e3, 60)
+    np.testing.assert_array_equal(Trajectories.from_arrays(t, np.log(t))[0].t, t)
+    t = np.r_[0.0, t]
+    assert Trajectories.from_arrays(t, t)[0].t[1] == 1e-12
+    late = 1.7e9 + 1e-3 * np.arange(50)  # seconds since 1970, every millisecond
+    assert Trajectories.from_arrays(late, np.cos(late)).n_points == 50
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e150])
+def test_times_of_a_size_nobody_can_compute_with(scale):
+    refused(r"the times span .*give them in another unit", t=scale * T)
+
+
 # ------------------------------------------------------------------------------------------------- bad input
 def refused(match: str, t: Any = T, x: Any = X, **options: Any) -> None:
     with pytest.raises(DataError, match=match):
@@ -233,6 +300,10 @@ def test_dates_say_to_convert():
 
 def test_other_kinds_of_numbers_are_refused():
     refused(r"complex", x=X * 1j)
+    refused(r"complex", x=np.ma.masked_invalid(X * 1j))
+    refused(r"got dates", t=np.ma.masked_array(np.arange("2020-01", "2020-07", dtype="datetime64[M]")))
+    refused(r"got dates", t=pd.date_range("2020-01-01", periods=6))
+    refused(r"a date must be converted", t=pd.date_range("2020-01-01", periods=6, tz="UTC"))
     refused(r"expected a number, got", x=np.array([{}] * 6, dtype=object))
     refused(r"too large", x=np.array([10**400] * 6, dtype=object))
 
@@ -264,6 +335,8 @@ def test_names():
     refused(r"'a' is already the name", names=("a", "b"), u=T, input_names=("a",))
     refused(r"'t' is already the name", names=("t", "b"))
     refused(r"names must be text, got 3", names=(3, "b"))
+    refused(r"state names must be a list of texts, got 5", names=5)
+    refused(r"input names must be a list of texts, got 5", u=T, input_names=5)
     refused(r"list of texts, got one text; write \['ab'\]", names="ab")
 
 
