@@ -100,6 +100,21 @@ def test_discover_refuses_wrong_data(tmp_path, refuses, text, options, says):
     assert not out.exists()
 
 
+def test_discover_says_what_was_assumed_about_the_table(tmp_path, run, refuses):
+    path = tmp_path / "growth.csv"
+    rows = [f'{line},"{10 - 0.5 * k:.2f}"' for k, line in enumerate(GROWTH.splitlines()[1:])]
+    path.write_text("\n".join(['t,x,"y, upper"', "s,mg,mg", *rows, "Total,1,"]))
+    code, out, _ = run("discover", path, "--time", "t", "--states", '"y, upper",x', "--time-budget", 1, "--jobs", 1)
+    assert code == 0
+    assert "note: Line 23 ('Total') is no measurement and was left out." in out
+    assert "note: Units as the table gives them: t in s, y, upper in mg, x in mg." in out
+    refuses("discover", path, "--time", "t", "--states", "y, upper", says="double quotes")
+    path.write_text(GROWTH + "5,9999\n")
+    refuses("discover", path, says=("9999 once (line 22)", "--missing=9999", "--missing=none"))
+    code, out, _ = run("discover", path, "--missing", "9999", "--time-budget", 1, "--jobs", 1, "--quiet")
+    assert code == 0
+
+
 def test_discover_refuses_files_that_are_no_text(tmp_path, refuses):
     path = tmp_path / "data.csv"
     path.write_bytes(b"t,x\n0,\xff\xfe\n")

@@ -6,6 +6,7 @@ import pickle
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import sympy as sp
 from simulated import LOGISTIC, logistic, scipy_solution
@@ -61,6 +62,18 @@ def test_fit_changes_no_parameter_and_no_data(fitted):
     assert np.array_equal(x, X)
     assert np.array_equal(t, T)
     assert set(vars(model)) - set(before) == {"discovery_", "n_features_in_", "feature_names_in_"}
+
+
+def test_pandas_is_taken_wherever_numpy_is(fitted):
+    frame, t = pd.DataFrame({"y": X.ravel()}), pd.Series(T)
+    same = fresh(fitted).fit(frame.astype("Float64"), T[1])
+    assert same.feature_names_in_.tolist() == ["y"]
+    assert same.equations_.rhs == fitted.equations_.rhs
+    np.testing.assert_array_equal(fitted.predict(frame.astype("Float64")), fitted.predict(X.reshape(-1, 1)))
+    np.testing.assert_array_equal(fitted.simulate(pd.Series({"y": 0.5}), t), fitted.simulate([0.5], T))
+    assert fitted.score([frame, frame], t) == fitted.score([X, X], T)
+    with pytest.raises(DataError, match="the columns are z, but the equations are of y"):
+        fitted.predict(frame.set_axis(["z"], axis=1))
 
 
 @pytest.mark.parametrize(
