@@ -21,6 +21,9 @@ ALIKE = 1.0
 _POINTS, _WIDER, _ALMOST = 200, 3.0, 0.01
 """Points at which right-hand sides are compared, how far beyond the measurements, and shares not told apart."""
 
+_APART = 0.1
+"""Share of a right-hand side by which others must differ for data from there to tell them apart."""
+
 _UP_FOR_CHOICE = 25.0, 30
 """How far behind the best a candidate may be to be chosen, and how many there may be."""
 
@@ -56,10 +59,7 @@ def without_twins(ranked: Sequence[Judged], problem: Problem) -> tuple[list[Judg
     No measurement tells ``x/(1 + x)`` from ``1 - 1/(1 + x)``, so they are no two answers. They are the same where their
     right-hand sides agree in a space three times as wide as what was measured.
     """
-    low, high = np.nanmin(problem.measured, axis=0), np.nanmax(problem.measured, axis=0)
-    wider = np.where(low > 0, high, high - low)
-    box = np.where(low > 0, low / _WIDER, low - wider), np.where(low > 0, high * _WIDER, high + wider)
-    points = np.random.default_rng(0).uniform(*box, (_POINTS, len(low)))
+    points = _points(problem, range(problem.measured.shape[1]))
     kept: list[tuple[Judged, np.ndarray]] = []
     again: list[Judged] = []
     for judged in ranked:
@@ -76,6 +76,34 @@ def without_twins(ranked: Sequence[Judged], problem: Problem) -> tuple[list[Judg
     return [judged for judged, _ in kept], again
 
 
+def telling(choice: Choice, problem: Problem) -> str:
+    """Which further data would tell the choice from its near-ties: other "starts", other "inputs", or "" for neither.
+
+    That is where their right-hand sides differ in a space three times as wide as what was measured.
+    """
+    n_states, n = problem.x.shape[1], len(problem.scale)
+    for what, wide in (("starts", range(n_states)), ("inputs", range(n_states, n))):
+        if len(wide) and choice.near_ties:
+            points = _points(problem, wide)
+            mine, *others = (_right_hand_sides(j, points, problem.scale) for j in (choice.selected, *choice.near_ties))
+            if any(not _same(mine, theirs, _APART) for theirs in others):
+                return what
+    return ""
+
+
+def _points(problem: Problem, wide: Sequence[int]) -> np.ndarray:
+    """Points at random, of some variables in a wide range around what was measured, of the others as measured."""
+    rng, measured = np.random.default_rng(0), problem.measured
+    low, high = np.nanmin(measured, axis=0), np.nanmax(measured, axis=0)
+    wider = np.where(low > 0, high, high - low)
+    box = np.where(low > 0, low / _WIDER, low - wider), np.where(low > 0, high * _WIDER, high + wider)
+    points = rng.uniform(*box, (_POINTS, len(low)))
+    fixed = [k for k in range(len(low)) if k not in wide]
+    for k in fixed:
+        points[:, k] = rng.choice(measured[np.isfinite(measured[:, k]), k], _POINTS)
+    return points
+
+
 def _right_hand_sides(judged: Judged, points: np.ndarray, scale: np.ndarray) -> np.ndarray:
     """``(equations, points)``."""
     structure = judged.structure
@@ -86,13 +114,13 @@ def _right_hand_sides(judged: Judged, points: np.ndarray, scale: np.ndarray) -> 
     return sides
 
 
-def _same(a: np.ndarray, b: np.ndarray) -> bool:
+def _same(a: np.ndarray, b: np.ndarray, almost: float = _ALMOST) -> bool:
     """Whether right-hand sides agree wherever they have values, which has to be at most points."""
     both = (np.isfinite(a) & np.isfinite(b)).all(axis=0)
     if 2 * both.sum() < both.size:
         return False
     a, b = a[:, both], b[:, both]
-    return bool((((a - b) ** 2).sum(axis=1) <= _ALMOST**2 * (a**2).sum(axis=1)).all())
+    return bool((((a - b) ** 2).sum(axis=1) <= almost**2 * (a**2).sum(axis=1)).all())
 
 
 def extends(wider: Structure, narrower: Structure) -> bool:

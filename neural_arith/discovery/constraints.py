@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -60,6 +60,8 @@ class Constraints:
         kinds: families of units allowed beside monomials; None for all.
         max_terms: most terms in one equation.
         max_numbers: most fitted numbers in all equations together, tied ones not counted.
+        switches: variables with two values of which all functions are as well a constant and a multiple of themselves,
+            so that only themselves may stand; what is required may all the same.
     """
 
     required: tuple[tuple[Unit, ...], ...] = ()
@@ -71,11 +73,14 @@ class Constraints:
     kinds: frozenset[str] | None = None
     max_terms: int | None = None
     max_numbers: int | None = None
+    switches: frozenset[int] = frozenset()
 
     # ------------------------------------------------------------------------------------------------ structures
     def may_stand(self, i: int, unit: Unit) -> bool:
         """Whether a unit may be a term of equation ``i``."""
         if self.forbidden and unit in self.forbidden[i]:
+            return False
+        if self.switches and not _plainest(unit, self.switches) and unit not in self.required_in(i):
             return False
         return self.kinds is None or kinds_of(unit) <= self.kinds
 
@@ -85,16 +90,24 @@ class Constraints:
 
     def units(self, i: int, units: Iterable[Unit]) -> list[Unit]:
         """Those units that may stand in equation ``i``, and those that must."""
-        return list(dict.fromkeys([*self._required(i), *(unit for unit in units if self.may_stand(i, unit))]))
+        return list(dict.fromkeys([*self.required_in(i), *(unit for unit in units if self.may_stand(i, unit))]))
+
+    def required_in(self, i: int) -> tuple[Unit, ...]:
+        """The units that must stand in equation ``i``."""
+        return self.required[i] if self.required else ()
+
+    def discount(self, naming: Callable[[Unit], float]) -> float:
+        """What naming the required units would cost: they are given, so a candidate does not pay for them."""
+        return sum(naming(unit) for unit in {unit for units in self.required for unit in units})
 
     def within_size(self, i: int, equation: Iterable[Unit]) -> bool:
         """Whether an equation, with the terms it must have, is short enough."""
-        return self.max_terms is None or len({*equation, *self._required(i)}) <= self.max_terms
+        return self.max_terms is None or len({*equation, *self.required_in(i)}) <= self.max_terms
 
     def allows(self, structure: Structure) -> bool:
         """Whether a structure has what it must, nothing it must not, and is closed under the conserved sums."""
         for i, equation in enumerate(structure.equations):
-            if not set(self._required(i)) <= set(equation) or not self.within_size(i, equation):
+            if not set(self.required_in(i)) <= set(equation) or not self.within_size(i, equation):
                 return False
             if not all(self.may_stand(i, unit) for unit in equation):
                 return False
@@ -110,7 +123,9 @@ class Constraints:
         """
         if self._says_nothing:
             return [structure]
-        wide = Structure(tuple((*eq, *self._required(i)) for i, eq in enumerate(structure.equations)))
+        if not self.required and not self.conserved:
+            return [structure] if self.allows(structure) else []
+        wide = Structure(tuple((*eq, *self.required_in(i)) for i, eq in enumerate(structure.equations)))
         places = _places(wide)
         options = {unit: self._options(unit, where) for unit, where in places.items()}
         if not all(options.values()):
@@ -176,14 +191,12 @@ class Constraints:
     def _says_nothing(self) -> bool:
         """Whether every structure is allowed."""
         limits = (self.kinds, self.max_terms, self.max_numbers)
-        return not (self.required or self.forbidden or self.conserved) and limits == (None, None, None)
-
-    def _required(self, i: int) -> tuple[Unit, ...]:
-        return self.required[i] if self.required else ()
+        stated = self.required or self.forbidden or self.conserved or self.switches
+        return not stated and limits == (None, None, None)
 
     def _options(self, unit: Unit, where: frozenset[int]) -> list[frozenset[int]]:
         """Equations a unit may stand in, near to where it stands now."""
-        must = {i for i in where if unit in self._required(i)}
+        must = {i for i in where if unit in self.required_in(i)}
         near = closures(self.conserved, where)
         return [option for option in near if must <= option and all(self.may_stand(i, unit) for i in option)]
 
@@ -199,6 +212,22 @@ class Constraints:
                 cancelling = np.linalg.lstsq(sums[:, new], left)[0] / self.size[new]
                 known.update({(i, unit): value for i, value in zip(new, cancelling.tolist(), strict=True)})
         return variant.theta(known)
+
+
+@lru_cache(maxsize=100_000)
+def _plainest(unit: Unit, switches: frozenset[int]) -> bool:
+    """Whether variables with two values stand in a unit as themselves only, if at all.
+
+    With values 0 and c, or -c and c, u**2 is c*u or a constant, and any f(u) is a + b*u. Only in a sum beside another
+    variable, as in 1/(1 + x*u), they may say more.
+    """
+    tables = (unit.rates, unit.frequencies, unit.logs)
+    if any(table[v] for table in tables if table for v in switches):
+        return False
+    if any(unit.powers[v] not in (0.0, 1.0) for v in switches):
+        return False
+    parts = [part for total, _ in unit.sums for part, _ in total.parts]
+    return all(_plainest(part, switches) and (part.variables - switches or not part.variables) for part in parts)
 
 
 def nearly_powers(unit: Unit, values: Mapping[Term | Number, float]) -> list[float] | None:

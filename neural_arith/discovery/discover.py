@@ -6,8 +6,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from neural_arith.data import Trajectories
-from neural_arith.discovery.choice import Choice, choose, up_for_choice
+from neural_arith.data import Run, Trajectories
+from neural_arith.discovery.advice import constant_inputs
+from neural_arith.discovery.choice import Choice, choose, telling, up_for_choice
+from neural_arith.discovery.doubts import (
+    against_positive,
+    against_signs,
+    against_sums,
+    required_for_nothing,
+    runs_apart,
+)
 from neural_arith.discovery.engine import Searched, search
 from neural_arith.discovery.judge import Judged
 from neural_arith.discovery.knowledge import Knowledge
@@ -24,7 +32,8 @@ from neural_arith.discovery.result import (
     to_equations,
 )
 from neural_arith.discovery.rounded import round_values
-from neural_arith.discovery.statements import statements
+from neural_arith.discovery.stages import near_noise
+from neural_arith.discovery.statements import COARSE, Circumstances, measured_rows, statements
 from neural_arith.discovery.worth import worth_of_terms
 from neural_arith.equations import EquationSystem
 from neural_arith.equations.places import places
@@ -55,12 +64,17 @@ def discover(data: Trajectories, options: Options | None = None, progress: Progr
         d yeast/dt = 0.8*yeast - 0.16*yeast**2
     """
     options = options or Options()
-    given = data.n_points
-    data = data.thin(max(20, options.max_points // len(data)))
-    searched = search(data, options, progress)
+    given = measured_rows(data)
+    whole = data = data.thin(max(20, options.max_points // len(data)))
+    unused = _unused_inputs(data, options.knowledge)
+    data = _without(data, unused)
+    searched = search(data, replace(options, knowledge=options.knowledge.without(unused)), progress)
     judge, scaling = searched.judge, searched.scaling
     choice, solved = _choose_soluble(searched, data)
     candidates = tuple(to_candidate(searched, data, judged, choice) for judged in choice.table)
+    broken, flatly = against_sums(judge.known, list(options.knowledge.conserved), data)
+    if flatly:  # errors hold only where the law can be right
+        candidates = tuple(replace(c, standard_errors=(np.nan,) * len(c.constants)) for c in candidates)
     selected = next(c for c in candidates if c.selected)
     equations, final = selected.equations, choice.selected
     if options.round_constants and (rounder := _round(searched, data, choice.selected)) is not None:
@@ -72,39 +86,63 @@ def discover(data: Trajectories, options: Options | None = None, progress: Progr
     fitted = fitted_curves(data, judge, final, scaling.state, solved)
     ends = horizons(data, fitted, solved)
     pieces = tuple(np.bincount(np.cumsum(~judge.problem.linked) - 1).tolist())
+    terms = worth_of_terms(judge, scaling, choice.selected, data.names, data.input_names)
     noise = searched.noise
+    about = Circumstances(
+        status=searched.status,
+        given=given,
+        weak=[] if flatly else _weak(selected),
+        near_ties=len(choice.near_ties),
+        telling=telling(choice, judge.problem),
+        known=options.knowledge != Knowledge(),
+        doubts=[
+            *broken,
+            *against_positive(judge.known, data),
+            *against_signs(judge, choice.selected, options.knowledge, data),
+            *required_for_nothing(judge.known, choice.selected, terms),
+        ],
+        apart="" if near_noise(judge, noise, COARSE) else runs_apart(judge, scaling, noise, choice.selected, data),
+        unused=unused,
+    )
+    messages = statements(data, searched.curves, noise, scaling.state, residuals, about)
     if noise.kind == "additive":
         noise = replace(noise, level=noise.level * scaling.state)
     return Discovery(
-        data=data,
-        equations=equations,
-        candidates=candidates,
-        terms=worth_of_terms(judge, scaling, choice.selected, data.names, data.input_names),
+        data=whole,
+        equations=_with_inputs(equations, whole),
+        candidates=tuple(replace(c, equations=_with_inputs(c.equations, whole)) for c in candidates),
+        terms=terms,
         noise=noise,
         initial_states=starts,
         fitted=fitted,
         pieces=pieces,
         horizons=ends,
         residuals=residuals,
-        messages=(
-            *data.notes,
-            *statements(
-                data,
-                searched.curves,
-                searched.noise,
-                scaling.state,
-                residuals,
-                _weak(selected),
-                len(choice.near_ties),
-                searched.status,
-                given,
-                options.knowledge != Knowledge(),
-            ),
-            *horizon_words(data, ends, pieces),
-        ),
+        messages=(*messages, *horizon_words(data, ends, pieces)),
         status=searched.status,
         options=options,
     )
+
+
+def _unused_inputs(data: Trajectories, knowledge: Knowledge) -> list[str]:
+    """Inputs that never change: what they do cannot be told from what is constant, unless it is known."""
+    named = knowledge.names_in_terms(data)
+    return [name for name in constant_inputs(data) if name not in named]
+
+
+def _without(data: Trajectories, unused: list[str]) -> Trajectories:
+    """The data without some inputs."""
+    kept = [m for m, name in enumerate(data.input_names) if name not in unused]
+    runs = [Run(r.t, r.x, r.u[:, kept] if kept and r.u is not None else None, r.label) for r in data.runs]
+    names = tuple(data.input_names[m] for m in kept)
+    return replace(data, runs=tuple(runs), input_names=names) if unused else data
+
+
+def _with_inputs(equations: EquationSystem, data: Trajectories) -> EquationSystem:
+    """The same equations, of all inputs."""
+    if equations.inputs == data.input_names:
+        return equations
+    return EquationSystem(equations.rhs, inputs=data.input_names)
 
 
 def _round(searched: Searched, data: Trajectories, judged: Judged) -> tuple[EquationSystem, Judged, Curves] | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from neural_arith.data import Run, Trajectories
+from neural_arith.discovery.advice import input_values
 from neural_arith.discovery.choice import choose, up_for_choice
 from neural_arith.discovery.constraints import Constraints
 from neural_arith.discovery.judge import Judge, Judged
@@ -109,6 +110,12 @@ def _log_likelihood2(judge: Judge, judged: Judged) -> float:
     return judged.misfit + 2 * float(np.log(judge.problem.x[seen]).sum())
 
 
+def _switches(data: Trajectories) -> frozenset[int]:
+    """Inputs that are on or off, or one way or the other: every function of them is a straight line."""
+    values = enumerate(input_values(data), data.n_states)
+    return frozenset(v for v, two in values if len(two) == 2 and (0.0 in two or two[0] == -two[1]))
+
+
 def search(data: Trajectories, options: Options, progress: Progress = lambda _: None) -> Searched:
     """Find and rank candidates.
 
@@ -133,7 +140,7 @@ def search(data: Trajectories, options: Options, progress: Progress = lambda _: 
             raise _OutOfTimeError
 
     scaling = fit_scaling(data)
-    known = options.knowledge.read(data, scaling.state)
+    known = replace(options.knowledge.read(data, scaling.state), switches=_switches(data))
     runs = scaling.runs(data)
     progress("estimating the noise")
     noise = estimate_noise(runs, options.noise)

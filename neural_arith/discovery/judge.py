@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from neural_arith.discovery.constraints import Constraints
-from neural_arith.discovery.dictionary import structure_price
+from neural_arith.discovery.dictionary import structure_price, unit_price
 from neural_arith.discovery.problem import telling_runs
 from neural_arith.discovery.scaling import can_be_written
 from neural_arith.discovery.tied import refine_tied
@@ -127,14 +127,15 @@ class Judge:
         """Description length, larger when few values are left for many numbers.
 
         With an unknown noise level a useless number lowers n log(rss) by n / (n - k - 1) on average, not by one, and so
-        does a useless choice; the price grows along.
+        does a useless choice; the price grows along. Naming what is required costs nothing.
         """
         n = int(self.problem.counts.sum())
         tied = self.known.n_tied(structure)
         left = n - structure.n_fitted + tied - self.problem.n_runs * self.problem.x.shape[1] - 1
         if left < 1 and structure.n_terms:
             return np.inf  # as many numbers as values: anything fits
-        return (structure_price(structure, self.per_number) - tied * self.per_number) * n / max(left, 1)
+        given = tied * self.per_number + self.known.discount(unit_price)
+        return (structure_price(structure, self.per_number) - given) * n / max(left, 1)
 
     def price_starts(self, ranked: Sequence[Judged], within: float, most: int) -> list[Judged]:
         """The best candidates with the price of their starting states, best score first.

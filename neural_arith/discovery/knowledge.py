@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -124,6 +124,22 @@ class Knowledge:
                 "kind not allowed, or one cannot cancel in a conserved sum"
             )
         return constraints
+
+    def names_in_terms(self, data: Trajectories) -> set[str]:
+        """Variables of which a required or forbidden term, or one with a sign, is made."""
+        states, names = list(data.names), [*data.names, *data.input_names]
+        units = [unit for what in ("require", "forbid", "signs") for terms in self._read_terms(what, states, names)
+                 for unit in terms]  # fmt: skip
+        return {names[v] for unit in units for v in unit.variables}
+
+    def without(self, names: Iterable[str]) -> Knowledge:
+        """The same for data without some inputs, which no term may name."""
+        gone = set(names)
+        return replace(self, positive=[name for name in self.positive if name not in gone]) if gone else self
+
+    def sign_text(self, data: Trajectories, i: int, unit: Unit) -> str:
+        """How the sign of a term of equation ``i`` was stated."""
+        return self._read_terms("signs", list(data.names), [*data.names, *data.input_names])[i][unit]
 
     def _read_terms(self, what: str, states: list[str], names: list[str]) -> list[dict[Unit, str]]:
         """The terms of one attribute for each state, with their texts (and signs)."""

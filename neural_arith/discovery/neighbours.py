@@ -119,8 +119,13 @@ def with_plain_numbers(judged: Judged, scale: np.ndarray) -> list[tuple[Structur
 def spelt_out(model: QuadraticModel, moves: list[Move], most: int) -> list[Proposal]:
     """The structures that the most promising moves lead to, best first."""
     found: dict[Structure, list[Proposal]] = {}
-    for move in sorted(moves, key=lambda m: m.expected)[:most]:
+    for move in sorted(moves, key=lambda m: m.expected):
+        if most == 0:
+            break
         structure, theta = model.build(move)
+        if not model.judge.known.variants(structure):  # takes no place of what may be
+            continue
+        most -= 1
         alike = found.setdefault(structure, [])
         if len(alike) < (2 if structure.numbers else 1):
             alike.append(Proposal(structure, theta, move.misfit + model.judge.price(structure)))

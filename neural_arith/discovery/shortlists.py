@@ -47,6 +47,7 @@ def shortlist(
     *,
     largest: int = 6,
     keep: int = 60,
+    required: Sequence[Unit] = (),
 ) -> list[Pick]:
     """Best right-hand sides of one equation under each integral form, those of either form in turn.
 
@@ -56,9 +57,11 @@ def shortlist(
         per_number: price of one fitted number.
         largest: most terms.
         keep: subsets whose numbers are fitted, under each form.
+        required: units that all of them hold, and that are not paid for.
     """
     units = dictionary.units[regressions[0].state]
     prices = np.array([unit_price(u) + per_number * len(numbers_of(u)) for u in units])
+    prices[[j for j, unit in enumerate(units) if unit in required]] = -per_number
     ranked: dict[Structure, tuple[int, Pick]] = {}
     for regression in regressions:
         picks: dict[Structure, Pick] = {}
@@ -73,7 +76,7 @@ def shortlist(
             largest=largest,
             keep=keep,
         ):
-            wide = Structure((tuple(units[j] for j in subset.members),))
+            wide = Structure(((*required, *(units[j] for j in subset.members)),))
             guess = {(0, units[j]): c for j, c in zip(subset.members, subset.coefficients, strict=True)}
             structure, theta = tidy(wide, wide.theta({**dictionary.values, **guess}))
             tries[structure] += 1
@@ -116,6 +119,7 @@ def around_each(
     *,
     companions: int = 3,
     keep: int = 40,
+    required: Sequence[Unit] = (),
     n_jobs: int | None = 1,
     checkpoint: Checkpoint | None = None,
     in_time: Callable[[], bool] = always,
@@ -132,6 +136,7 @@ def around_each(
         per_number: price of one fitted number.
         companions: most simple units beside the lifted one.
         keep: how many to return.
+        required: units that all of them hold.
         n_jobs: as in joblib, threads by default; the answer does not depend on it.
         checkpoint: keeps what was fitted, a few lifted units at a time.
         in_time: asked before each few lifted units; once it says no, the rest is left out.
@@ -144,7 +149,7 @@ def around_each(
     companies = _companies(regression, simple, lifted, per_number, companions)
     for unit, sets in zip(lifted.units[regression.state], companies, strict=True):
         own = [tuple(simple[j] for j in members) for members in sets]
-        for company in dict.fromkeys([*own, *always_tried]):
+        for company in dict.fromkeys((*required, *c) for c in (*own, *always_tried)):
             structure = Structure(((unit, *company),))
             tasks.append((structure, structure.theta({**lifted.values})))
 
@@ -217,7 +222,13 @@ def _companies(
     return chosen
 
 
-def low_degree(regression: Regression, simple: Sequence[Unit], per_number: float, largest: int = 3) -> list[Pick]:
+def low_degree(
+    regression: Regression,
+    simple: Sequence[Unit],
+    per_number: float,
+    largest: int = 3,
+    required: Sequence[Unit] = (),
+) -> list[Pick]:
     """All right-hand sides of few simple units, best first.
 
     Where a fast state is enslaved by the others its equation is a small difference of large terms, which no integral
@@ -227,11 +238,13 @@ def low_degree(regression: Regression, simple: Sequence[Unit], per_number: float
         regression: the equation in the integral form, for first guesses and the order.
         simple: plain units of low degree.
         per_number: price of one fitted number.
-        largest: most units.
+        largest: most units beside those required.
+        required: units that all of them hold.
     """
     picks = []
-    for k in range(1, largest + 1):
-        for units in itertools.combinations(simple, k):
-            structure = Structure((units,))
-            picks.append(_fitted(regression, structure, np.zeros(k), per_number, 0))
+    free = [unit for unit in simple if unit not in required]
+    for k in range(0 if required else 1, largest + 1):
+        for units in itertools.combinations(free, k):
+            structure = Structure(((*required, *units),))
+            picks.append(_fitted(regression, structure, np.zeros(structure.n_terms), per_number, 0))
     return sorted((p for p in picks if np.isfinite(p.score)), key=lambda p: p.score)

@@ -106,8 +106,10 @@ class Stages:
             self.progress(f"regression for equation {i + 1}")
             both = [Regression(form, i, self.scale) for form in self.forms]
             self.regressions.append(both)
-            self.polynomials.append(self._sized(i, recall(shortlist, both, self.few, judge.per_number, keep=20)))
-            self.lists.append(self._sized(i, recall(shortlist, both, self.dictionary, judge.per_number)))
+            must = self.known.required_in(i)
+            simple = recall(shortlist, both, self.few, judge.per_number, keep=20, required=must)
+            self.polynomials.append(self._sized(i, simple))
+            self.lists.append(self._sized(i, recall(shortlist, both, self.dictionary, judge.per_number, required=must)))
 
     def pair(self) -> None:
         """The best pairings of plain right-hand sides, judged by trajectory, and their neighbours where all is met."""
@@ -120,7 +122,7 @@ class Stages:
         if near_noise(judge, self.noise):
             judge.patience = 0
         elif judge.pieces.n_pieces > judge.problem.n_pieces and judge.chaotic(pairings[:8]):
-            self.progress("judging by linked pieces: whole runs cannot be followed")
+            self.progress("judging by linked pieces for now: first guesses follow them far better than whole runs")
             judge.turn([])
         triage(judge, pairings, until_floor=True)
         if judge.at_floor:
@@ -139,7 +141,9 @@ class Stages:
         for i in unsettled:
             self.progress(f"looking beyond products of powers in equation {i + 1}")
             judge.check()
-            picks = [self.lists[i], recall(shortlist, self.regressions[i], rich, judge.per_number, largest=4)]
+            must = self.known.required_in(i)
+            more = recall(shortlist, self.regressions[i], rich, judge.per_number, largest=4, required=must)
+            picks = [self.lists[i], more]
             if lifted.units[i]:
                 guide = Regression(some_windows(self.forms[1], ENOUGH), i, self.scale)
                 around = around_each(
@@ -147,6 +151,7 @@ class Stages:
                     self.few.units[i],
                     lifted,
                     judge.per_number,
+                    required=must,
                     n_jobs=judge.n_jobs,
                     checkpoint=judge.checkpoint,
                     in_time=judge.in_time,
@@ -186,7 +191,10 @@ class Stages:
                 units: list[list[Unit]] = [[] for _ in range(self.n_states)]
                 units[i] = list(dict.fromkeys((*allowed, *best.structure.units)))
                 both = [Regression(form, i, self.scale) for form in forms]
-                found = judge.checkpoint.recall(shortlist, both, Dictionary(units, known), judge.per_number)
+                must = self.known.required_in(i)
+                found = judge.checkpoint.recall(
+                    shortlist, both, Dictionary(units, known), judge.per_number, required=must
+                )
                 lists.append(self._sized(i, found))
             triage(judge, slim(lists))
             one_by_one(judge, lists, tried=20, report=self.progress)
@@ -220,7 +228,8 @@ class Stages:
         self.progress("trying all equations of few terms")
         before = judge.best
         picks = [
-            low_degree(r[1], units, judge.per_number) for r, units in zip(self.regressions, self.few.units, strict=True)
+            low_degree(r[1], units, judge.per_number, required=self.known.required_in(i))
+            for i, (r, units) in enumerate(zip(self.regressions, self.few.units, strict=True))
         ]
         one_by_one(judge, [self._sized(i, p) for i, p in enumerate(picks)], tried=200, report=self.progress)
         if judge.best is not before:
@@ -237,10 +246,12 @@ class Stages:
             vars(judge).update(vars(before))
             raise
         if judge.ranked[0].score < best.score + judge.freedom:
+            self.progress("whole runs can be followed: judging by them")
             judge.raise_floor()
             climb(judge, self.allowed, report=self.progress)
             judge.improve(judge.ranked[:20], 40)
         else:
+            self.progress("whole runs cannot be followed: judged by linked pieces")
             vars(judge).update(vars(before))
 
     def _sized(self, i: int, picks: list[Pick]) -> list[Pick]:
