@@ -70,7 +70,7 @@ def statements(
         circumstances: what else is known of the search.
     """
     about = circumstances or Circumstances()
-    said = [*about.doubts, *_about_the_run(data, about), *_about_inputs(data, about)]
+    said = [*about.doubts, *data.notes, *_about_the_run(data, about), *_about_inputs(data, about)]
     lone = spikes(data, residuals, relative=noise.kind != "additive")
     single = data.n_states == 1 and not data.input_names
     if single and lone:  # a wrong reading is no turn
