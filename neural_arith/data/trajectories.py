@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -348,9 +350,10 @@ class Trajectories:
         """Keep at most ``n`` points per run, evenly by index, the first and the last among them.
 
         Where values are missing each state has its share of the points, evenly among those at which it was measured.
+        Inputs keep their steps and bends: at these rows, at most four times as many, the states are set missing.
 
         Args:
-            n: how many points, at least 4.
+            n: how many measured points, at least 4.
 
         Returns:
             New trajectories; runs that are short enough stay as they are.
@@ -360,8 +363,55 @@ class Trajectories:
         """
         if n < checks.MIN_POINTS:
             raise OptionError(f"n must be at least {checks.MIN_POINTS}, got {n!r}")
-        runs = (run if len(run) <= n else run._take(_thinned(np.isfinite(run.x), n)) for run in self.runs)
-        return replace(self, runs=tuple(runs))
+        return replace(self, runs=tuple(run if len(run) <= n else _thin(run, n) for run in self.runs))
+
+
+BEND = 1e-3
+"""Share of its range by which straight lines between the rows kept may miss an input."""
+
+BENDS = 4
+"""Rows that inputs may keep for each measured one."""
+
+
+def _thin(run: Run, n: int) -> Run:
+    """A run with at most ``n`` measured rows, and rows with inputs only where these bend."""
+    measured = np.isfinite(run.x)
+    if run.u is None:
+        return run._take(_thinned(measured, n))
+    seen = np.flatnonzero(measured.any(axis=1))
+    kept = seen if len(seen) <= n else seen[_thinned(measured[seen], n)]
+    rows = np.union1d(kept, [0, len(run) - 1])
+    rows = np.union1d(rows, _bends(run.t, run.u, rows, BENDS * n)).astype(np.intp)
+    states = np.where(np.isin(rows, kept)[:, None], run.x[rows], np.nan)
+    return Run(run.t[rows], states, run.u[rows], run.label)
+
+
+def _bends(t: np.ndarray, u: np.ndarray, kept: np.ndarray, most: int) -> list[int]:
+    """Rows at which inputs are far from straight lines between the rows kept, the farthest first.
+
+    A line is divided where it misses most, and so on (Douglas & Peucker, 1973).
+    """
+    size = np.ptp(u, axis=0)
+    shares = u / np.where(size > 0, size, 1.0)
+    lines: list[tuple[float, int, int, int]] = []
+
+    def add(a: int, b: int) -> None:
+        if b - a > 1:
+            part = ((t[a + 1 : b] - t[a]) / (t[b] - t[a]))[:, None]
+            miss = np.abs(shares[a + 1 : b] - shares[a] - part * (shares[b] - shares[a])).max(axis=1)
+            k = int(miss.argmax())
+            if miss[k] > BEND:
+                heapq.heappush(lines, (-float(miss[k]), a, a + 1 + k, b))
+
+    for a, b in itertools.pairwise(kept.tolist()):
+        add(a, b)
+    found: list[int] = []
+    while lines and len(found) < most:
+        _, a, k, b = heapq.heappop(lines)
+        found.append(k)
+        add(a, k)
+        add(k, b)
+    return found
 
 
 def _thinned(measured: np.ndarray, n: int) -> np.ndarray:

@@ -77,9 +77,12 @@ def integral_form(curves: list[Curve], noise: Noise, window_length: int | None =
     count = 0
     for k, curve in enumerate(curves):
         t, x = curve.run.t, curve.run.x
-        length = len(t) if window_length is None else min(window_length, len(t))
-        n_windows = max(1, len(t) // length)
-        place = np.minimum(np.arange(len(t)) * n_windows // len(t), n_windows - 1)
+        # Rows at which only inputs are known make no window longer.
+        rank = np.maximum(np.cumsum(np.isfinite(x).any(axis=1)) - 1, 0)
+        count_seen = int(rank[-1]) + 1
+        length = count_seen if window_length is None else min(window_length, count_seen)
+        n_windows = max(1, count_seen // length)
+        place = np.minimum(rank * n_windows // count_seen, n_windows - 1)
         opens = np.append(True, np.diff(place) > 0)
         # Within one run the intervals between windows are simply not used.
         inner = np.flatnonzero(~opens)

@@ -29,7 +29,8 @@ class Options:
         noise: noise model, or "auto" to choose it from the data.
         max_units: most units the population fits in one equation.
         restarts: members of the population for each equation and number of units.
-        max_points: samples used, of all runs together; longer series are thinned evenly.
+        max_points: samples used, of all runs together; longer series are thinned evenly, while inputs
+            keep their steps and bends.
         time_budget: seconds after which the best so far is returned; None for no limit.
         seed: of the random starts; the same seed gives the same answer.
         n_jobs: threads; -1 for all cores, None for what ``joblib.parallel_config`` says (one without it). A backend

@@ -42,8 +42,10 @@ def make_problem(
     weight = weight / np.concatenate([np.broadcast_to(noise.share(k), r.x.shape) for k, r in enumerate(runs)])
     start, linked, offset = [], [], 0
     for r in runs:
-        n = 1 if piece_length is None else max(1, len(r.t) // piece_length)
-        cuts = offset + (np.arange(n) * len(r.t)) // n
+        # Rows at which only inputs are known make no piece longer.
+        seen = np.append(0, np.flatnonzero(np.isfinite(r.x).any(axis=1))[1:])
+        n = 1 if piece_length is None else max(1, len(seen) // piece_length)
+        cuts = offset + seen[(np.arange(n) * len(seen)) // n]
         start.extend(cuts)
         linked.extend([False] + [True] * (n - 1))
         offset += len(r.t)

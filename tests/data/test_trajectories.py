@@ -414,3 +414,35 @@ def test_thin_is_even_and_exact(n, keep):
     steps = np.diff(thin)
     assert steps.min() >= 1
     assert steps.max() - steps.min() <= 1 + (n > keep)
+
+
+def test_inputs_keep_short_steps_when_states_are_thinned():
+    t = np.linspace(0, 30, 3000)
+    dose = np.where((t > 3.01) & (t < 3.06), 5.0, 0.0) + np.where((t > 12) & (t < 12.3), 2.0, 0.0)
+    slow = np.sin(t)
+    data = Trajectories.from_arrays(t, np.cos(t), u=np.column_stack([dose, slow]))
+    (run,) = data.thin(100).runs
+    assert run.u is not None
+    assert np.isfinite(run.x).sum() == 100
+    assert np.isfinite(run.x[[0, -1]]).all()
+    np.testing.assert_array_equal(np.interp(t, run.t, run.u[:, 0]), dose)
+    np.testing.assert_allclose(np.interp(t, run.t, run.u[:, 1]), slow, atol=5e-3)
+    np.testing.assert_array_equal(run.x[np.isfinite(run.x)], np.cos(run.t[np.isfinite(run.x[:, 0])]))
+    assert len(run) < 300
+
+
+def test_rough_inputs_keep_so_many_rows_and_no_more():
+    rough = np.random.default_rng(0).standard_normal(5000)
+    data = Trajectories.from_arrays(np.arange(5000.0), np.arange(5000.0), u=rough)
+    (run,) = data.thin(50).runs
+    assert np.isfinite(run.x).sum() == 50
+    assert len(run) <= 250
+
+
+def test_rows_of_inputs_alone_take_no_place_of_measured_ones():
+    t = np.arange(1000.0)
+    x = np.where(t % 10 == 0, t, np.nan)
+    (run,) = Trajectories.from_arrays(t, x, u=np.where(t == 503, 1.0, 0.0)).thin(200).runs
+    assert np.isfinite(run.x).sum() == 100
+    assert {502.0, 503.0, 504.0} <= set(run.t)
+    assert len(run) < 120

@@ -170,3 +170,18 @@ def test_functions_of_a_switch_are_the_switch_itself():
     ):
         assert not known.may_stand(0, other)
         assert Constraints(required=((other,),), switches=frozenset({1})).may_stand(0, other)
+
+
+def test_a_short_dose_in_a_long_series_is_not_smeared():
+    t = np.linspace(0, 20, 2001)
+    dose = np.where((t >= 4) & (t < 4.1), 30.0, 0.0) + np.where((t >= 9) & (t < 9.05), 50.0, 0.0)
+    x = np.zeros(len(t))
+    for k in range(1, len(t)):  # exact for straight lines from row to row
+        h, a, b = t[k] - t[k - 1], dose[k - 1], dose[k]
+        fall = np.exp(-0.4 * h)
+        x[k] = x[k - 1] * fall + a * (1 - fall) / 0.4 + (b - a) / h * (h / 0.4 - (1 - fall) / 0.16)
+    data = Trajectories.from_arrays(t, x, u=dose, names=("drug",), input_names=("dose",))
+    found = discover(data, Options(restarts=4, max_units=1, n_jobs=1, max_points=80))
+    assert found.equations.same_as(EquationSystem({"drug": "dose - 0.4*drug"}, inputs=("dose",)), rtol=1e-2)
+    assert np.isfinite(found.data[0].x).sum() == 80
+    assert any("Of 2001 samples 80 were used" in line for line in found.messages)
