@@ -341,7 +341,7 @@ def _careful(raw: _Raw, request: Request) -> Table:
     for name in roles.numeric:
         column = looked[name]
         if name == roles.time:
-            columns[name], unit, said = _times(column, codes, units.get(name, ""), marks, raw)
+            columns[name], unit, said = _times(column, name, codes, units.get(name, ""), marks, raw)
             if isinstance(column, Column) and column.kind != "numbers":
                 units.pop(name, None)
         elif not isinstance(column, Column):
@@ -350,7 +350,7 @@ def _careful(raw: _Raw, request: Request) -> Table:
             unit, said = "", []
             columns[name] = column
         else:
-            columns[name], unit, said = _numbers(column, marks, raw, name)
+            columns[name], unit, said = _numbers(column, marks, raw, name, roles)
         notes += said
         if unit:
             units.setdefault(name, unit)
@@ -379,7 +379,7 @@ def _is_numbers(column: Any) -> bool:
     return isinstance(column, Column) and column.kind in ("numbers", "nothing")
 
 
-def _numbers(column: Column, marks: set[str], raw: _Raw, name: Any) -> tuple[np.ndarray, str, list[str]]:
+def _numbers(column: Column, marks: set[str], raw: _Raw, name: Any, roles: _Roles) -> tuple[np.ndarray, str, list[str]]:
     if column.kind in ("dates", "clock"):
         row = next(i for i, text in enumerate(column.texts) if text)
         raise DataError(
@@ -388,19 +388,20 @@ def _numbers(column: Column, marks: set[str], raw: _Raw, name: Any) -> tuple[np.
         )
     if column.kind == "words":
         row = next(i for i, text in enumerate(column.texts) if text)
-        raise DataError(
-            f"{raw.place(row)}, column {name!r}: expected a number, got {short(column.texts[row])}"
-            f"{_group_hint(name) if _names_runs(column.texts) else ''}"
-        )
+        hint = _group_hint(name, len(roles.states) == 2) if _names_runs(column.texts) else ""
+        raise DataError(f"{raw.place(row)}, column {name!r}: expected a number, got {short(column.texts[row])}{hint}")
     return to_numbers(column, marks, raw.place)
 
 
-def _times(column: Any, codes: np.ndarray, unit: str, marks: set[str], raw: _Raw) -> tuple[np.ndarray, str, list[str]]:
+def _times(
+    column: Any, name: Any, codes: np.ndarray, unit: str, marks: set[str], raw: _Raw
+) -> tuple[np.ndarray, str, list[str]]:
     if not isinstance(column, Column):
         if column.dtype.kind == "M":
-            days, note = dates.days_since(*dates.from_datetime64(column), "the time")
+            days, note = dates.days_since(*dates.from_datetime64(column), str(name))
             return days, "", [note]
-        return column, "", []
+        values, said = _dated(column, name)
+        return values, "", said
     if column.kind == "dates":
         days, note = dates.read_dates(column.texts, column.name, raw.place)
         return days, "", [note]
@@ -523,9 +524,12 @@ def _names_runs(texts: Sequence[str]) -> bool:
     return "" not in counts and len(counts) > 1 and min(counts.values()) > 1
 
 
-def _group_hint(name: Any) -> str:
+def _group_hint(name: Any, one_value: bool) -> str:
     option = shlex.quote(str(name))
-    return f"; if {name!r} names the runs, say so (group={name!r}, --group {option}); otherwise {_choose(name)}"
+    pivot = (
+        "; if it names what was measured, one value a row, pivot the table (pandas: frame.pivot)" if one_value else ""
+    )
+    return f"; if {name!r} names the runs, say so (group={name!r}, --group {option}){pivot}; otherwise {_choose(name)}"
 
 
 def _choose(name: Any) -> str:
@@ -580,8 +584,7 @@ def _groups(cells: Any, raw: _Raw, roles: _Roles) -> tuple[np.ndarray, tuple[str
         return codes, ("",), []
     order: dict[str, int] = {}
     spellings: dict[str, set[str]] = {}
-    for i, cell in enumerate(cells if isinstance(cells, list) else cells.tolist()):
-        label = str(cell)
+    for i, label in enumerate(cells if isinstance(cells, list) else map(_label, cells)):
         bare = " ".join(label.split())
         if is_missing(bare):
             raise DataError(f"group column {roles.group!r} is empty at {raw.place(i)}; every row needs its run")
@@ -593,6 +596,11 @@ def _groups(cells: Any, raw: _Raw, roles: _Roles) -> tuple[np.ndarray, tuple[str
         for found in mixed
     ]
     return codes, tuple(order), said
+
+
+def _label(value: Any) -> str:
+    """The name of a run that a frame numbers or dates."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _table(

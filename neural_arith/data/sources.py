@@ -156,6 +156,9 @@ def _cell(value: object) -> str:
 def named(path: str | os.PathLike[str]) -> Path:
     """The path of a file, or one clear error for what is none."""
     try:
-        return Path(path)
+        found = Path(path)
     except TypeError:
         raise DataError(f"expected the path of a file, got {type(path).__name__}") from None
+    if "\0" in str(found):
+        raise DataError(f"{str(found)!r} cannot be the path of a file: it holds a NUL character")
+    return found

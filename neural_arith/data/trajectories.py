@@ -513,13 +513,10 @@ def _by_name(tables: list[Any], names: tuple[str, ...] | None, kind: str) -> tup
 def _request(
     time: Any, states: Iterable[Any] | None, inputs: Iterable[Any], group: Any, missing: Iterable[str | float] | None
 ) -> Request:
-    if states is not None and not isinstance(states, str):
-        states = list(states)
-    if not isinstance(inputs, str):
-        inputs = list(inputs)
-    if isinstance(missing, str | int | float):
-        missing = [missing]
-    return Request(time, states, inputs, group, None if missing is None else list(missing))
+    def listed(value: Any) -> Any:
+        return value if value is None else [value] if isinstance(value, str) or not np.iterable(value) else list(value)
+
+    return Request(time, listed(states), listed(inputs), group, listed(missing))
 
 
 def _is_array(value: Any) -> bool:

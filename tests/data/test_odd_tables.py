@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -179,7 +180,8 @@ ODD = {
     "two runs, one after the other": refused(
         "\n".join(["second,level,flow", *rows(), *rows(t=T + 0.5)]), "line 12", "--group", time="second"
     ),
-    "forgotten group": refused(table("pot,t,level", "lid,{t},{a}\nopen,{t},{b}"), "line 2", "--group pot", time="t"),
+    "forgotten group": refused(
+        table("pot,t,level", "lid,{t},{a}\nopen,{t},{b}"), "line 2", "--group pot", "pivot", time="t"),
     "totals": read(PLAIN + f"Sum,{LEVEL.sum():.2f},{FLOW.sum():.2f}\n", "Line 12 ('Sum') is no measurement"),
     "quotes": read(table('"second","level, up","flow ""in"""', '"{t}","{a}","{b}"'), names=("level, up", 'flow "in"')),
     "one column": refused("level\n" + "\n".join(map(str, LEVEL)), "one column only"),
@@ -283,6 +285,30 @@ def test_white_space_around_the_names_of_runs_is_said(tmp_path):
     assert Trajectories.from_frame(frame, time="t", group="pot").notes == data.notes
 
 
+@pytest.mark.parametrize("options", [{"states": 5}, {"inputs": 5}, {"time": 5}, {"group": 5}, {"states": [["level"]]}])
+def test_columns_that_cannot_be(tmp_path, options):
+    path = tmp_path / "plain.csv"
+    path.write_text(PLAIN)
+    with pytest.raises(DataError, match=r"there is no .* column"):
+        Trajectories.from_csv(path, **options)
+
+
+@pytest.mark.parametrize("path", [5, None, "a\0b"])
+def test_paths_that_cannot_be(path):
+    with pytest.raises(DataError, match="the path of a file"):
+        Trajectories.from_csv(path)
+
+
+def test_a_pipe_will_do():
+    end, start = os.pipe()
+    with os.fdopen(start, "w") as pipe:
+        pipe.write(PLAIN)
+    try:
+        np.testing.assert_array_equal(Trajectories.from_csv(f"/dev/fd/{end}")[0].x, X)
+    finally:
+        os.close(end)
+
+
 def test_notes_go_with_the_data(tmp_path):
     path = tmp_path / "units.csv"
     path.write_text(table("second,level,flow\ns,cm,l/s"))
@@ -302,6 +328,13 @@ def test_frames_are_read_like_files(tmp_path):
     np.testing.assert_array_equal(Trajectories.from_frame(words, time="s")[0].t, T + 0.5)
     long = pd.DataFrame({"s": T, "level": LEVEL, "flow": FLOW}).melt("s")
     np.testing.assert_array_equal(Trajectories.from_frame(long, time="s")[0].x, X)
+    compact = pd.DataFrame({"day": 20200220 + T, "level": LEVEL})
+    np.testing.assert_array_equal(Trajectories.from_frame(compact, time="day")[0].t, T)
+    runs = pd.DataFrame({"s": np.tile(T, 2), "level": np.tile(LEVEL, 2), "pot": np.repeat([3, 7], N)})
+    assert [run.label for run in Trajectories.from_frame(runs, time="s", group="pot")] == ["3", "7"]
+    when = pd.Series(np.repeat(pd.to_datetime(["2020-01-01", "2020-01-02"]), N))
+    dated = Trajectories.from_frame(runs.assign(pot=when), time="s", group="pot")
+    assert [run.label[:10] for run in dated] == ["2020-01-01", "2020-01-02"]
     coded = pd.DataFrame({"s": T, "level": replaced(LEVEL, {2: 9999})})
     with pytest.raises(DataError, match=r"9999 once \(row 2\)"):
         Trajectories.from_frame(coded, time="s")
