@@ -165,6 +165,9 @@ def look_at(name: str, texts: Sequence[str], missing: frozenset[str]) -> Column:
         kept.append(text)
     if (plain := _plain(kept)) is not None:
         return Column(name, kept, "numbers" if any(kept) else "nothing", gone, plain)
+    if set(map(str.lower, kept)) <= {"true", "false", ""}:
+        values = np.array([{"true": 1.0, "false": 0.0}.get(text.lower(), np.nan) for text in kept])
+        return Column(name, kept, "numbers", gone, values)
     if (plain := _with_commas(kept)) is not None:
         return Column(name, kept, "numbers", gone, plain, commas=True)
     column = Column(name, kept, "words", gone)
@@ -253,6 +256,8 @@ def _said(column: Column, limited: list[str]) -> list[str]:
             f"In {column.name!r} {count(len(limited), 'value')} beyond a limit of detection ({examples}) "
             f"{'counts' if len(limited) == 1 else 'count'} as missing."
         )
+    if any(text.lower() == "true" for text in column.texts):
+        notes.append(f"In {column.name!r} true was read as 1, false as 0.")
     words = {word: n for word, n in column.missing.items() if word.lower() not in _PLAIN_MISSING}
     if words:
         listed = ", ".join(f"{word!r}" if n == 1 else f"{word!r} ({n} times)" for word, n in words.items())

@@ -319,6 +319,8 @@ def _careful(raw: _Raw, request: Request) -> Table:
     roles = _assign(present, request)
     raw, units = _units_row(raw, roles)
     raw = _no_measurements(raw, roles)
+    if request.states is None:
+        raw, roles = _date_and_clock(raw, roles)
     long = is_long(present, roles.time, roles.group, roles.states if request.states is not None else None)
     if long is not None and not isinstance(raw.columns[long.variable], list):
         long = None
@@ -498,6 +500,31 @@ def _no_measurements(raw: _Raw, roles: _Roles) -> _Raw:
             out.append(i)
             notes.append(f"{raw.place(i).capitalize()} ({short(time[i])}) is no measurement and was left out.")
     return replace(raw.without(out), notes=(*raw.notes, *notes)) if out else raw
+
+
+def _date_and_clock(raw: _Raw, roles: _Roles) -> tuple[_Raw, _Roles]:
+    """Put a column of dates and one of times of day, as loggers write them, together as the time."""
+    kinds = {name: _kind(raw.columns[name]) for name in (roles.time, *roles.states)}
+    other = {"dates": "clock", "clock": "dates"}.get(kinds[roles.time])
+    partners = [name for name in roles.states if kinds[name] == other]
+    if other is None or len(partners) != 1 or len(roles.states) < 2:
+        return raw, roles
+    days, clock = (roles.time, partners[0]) if other == "clock" else (partners[0], roles.time)
+    pairs = zip(raw.columns[days], raw.columns[clock], strict=True)
+    together = [f"{day} {hour}" if day and hour else "" for day, hour in pairs]
+    note = f"Columns {days!r} and {clock!r} were read together as the time."
+    raw = replace(raw, columns={**raw.columns, roles.time: together}, notes=(*raw.notes, note))
+    return raw, replace(roles, states=[name for name in roles.states if name != partners[0]])
+
+
+def _kind(cells: Any) -> str:
+    """Dates without a time of day, or times of day, throughout; else nothing."""
+    if not isinstance(cells, list) or not any(cells):
+        return ""
+    there = [cell for cell in cells if not is_missing(cell)]
+    if there and all(map(dates.is_clock, there)):
+        return "clock"
+    return "dates" if there and all(dates.is_date(cell) and ":" not in cell for cell in there) else ""
 
 
 def _words_left_out(roles: _Roles, looked: dict[Any, Any], raw: _Raw, request: Request) -> tuple[_Roles, list[str]]:

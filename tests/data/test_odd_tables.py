@@ -115,6 +115,12 @@ ODD = {
         table("at,level,flow", "{t},{a},{b}", t=[f"{(22 + i) % 24:02d}:15:30" for i in T]), "midnight passed once"
     ),
     "minutes and seconds": read(table("at (mm:ss),level,flow", "{t:02d}:30,{a},{b}"), "minutes since 00:30"),
+    "dates and times of day in two columns": read(
+        "day,hour,level,flow\n" + "\n".join(rows("2021-03-01,{t}:30,{a},{b}", t=T + 10)),
+        "'day' and 'hour' were read together", "days since 2021-03-01 10:30:00", t=T / 24),
+    "true and false": read(
+        table("second,level,open", "{t},{a},{b}", b=["True", "False"] * (N // 2)), "true was read as 1",
+        x=np.column_stack([LEVEL, 1 - T % 2])),
     "no time of day": refused(table("at,level,flow", "{t}:20,{a},{b}", t=T + 20), "line 7", "'25:20'", "00:35:20"),
     "white space": read(table("  second   level    flow", "{t:8d}{a:8.2f}{b:8.2f}")),
     "white space in names": read(table("the second   the level    flow", "{t:8d}{a:8.2f}{b:8.2f}")),
