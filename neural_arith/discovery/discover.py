@@ -83,7 +83,7 @@ def discover(data: Trajectories, options: Options | None = None, progress: Progr
     solution = judge.predict(final).x * scaling.state
     bounds = np.cumsum([0, *(len(r.t) for r in data.runs)])
     residuals = [r.x - solution[a:b] for r, a, b in zip(data.runs, bounds[:-1], bounds[1:], strict=True)]
-    fitted = fitted_curves(data, judge, final, scaling.state, solved)
+    fitted = fitted_curves(data, judge, final, scaling.state, solved, solution)
     ends = horizons(data, fitted, solved)
     pieces = tuple(np.bincount(np.cumsum(~judge.problem.linked) - 1).tolist())
     terms = worth_of_terms(judge, scaling, choice.selected, data.names, data.input_names)

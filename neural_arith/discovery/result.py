@@ -23,6 +23,9 @@ from neural_arith.integrate.structure import Structure
 LOST = 0.4
 """Distance, in standard deviations of the measurements, at which a solution has lost them (Pathak et al., 2018)."""
 
+_SAME = 1e-3
+"""Distance, in the same measure, up to which the solution of another solver is the same curve."""
+
 _CURVE = 300  # points of a curve, at least
 
 _ROWS, _WIDTH = 10, 150  # what a table of candidates shows of itself
@@ -264,7 +267,9 @@ def solutions(data: Trajectories, equations: EquationSystem, starts: np.ndarray)
     return curves
 
 
-def fitted_curves(data: Trajectories, judge: Judge, judged: Judged, size: np.ndarray, solved: Curves) -> Curves:
+def fitted_curves(
+    data: Trajectories, judge: Judge, judged: Judged, size: np.ndarray, solved: Curves, at_samples: np.ndarray
+) -> Curves:
     """What the likelihood compared with the measurements, at the times of ``solved``: pieces where it took pieces.
 
     Args:
@@ -272,20 +277,30 @@ def fitted_curves(data: Trajectories, judge: Judge, judged: Judged, size: np.nda
         judge: knows in which form they were compared.
         judged: the candidate.
         size: sizes of the states, which the judge's numbers are multiplied by.
-        solved: stands in where the judge cannot follow the candidate between samples.
+        solved: the solutions from the starting states; they are the fit where they pass through ``at_samples``, and
+            stand in for it where the judge cannot follow the candidate between samples.
+        at_samples: the candidate at all samples as it was judged, all runs in a row.
     """
-    _, x = judge.along(judged, _parts(data))
+    parts = _parts(data)
+    own = np.concatenate([x[::parts] for _, x in solved])
+    if (np.abs(own - at_samples) <= _SAME * _spread(data)).all():
+        return solved
+    _, x = judge.along(judged, parts)
     if not np.isfinite(x).all():
         return solved
     ends = np.cumsum([len(t) for t, _ in solved])[:-1]
     return [(t, part * size) for (t, _), part in zip(solved, np.split(x, ends), strict=True)]
 
 
+def _spread(data: Trajectories) -> np.ndarray:
+    """Standard deviation of each state over all runs; of one that does not change what rounding could be."""
+    every = np.concatenate([run.x for run in data.runs])
+    return np.maximum(np.nanstd(every, axis=0), 1e-6 * np.nanmax(np.abs(every), axis=0) + 1e-300)
+
+
 def horizons(data: Trajectories, fitted: Curves, solved: Curves) -> tuple[float, ...]:
     """How long each run's own solution stays with the fit, which is free of noise."""
-    every = np.concatenate([run.x for run in data.runs])
-    spread = np.maximum(np.nanstd(every, axis=0), 1e-300)
-    found = []
+    found, spread = [], _spread(data)
     for (t, x), (_, own) in zip(fitted, solved, strict=True):
         apart = np.sqrt((((own - x) / spread) ** 2).mean(axis=1))
         lost = np.flatnonzero(~(apart <= LOST))

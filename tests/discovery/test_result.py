@@ -214,10 +214,11 @@ def test_chaos_is_shown_in_the_pieces_that_were_judged_and_its_horizon_is_said()
     equations = to_equations(found, data, judged)
     size = found.scaling.state
     solved = solutions(data, equations, judged.starts[:1] * size)
-    ((dense, fit),) = fitted_curves(data, found.judge, judged, size, solved)
+    judged_at = found.judge.predict(judged).x * size
+    ((dense, fit),) = fitted_curves(data, found.judge, judged, size, solved, judged_at)
     assert np.isin(t, dense).all()
     at = np.searchsorted(dense, t)
-    np.testing.assert_allclose(fit[at], found.judge.predict(judged).x * size, rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(fit[at], judged_at, rtol=1e-4, atol=1e-3)
     assert np.abs(fit[at] - lorenz(t)).max() < 1.0  # of values up to 45
     (horizon,) = horizons(data, [(dense, fit)], solved)
     own = equations.simulate(judged.starts[0] * size, t)
@@ -235,8 +236,14 @@ def test_a_run_that_is_followed_to_its_end_needs_no_word():
     found, judged = searched(data, LOG, LOTKA_STRUCTURE, GUESS)
     size = found.scaling.state
     solved = solutions(data, to_equations(found, data, judged), judged.starts * size)
-    fitted = fitted_curves(data, found.judge, judged, size, solved)
+    fitted = fitted_curves(data, found.judge, judged, size, solved, found.judge.predict(judged).x * size)
     np.testing.assert_allclose(fitted[0][1], solved[0][1], rtol=1e-4)
     assert len(fitted[0][0]) >= 300
     assert horizons(data, fitted, solved) == (10.0,)
     assert horizon_words(data, (10.0,), (1,)) == ()
+
+
+def test_a_state_that_never_changes_is_not_lost():
+    data = Trajectories.from_arrays(T, np.column_stack([logistic(T), np.full(len(T), 20.0)]), names=("y", "room"))
+    ((_, x),) = curves = solutions(data, EquationSystem({"y": "0.8*y - 0.16*y**2", "room": "0"}), data[0].x[:1])
+    assert horizons(data, [(curves[0][0], x + np.array([0.0, 1e-14]))], curves) == (10.0,)
