@@ -1,4 +1,7 @@
-"""The notebooks run, and the text stored in them is what they say today; numbers agree to a few digits."""
+"""The notebooks run, and the text stored in them is what they say today; numbers agree to a few digits.
+
+Cells with the tag "varies" only run: what an unfinished training looks like depends on the processor's last bits.
+"""
 
 from __future__ import annotations
 
@@ -49,4 +52,6 @@ def test_a_notebook_says_today_what_is_stored_in_it(path):
     notebook = nbformat.read(path, as_version=4)
     nbclient.NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(EXAMPLES)}}).execute()
     for number, (old, new) in enumerate(zip(stored, notebook["cells"], strict=True)):
+        if "varies" in old["metadata"].get("tags", ()):
+            continue
         assert agree(said(old), said(new)), f"cell {number}, run `make notebooks`:\n{said(old)}\nis now\n{said(new)}"
