@@ -8,7 +8,7 @@ import numpy as np
 
 from neural_arith.data.cells import count
 from neural_arith.data.checks import MIN_POINTS, same_times
-from neural_arith.data.readers import Table
+from neural_arith.data.tables import Table
 from neural_arith.errors import DataError
 
 _FILL = 1e20  # what files of models and satellites write for "no value" is larger

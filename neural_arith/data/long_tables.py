@@ -11,7 +11,7 @@ import numpy as np
 from neural_arith.errors import DataError
 
 if TYPE_CHECKING:
-    from neural_arith.data.readers import Table
+    from neural_arith.data.tables import Table
 
 _QUANTITY = {
     *("variable", "variables", "name", "quantity", "parameter", "param", "key", "measure", "measurand", "observable"),

@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 
 from neural_arith.data import checks
+from neural_arith.data.arrays import as_columns, by_name, is_many, is_rows, of_run, run_times
 from neural_arith.data.cells import count
 from neural_arith.data.doubts import arrange, refuse_codes
-from neural_arith.data.readers import Request, Table, read_csv, read_frame
+from neural_arith.data.readers import read_csv, read_frame
+from neural_arith.data.tables import Request, Table
 from neural_arith.errors import DataError, OptionError
 
 
@@ -120,26 +122,26 @@ class Trajectories:
         Raises:
             DataError: shapes do not fit, or the data break a rule of the class.
         """
-        several = _is_many(x) and not _is_rows(x, t)
+        several = is_many(x) and not is_rows(x, t)
         xs = list(x) if several else [x]
-        us = [None] * len(xs) if u is None else list(u) if _is_many(u) and not _is_rows(u, t) else [u]
+        us = [None] * len(xs) if u is None else list(u) if is_many(u) and not is_rows(u, t) else [u]
         if len(us) != len(xs):
             raise DataError(f"x has {len(xs)} runs but u has {len(us)}; give one u per run")
         if not xs:
             raise DataError("x is an empty list; give at least one run")
         columns = None if names is None else checks.check_names(names, (), "state")
         drives = None if input_names is None else checks.check_names(input_names, (), "input")
-        xs, columns = _by_name(xs, columns, "states")
-        us, drives = _by_name(us, drives, "inputs")
+        xs, columns = by_name(xs, columns, "states")
+        us, drives = by_name(us, drives, "inputs")
         values = [
-            _as_columns(checks.to_floats(item, f"x{_of_run(i, several)}", columns), f"x{_of_run(i, several)}")
+            as_columns(checks.to_floats(item, f"x{of_run(i, several)}", columns), f"x{of_run(i, several)}")
             for i, item in enumerate(xs)
         ]
-        ts = _times(t, [len(value) for value in values], several)
+        ts = run_times(t, [len(value) for value in values], several)
         runs = []
         for i, (times, table, item) in enumerate(zip(ts, values, us, strict=True)):
-            what = f"u{_of_run(i, several)}"
-            drive = None if item is None else _as_columns(checks.to_floats(item, what, drives), what)
+            what = f"u{of_run(i, several)}"
+            drive = None if item is None else as_columns(checks.to_floats(item, what, drives), what)
             runs.append(Run(times, table, drive))
         n_inputs = 0 if (drive := runs[0].u) is None else drive.shape[1]
         data = cls(
@@ -431,85 +433,6 @@ def _even(rows: np.ndarray, n: int) -> np.ndarray:
     return rows if len(rows) <= n else rows[np.linspace(0, len(rows) - 1, n).round().astype(np.intp)]
 
 
-def _is_many(value: Any, ndim: int = 2) -> bool:
-    """Tell several runs from one: a list of arrays, a list of tables, or an array with a run axis.
-
-    A list of plain rows of numbers, ``[[1, 2], [3, 4]]``, is one table of states; as people write it.
-    """
-    if isinstance(value, (list, tuple)):
-        return bool(value) and all(_depth(item) >= ndim or _is_array(item) for item in value)
-    return getattr(value, "ndim", 0) == ndim + 1
-
-
-def _is_rows(value: Any, t: Any) -> bool:
-    """Tell a list of rows, as a loop collects them, from a list of runs of one state: one row for each time."""
-    if not isinstance(value, (list, tuple)) or not all(_depth(item) == 1 for item in value):
-        return False
-    lengths = {len(item) for item in value}
-    shared = _depth(t) == 1 and not isinstance(t, str)
-    return shared and len(lengths) == 1 and len(t) == len(value) != next(iter(lengths))
-
-
-def _times(t: Any, lengths: Sequence[int], several: bool) -> list[np.ndarray]:
-    """The times of each run: given, shared, or evenly spaced with a given step."""
-    if t is None:
-        raise DataError("t is missing: give the times of the rows, shape (time,), or the step between them")
-    if _is_step(t):
-        ts = [t] * len(lengths)
-    elif isinstance(t, (list, tuple)) and several and _depth(t) == 1 and len(t) == len(lengths):
-        steps = all(_is_step(item) for item in t) and set(lengths) != {len(t)}
-        ts = list(t) if steps or all(_depth(item) for item in t) else [t] * len(lengths)
-    elif _is_many(t, ndim=1) and (several or isinstance(t, (list, tuple))):
-        ts = list(t)
-    else:
-        ts = [t] * len(lengths)
-    if len(ts) != len(lengths):
-        raise DataError(f"x has {len(lengths)} runs but t has {len(ts)}; give one t per run")
-    return [
-        _evenly(item, n, _of_run(i, several)) if _is_step(item) else checks.to_floats(item, f"t{_of_run(i, several)}")
-        for i, (item, n) in enumerate(zip(ts, lengths, strict=True))
-    ]
-
-
-def _is_step(t: Any) -> bool:
-    return isinstance(t, (int, float, np.number)) or (getattr(t, "ndim", None) == 0 and hasattr(t, "__float__"))
-
-
-def _evenly(step: Any, n: int, of_run: str) -> np.ndarray:
-    value = float(checks.to_floats(step, f"t{of_run}"))
-    if not 0 < value < np.inf:
-        raise DataError(f"t{of_run} is {value:g}: a single number is the step between the rows and must be above zero")
-    return value * np.arange(n)
-
-
-def _of_run(i: int, several: bool) -> str:
-    return f" of run {i}" if several else ""
-
-
-def _by_name(tables: list[Any], names: tuple[str, ...] | None, kind: str) -> tuple[list[Any], tuple[str, ...] | None]:
-    """Bring the columns of data frames into one order, that of ``names`` or else of the first frame."""
-    frames = [(i, table) for i, table in enumerate(tables) if hasattr(table, "columns")]
-    if not frames:
-        return tables, names
-    first = [str(column) for column in frames[0][1].columns]
-    order = list(names) if names is not None and sorted(names) == sorted(first) else first
-    out = list(tables)
-    for i, frame in frames:
-        present = [str(column) for column in frame.columns]
-        if len(set(present)) != len(present):
-            double = next(name for name in present if present.count(name) > 1)
-            raise DataError(f"{kind}: there are two columns named {double!r}; give every column its own name")
-        if sorted(present) != sorted(order):
-            raise DataError(
-                f"{kind} of run {i}: the columns are {', '.join(present)}, those of run {frames[0][0]} "
-                f"{', '.join(order)}; all runs need the same"
-            )
-        if present != order:
-            where = [present.index(name) for name in order]
-            out[i] = frame.iloc[:, where] if hasattr(frame, "iloc") else frame[order]
-    return out, tuple(order) if names is None else names
-
-
 def _request(
     time: Any, states: Iterable[Any] | None, inputs: Iterable[Any], group: Any, missing: Iterable[str | float] | None
 ) -> Request:
@@ -517,24 +440,6 @@ def _request(
         return value if value is None else [value] if isinstance(value, str) or not np.iterable(value) else list(value)
 
     return Request(time, listed(states), listed(inputs), group, listed(missing))
-
-
-def _is_array(value: Any) -> bool:
-    return hasattr(value, "__array__") and getattr(value, "ndim", 0) >= 1
-
-
-def _depth(value: Any) -> int:
-    if isinstance(value, (list, tuple)):
-        return 1 + (_depth(value[0]) if value else 0)
-    return int(getattr(value, "ndim", 0))
-
-
-def _as_columns(values: np.ndarray, what: str) -> np.ndarray:
-    if values.ndim == 1:
-        return values[:, None]
-    if values.ndim != 2:
-        raise DataError(f"{what} must have shape (time, columns) or (time,), got {values.shape}")
-    return values
 
 
 def _check_run(run: Run, name: str, names: Sequence[str], inputs: Sequence[str]) -> None:
