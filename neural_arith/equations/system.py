@@ -20,6 +20,7 @@ from neural_arith.equations.text import read_expression
 from neural_arith.equations.writing import LATEX, latex_name, write
 from neural_arith.errors import DataError, EquationError, OptionError
 from neural_arith.integrate import solve
+from neural_arith.integrate.solve import as_floats
 
 if TYPE_CHECKING:
     import torch
@@ -289,7 +290,7 @@ class EquationSystem:
                 return scalar(*x.tolist())
 
         else:
-            signal = self._signal(u, np.atleast_1d(np.asarray(t, dtype=float)))
+            signal = self._signal(u, np.atleast_1d(as_floats(t, "t")))
 
             def f(time: float, x: np.ndarray) -> list[float]:
                 return scalar(*x.tolist(), *signal(time))
@@ -302,8 +303,8 @@ class EquationSystem:
             wrong = set(x0) ^ set(self._states)
             if wrong:
                 raise DataError(f"x0 must name exactly the states {', '.join(self._states)}; not so: {sorted(wrong)}")
-            x0 = [float(x0[state]) for state in self._states]
-        start = np.asarray(x0, dtype=float)
+            x0 = [x0[state] for state in self._states]
+        start = as_floats(x0, "x0")
         if start.shape != (len(self._states),):
             raise DataError(
                 f"x0 must have shape ({len(self._states)},) for {', '.join(self._states)}, not {start.shape}"
@@ -326,7 +327,7 @@ class EquationSystem:
                 return value.tolist()
 
             return called
-        table = np.asarray(u, dtype=float)
+        table = as_floats(u, "u")
         table = table[:, None] if table.ndim == 1 and width == 1 else table
         if table.shape != (times.size, width):
             raise DataError(f"u must have shape ({times.size}, {width}), values at t, but has {table.shape}")

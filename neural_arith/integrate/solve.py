@@ -170,8 +170,20 @@ def _short(state: np.ndarray) -> str:
     return np.array2string(state, precision=4, threshold=8)
 
 
+def as_floats(values: ArrayLike, what: str) -> np.ndarray:
+    """A new array of floats.
+
+    Raises:
+        DataError: they are no real numbers.
+    """
+    try:
+        return np.array(values, dtype=float)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise DataError(f"{what} must be real numbers ({error})") from None
+
+
 def _checked_start(x0: ArrayLike) -> np.ndarray:
-    start = np.array(x0, dtype=float)
+    start = as_floats(x0, "x0")
     if start.ndim != 1 or start.size == 0:
         raise DataError(f"x0 must hold one number per state, shape (states,), but has shape {start.shape}")
     if not np.all(np.isfinite(start)):
@@ -180,7 +192,7 @@ def _checked_start(x0: ArrayLike) -> np.ndarray:
 
 
 def _checked_times(t: ArrayLike) -> np.ndarray:
-    times = np.array(t, dtype=float)
+    times = as_floats(t, "t")
     if times.ndim == 0:
         times = times.reshape(1)
     if times.ndim != 1 or times.size == 0:
@@ -205,7 +217,7 @@ def _checked_options(
     """Check the options and return the bound to use."""
     if method not in METHODS:
         raise OptionError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
-    if not rtol > 0 or not np.all(np.asarray(atol, dtype=float) >= 0):
+    if not isinstance(rtol, int | float | np.number) or not rtol > 0 or not np.all(as_floats(atol, "atol") >= 0):
         raise OptionError(f"rtol must be above 0 and atol not negative, not rtol={rtol!r}, atol={atol!r}")
     if max_evaluations < 1:
         raise OptionError(f"max_evaluations must be at least 1, not {max_evaluations!r}")

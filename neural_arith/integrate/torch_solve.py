@@ -8,6 +8,7 @@ trouble is raised as `IntegrationError` before an assertion would see it.
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Any
@@ -23,6 +24,11 @@ ADAPTIVE = ("dopri5", "dopri8", "bosh3", "fehlberg2", "adaptive_heun")
 
 FIXED = ("euler", "midpoint", "heun2", "heun3", "rk4")
 """Methods with fixed steps: from one requested time to the next, or at most ``step_size`` long."""
+
+_PATIENCE = 1000
+"""Steps after which an adaptive solve must have come somewhere."""
+
+_LONGEST_GRID = 10_000_000
 
 _OPTIONS = {
     ADAPTIVE: (
@@ -91,7 +97,7 @@ def solve_torch(
         return x0.unsqueeze(-2)
     # torchdiffeq turns time around as well, but then hands callbacks and functions different times
     sign = -1.0 if bool(times[1] < times[0]) else 1.0
-    watched = _Watched(f, sign, x0.shape, max_steps, adaptive=method in ADAPTIVE)
+    watched = _Watched(f, sign, x0.shape, max_steps, adaptive=method in ADAPTIVE, times=times)
     run = odeint_adjoint if adjoint else odeint
     try:
         out = run(watched, x0, sign * times, rtol=rtol, atol=atol, method=method, options=chosen)
@@ -120,8 +126,11 @@ class _Watched(nn.Module):
         max_steps: int,
         *,
         adaptive: bool,
+        times: Tensor,
     ) -> None:
         super().__init__()
+        ends = (sign * times.detach()[[0, -1]]).tolist()
+        self.begin, self.span = ends[0], ends[1] - ends[0]
         self.f = f
         self.sign = sign
         self.shape = shape
@@ -142,9 +151,14 @@ class _Watched(nn.Module):
         return slope if self.sign > 0 else -slope
 
     def callback_step(self, t: Tensor, x: Tensor, dt: Tensor) -> None:
-        self.time, self.state = self.sign * float(t.detach()), x.detach().cpu().numpy()
+        self.time, self.state = self.sign * float(t.detach()), x.detach().double().cpu().numpy()
         self.steps += 1
         self._check_step(self.steps, t, x, dt)
+        if self.adaptive and self.steps == _PATIENCE and abs(float(t) - self.begin) < 1e-8 * self.span:
+            raise self._error(
+                f"{_PATIENCE} steps covered less than a hundred millionth of the time span; are the times in another "
+                "unit than the right-hand side? Or the system is stiff: try neural_arith.integrate.solve"
+            )
 
     def callback_step_adjoint(self, t: Tensor, x: Tensor, dt: Tensor) -> None:
         # x is the flattened augmented state here; the forward state is not at hand
@@ -175,17 +189,62 @@ def _finite(x: Tensor) -> bool:
 
 def _checked(x0: Tensor, t: Tensor) -> Tensor:
     if not torch.is_tensor(x0) or not x0.is_floating_point() or x0.ndim == 0:
-        raise DataError("x0 must be a floating point tensor of shape (*batch, states)")
+        came = f"{x0.dtype} of shape {tuple(x0.shape)}" if torch.is_tensor(x0) else f"a {type(x0).__name__}"
+        raise DataError(f"x0 must be a floating point tensor of shape (*batch, states), not {came}")
+    if x0.is_meta:
+        raise DataError("x0 is on the meta device, which holds no numbers; put it on a real one")
+    if not x0.numel():
+        raise DataError(f"x0 has shape {tuple(x0.shape)}, so there is nothing to integrate; give at least one state")
     if not _finite(x0):
         raise DataError("x0 must be finite")
-    times = torch.as_tensor(t, device=x0.device)
-    times = times if times.is_floating_point() else times.to(x0.dtype)
+    times = _times(x0, t)
     if times.ndim != 1 or times.numel() == 0:
         raise DataError(f"t must have shape (time,) with at least one time, but has {tuple(times.shape)}")
     steps = times.detach().diff()
     if not _finite(times) or not (bool((steps > 0).all()) or bool((steps < 0).all())):
         raise DataError("t must be finite and strictly increasing or strictly decreasing; sort the times")
     return times
+
+
+def _times(x0: Tensor, t: Any) -> Tensor:
+    """The times as a real tensor on the device of the states."""
+    try:
+        times = torch.as_tensor(t)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise DataError(f"t must be times of shape (time,), not {t!r:.80}") from error
+    if times.is_meta or times.is_complex() or times.dtype == torch.bool:
+        where = "on the meta device" if times.is_meta else f"of {times.dtype}"
+        raise DataError(f"t must be real numbers, but is {where}")
+    times = times.to(x0.device)
+    return times if times.is_floating_point() else times.to(x0.dtype)
+
+
+def check_solver(method: str, rtol: float, atol: float, options: Mapping[str, Any] | None, max_steps: int = 1) -> None:
+    """Check what does not depend on the states and times.
+
+    Raises:
+        OptionError: an unknown method or option, or a value out of range.
+    """
+    if method not in ADAPTIVE + FIXED:
+        raise OptionError(f"method must be one of {', '.join(ADAPTIVE + FIXED)}, not {method!r}")
+    if not (_above_zero(rtol) and _above_zero(atol)):
+        raise OptionError(f"rtol and atol must be above 0, not {rtol!r} and {atol!r}")
+    if not _above_zero(max_steps):
+        raise OptionError(f"max_steps must be at least 1, not {max_steps!r}")
+    if options is None:
+        return
+    if not isinstance(options, Mapping):
+        raise OptionError(f"options must be a mapping such as {{'step_size': 0.1}}, not a {type(options).__name__}")
+    known = _OPTIONS[ADAPTIVE if method in ADAPTIVE else FIXED]
+    wrong = [name for name in options if name not in known]
+    if wrong:
+        raise OptionError(f"options of {method} may be {', '.join(known)}, not {wrong[0]!r}")
+    if "step_size" in options and not _above_zero(options["step_size"]):
+        raise OptionError(f"step_size must be above 0, not {options['step_size']!r}")
+
+
+def _above_zero(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and float(value) > 0
 
 
 def _checked_options(
@@ -199,23 +258,17 @@ def _checked_options(
     times: Tensor,
 ) -> dict[str, Any]:
     """Check everything, and return the options in torchdiffeq's terms."""
-    if method not in ADAPTIVE + FIXED:
-        raise OptionError(f"method must be one of {', '.join(ADAPTIVE + FIXED)}, not {method!r}")
-    if not (rtol > 0 and atol > 0):
-        raise OptionError(f"rtol and atol must be above 0, not {rtol!r} and {atol!r}")
-    if max_steps < 1:
-        raise OptionError(f"max_steps must be at least 1, not {max_steps!r}")
+    check_solver(method, rtol, atol, options, max_steps)
     if adjoint and not isinstance(f, nn.Module):
         raise OptionError("adjoint=True needs f to be an nn.Module, so that its parameters can be found")
     chosen = dict(options or {})
-    known = _OPTIONS[ADAPTIVE if method in ADAPTIVE else FIXED]
-    wrong = [name for name in chosen if name not in known]
-    if wrong:
-        raise OptionError(f"options of {method} may be {', '.join(known)}, not {wrong[0]!r}")
     if "step_size" in chosen:
         step = float(chosen.pop("step_size"))
-        if not step > 0:
-            raise OptionError(f"step_size must be above 0, not {step!r}")
+        n = float((times.detach()[-1] - times.detach()[0]).abs()) / step
+        if n > _LONGEST_GRID:
+            raise OptionError(
+                f"steps of {step:g} are {n:.3g} over these times, more than {_LONGEST_GRID:,}; take longer ones"
+            )
         chosen["grid_constructor"] = lambda f, x, t: _grid(t, step)
     if method == "dopri8":
         # its dense output is only of fourth order: step onto the requested times instead of interpolating

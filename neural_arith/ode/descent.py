@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -61,7 +62,7 @@ def descend(
         plain, extra = _value(field, objective, sparsity, strength)
         total = float(plain.detach() + extra.detach())
         tracker.record(loss, step, float(plain.detach()), float(extra.detach()))
-        if not torch.isfinite(torch.tensor(total)):
+        if not math.isfinite(total):
             retreats += 1
             if retreats > _RETREATS:
                 return "diverged"
@@ -92,9 +93,9 @@ def descend(
             )
     with torch.no_grad():
         last = float(objective())
-    if last == last:
+    if math.isfinite(last):
         tracker.offer(field, last, tracker.history[-1]["penalty"] if tracker.history else 0.0)
-    return "step limit"
+    return "step limit" if math.isfinite(tracker.best_loss) else "not finite at the start"
 
 
 def _optimizer(name: str, parameters: list[torch.nn.Parameter], rate: float | None) -> torch.optim.Optimizer:
@@ -141,7 +142,13 @@ def _step(
                 torch.nan_to_num_(p.grad, nan=0.0, posinf=0.0, neginf=0.0)
         return total
 
-    method.step(closure)  # pyright: ignore[reportCallIssue, reportArgumentType]
+    try:
+        method.step(closure)  # pyright: ignore[reportCallIssue, reportArgumentType]
+    except IndexError:
+        # torch's line search has no answer where every point it tries is infinite; the next value will say so
+        with torch.no_grad():
+            for p in field.parameters():
+                p.fill_(math.nan)
     for layer in field.modules():
         if isinstance(layer, Layer):
             layer.project_()

@@ -11,34 +11,42 @@ import torch
 from torch import Tensor, nn
 
 from neural_arith.equations import EquationSystem
+from neural_arith.equations.names import checked_names
 from neural_arith.errors import DataError, EquationError, OptionError
+from neural_arith.layers.symbolic import number, weighted_sum
+from neural_arith.ode.calls import call, check_function, check_weights, home, joined, n_arguments, tried
 
 if TYPE_CHECKING:
     from neural_arith.data import Trajectories
 
-Known = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+Known = Callable[..., Tensor]
 
 
 class ArithmeticField(nn.Module):
     """dx/dt = layers(x, u) + known(t, x, u): a stack of layers with named states and inputs.
 
     Any ``torch.nn.Module`` may stand in the stack (a universal differential equation, Rackauckas et al. 2020); the
-    field simulates and trains all the same, and only :meth:`to_equations` asks for arithmetic layers.
+    field simulates and trains all the same, and only :meth:`to_equations` asks for layers that have a formula: those
+    of this package, ``nn.Linear`` (a bias is a constant term) and ``nn.Identity``. A right-hand side must be a
+    function: what is random (``Dropout``) or looks at the whole batch (``BatchNorm``) is refused, and so is a layer
+    that stands in two places.
 
     Args:
         *layers: applied one after the other to the concatenation of states and inputs, the last one returns one
-            value per state.
+            value per state. An ``nn.Sequential`` counts as the layers in it.
         states: names of the states, in order.
         inputs: names of the inputs u(t), in order.
-        known: known physics added to the output: an :class:`EquationSystem` over the same states and inputs, or a
-            callable ``known(t, x, u) -> (*batch, states)``. Its constants are not trained.
+        known: known physics added to the output: an :class:`EquationSystem` over the same states and inputs, whose
+            constants are not trained, or a module or function ``known(t, x, u)``, ``known(t, x)`` or ``known(x)`` that
+            returns ``(*batch, states)``; the parameters of a module are trained with the rest, unless it is frozen
+            (``known.requires_grad_(False)``).
 
     Attributes:
         positive: ``(states + inputs,)`` bool buffer, True where the training data were never negative. ``train``
             sets it; ``to_equations`` then writes ``x**0.5`` instead of the real part of a power of ``|x|``.
 
     Raises:
-        OptionError: no layer, no state, a name twice, or sizes that do not fit the names.
+        OptionError: no layer, no state, a name twice, sizes that do not fit, or a layer that cannot stand here.
         EquationError: ``known`` has other states or inputs.
     """
 
@@ -52,27 +60,27 @@ class ArithmeticField(nn.Module):
         known: EquationSystem | Known | None = None,
     ) -> None:
         super().__init__()
-        self.states = (states,) if isinstance(states, str) else tuple(states)
-        self.inputs = (inputs,) if isinstance(inputs, str) else tuple(inputs)
+        self.states = _names(states, "state")
+        self.inputs = _names(inputs, "input")
         names = self.states + self.inputs
-        if not layers:
-            raise OptionError("a field needs at least one layer, got none: ArithmeticField(NPU(2, 4), NAU(4, 2), ...)")
         if not self.states or len(set(names)) != len(names):
             raise OptionError(f"states and inputs need distinct names and at least one state, got {names}")
-        self._check_size(layers[0], "in_features", len(names), "states and inputs")
-        self._check_size(layers[-1], "out_features", len(self.states), "states")
-        self.layers = nn.ModuleList(layers)
+        stack = list(_flat(layers))
+        if not stack:
+            raise OptionError("a field needs at least one layer, got none: ArithmeticField(NPU(2, 4), NAU(4, 2), ...)")
+        self._check_size(stack[0], "in_features", len(names), "states and inputs")
+        self._check_size(stack[-1], "out_features", len(self.states), "states")
+        self.layers = nn.ModuleList(stack)
         self.register_buffer("positive", torch.zeros(len(names), dtype=torch.bool))
-        self.known = known
-        self._known_module: nn.Module | None = None
-        if isinstance(known, EquationSystem):
-            if known.states != self.states or any(name not in self.inputs for name in known.inputs):
-                raise EquationError(
-                    f"known has states {known.states} and inputs {known.inputs}; this field has {self.states} "
-                    f"and {self.inputs}: write the known part over the same names, 0 where nothing is known"
-                )
-            if not known.inputs:
-                self._known_module = known.to_torch().requires_grad_(False)
+        self._known = None if known is None else _KnownPart(known, self.states, self.inputs)
+        check_function(self)
+        check_weights(self)
+        self._try()
+
+    @property
+    def known(self) -> EquationSystem | Known | None:
+        """The known part as it was given."""
+        return None if self._known is None else self._known.source
 
     @staticmethod
     def _check_size(layer: nn.Module, attribute: str, expected: int, what: str) -> None:
@@ -82,6 +90,18 @@ class ArithmeticField(nn.Module):
                 f"{type(layer).__name__} has {attribute}={size}, but there are {expected} {what}; "
                 f"make it {attribute}={expected} or name {size}"
             )
+
+    def _try(self) -> None:
+        """Evaluate every part once, so that what does not fit is known here and not in the middle of training."""
+        device, dtype = home(self.layers)
+        rows, names = len(self.states) + 1, len(self.states) + len(self.inputs)
+        y = torch.linspace(0.5, 1.5, rows * names, dtype=dtype, device=device).reshape(rows, names)
+        x, u = y[:, : len(self.states)], y[:, len(self.states) :]
+        for i, layer in enumerate(self.layers):
+            shape = (rows, len(self.states)) if i == len(self.layers) - 1 else None
+            y = tried(layer, f"layer {i} ({type(layer).__name__})", y, shape=shape)
+        if self._known is not None:
+            self._known.check(x, u)
 
     def forward(self, t: Tensor | float, x: Tensor, u: Tensor | None = None) -> Tensor:
         """The right-hand side.
@@ -95,33 +115,30 @@ class ArithmeticField(nn.Module):
             dx/dt, ``(*batch, states)``.
 
         Raises:
-            DataError: inputs are missing or of the wrong number.
+            DataError: states or inputs are missing, of the wrong number, type or device.
         """
+        if not isinstance(x, Tensor) or not x.dim() or x.shape[-1] != len(self.states) or not x.is_floating_point():
+            came = f"{x.dtype} of shape {tuple(x.shape)}" if isinstance(x, Tensor) else f"a {type(x).__name__}"
+            raise DataError(f"x must be a floating point tensor (*batch, {len(self.states)}), but is {came}")
         given = 0 if u is None else u.shape[-1]
         if given != len(self.inputs):
             raise DataError(
                 f"this field has inputs {self.inputs}, got {given} columns; "
                 f"pass u of shape (*batch, {len(self.inputs)})"
             )
-        y = x if u is None or not given else torch.cat([x, u.expand(*x.shape[:-1], given)], -1)
-        for layer in self.layers:
-            y = layer(y)
-        if self.known is None:
-            return y
-        return y + self._known(t, x, u)
-
-    def _known(self, t: Tensor | float, x: Tensor, u: Tensor | None) -> Tensor:
-        if self._known_module is not None:
-            return self._known_module(x)
-        if isinstance(self.known, EquationSystem):
-            columns = {name: x[..., i] for i, name in enumerate(self.states)}
-            if u is not None:
-                columns |= {name: u[..., i] for i, name in enumerate(self.inputs)}
-            return _evaluate(self.known, columns, x)
-        if self.known is None:
-            return torch.zeros_like(x)
-        time = t if isinstance(t, Tensor) else torch.as_tensor(t, dtype=x.dtype)
-        return self.known(time, x, u)
+        y = joined(x, u)
+        try:
+            for layer in self.layers:
+                y = layer(y)
+        except RuntimeError as error:
+            device, dtype = home(self.layers)
+            if (x.device, x.dtype) != (device, dtype):
+                raise DataError(
+                    f"the states are {x.dtype} on {x.device}, the field's weights {dtype} on {device}; bring them "
+                    "together: field.to(x.device, x.dtype)"
+                ) from error
+            raise
+        return y if self._known is None else y + self._known(t, x, u)
 
     def to_equations(self) -> EquationSystem:
         """Read the weights as a formula.
@@ -130,16 +147,20 @@ class ArithmeticField(nn.Module):
             EquationError: a layer has no formula (named in the message), ``known`` is a function that has none,
                 or a weight is not finite.
         """
-        wordless = [type(layer).__name__ for layer in self.layers if not hasattr(layer, "to_sympy")]
+        wordless = [type(layer).__name__ for layer in self.layers if not _has_formula(layer)]
         if wordless:
             raise EquationError(
                 f"layers {wordless} have no to_sympy, so this field has no formula; every layer must be arithmetic "
-                "(NPU, NAU, NMU, ...). Fit an arithmetic field to the trained network's derivatives to read it"
+                "(NPU, NAU, NMU, ...) or linear. Fit an arithmetic field to the trained network's derivatives to "
+                "read it"
             )
         if self.known is not None and not isinstance(self.known, EquationSystem):
             raise EquationError(
-                "known is a plain function, which has no formula; pass it as an EquationSystem to read the whole field"
+                "known is a plain function or module, which has no formula; pass it as an EquationSystem to read the "
+                "whole field"
             )
+        if any(not bool(torch.isfinite(p).all()) for p in _with_numbers(self)):
+            raise EquationError("a weight of this field is not finite, so it has no formula; train it again")
         names = self.states + self.inputs
         # Positivity is declared on the symbols only to simplify powers; EquationSystem keeps plain symbols.
         symbols = [
@@ -148,7 +169,7 @@ class ArithmeticField(nn.Module):
         ]
         expressions: list[sp.Expr] = list(symbols)
         for layer in self.layers:
-            expressions = layer.to_sympy(expressions)  # pyright: ignore[reportCallIssue]
+            expressions = _formula(layer, expressions)
         plain = {s: sp.Symbol(s.name) for s in symbols}
         rhs: dict[str, sp.Expr] = {}
         for name, expression in zip(self.states, expressions, strict=True):
@@ -174,27 +195,75 @@ class ArithmeticField(nn.Module):
         return ", ".join(parts)
 
 
-def _evaluate(system: EquationSystem, columns: dict[str, Tensor], like: Tensor) -> Tensor:
-    out = []
-    for expr in system.rhs.values():
-        symbols = sorted(expr.free_symbols, key=lambda s: str(s))
-        f = sp.lambdify(symbols, expr, modules=[_TORCH, "math"])
-        value = f(*(columns[str(s)] for s in symbols))
-        out.append(torch.as_tensor(value, dtype=like.dtype).expand(like.shape[:-1]))
-    return torch.stack(out, -1)
+class _KnownPart(nn.Module):
+    """The known part as a module ``(t, x, u) -> (*batch, states)``, so that its parameters are found."""
+
+    def __init__(self, source: EquationSystem | Known, states: tuple[str, ...], inputs: tuple[str, ...]) -> None:
+        super().__init__()
+        self.source = source
+        self._n_states = len(states)
+        if not isinstance(source, EquationSystem):
+            self._arguments = n_arguments(source)
+            return
+        if source.states != states or any(name not in inputs for name in source.inputs):
+            raise EquationError(
+                f"known has states {source.states} and inputs {source.inputs}; this field has {states} "
+                f"and {inputs}: write the known part over the same names, 0 where nothing is known"
+            )
+        self._module = source.to_torch().requires_grad_(False)
+        self._columns = [inputs.index(name) for name in source.inputs]
+
+    def forward(self, t: Tensor | float, x: Tensor, u: Tensor | None) -> Tensor:
+        if isinstance(self.source, EquationSystem):
+            values = joined(x, None if u is None else u[..., self._columns])
+            weights = next(self._module.parameters())
+            return self._module(values.to(weights.dtype)).to(x.dtype)
+        time = t if isinstance(t, Tensor) else torch.as_tensor(t, dtype=x.dtype, device=x.device)
+        return call(self.source, self._arguments, time, x, u)
+
+    def check(self, x: Tensor, u: Tensor) -> None:
+        """Try it with one time for each state, or with one for all."""
+        given = u if u.shape[-1] else None
+        try:
+            tried(self, "known", x[:, 0], x, given, shape=tuple(x.shape))
+        except OptionError:
+            tried(self, "known", x[0, 0], x, given, shape=tuple(x.shape))
 
 
-_TORCH = {
-    "exp": torch.exp,
-    "log": torch.log,
-    "sin": torch.sin,
-    "cos": torch.cos,
-    "tan": torch.tan,
-    "tanh": torch.tanh,
-    "sinh": torch.sinh,
-    "cosh": torch.cosh,
-    "sqrt": torch.sqrt,
-    "Abs": torch.abs,
-    "sign": torch.sign,
-    "atan": torch.atan,
-}
+def _names(names: Sequence[str], what: str) -> tuple[str, ...]:
+    try:
+        return checked_names([names] if isinstance(names, str) else names, what)
+    except (EquationError, TypeError) as error:
+        raise OptionError(f"{what} names must be texts, as in ('S', 'I'), not {names!r:.80}: {error}") from None
+
+
+def _flat(layers: Sequence[nn.Module]) -> list[nn.Module]:
+    """The layers, those inside an ``nn.Sequential`` one by one."""
+    found: list[nn.Module] = []
+    for layer in layers:
+        if not isinstance(layer, nn.Module):
+            what = f"the class {layer.__name__}" if isinstance(layer, type) else f"a {type(layer).__name__}"
+            raise OptionError(f"every layer must be a torch.nn.Module, such as NPU(2, 4), but one is {what}")
+        found += _flat(list(layer)) if type(layer) is nn.Sequential else [layer]
+    return found
+
+
+def _has_formula(layer: nn.Module) -> bool:
+    return hasattr(layer, "to_sympy") or isinstance(layer, nn.Linear | nn.Identity)
+
+
+def _formula(layer: nn.Module, inputs: list[sp.Expr]) -> list[sp.Expr]:
+    if isinstance(layer, nn.Identity):
+        return inputs
+    if isinstance(layer, nn.Linear):
+        bias = [0.0] * layer.out_features if layer.bias is None else layer.bias.tolist()
+        rows = zip(layer.weight.tolist(), bias, strict=True)
+        return [weighted_sum(inputs, row) + number(shift) for row, shift in rows]
+    return layer.to_sympy(inputs)  # pyright: ignore[reportCallIssue]
+
+
+def _with_numbers(field: ArithmeticField) -> list[nn.Parameter]:
+    values = list(field.parameters())
+    if any(value.is_meta for value in values):
+        raise EquationError("the field's weights are on the meta device, which holds no numbers")
+    return values

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from neural_arith.layers import NAU
 from neural_arith.layers.functional import gated_polar, log_polar
 from neural_arith.layers.power import PowerLayer
+from neural_arith.ode.calls import joined
 from neural_arith.ode.flat import FlatField
 from neural_arith.ode.segments import filled, state_scale
 
@@ -113,17 +114,25 @@ def linear_readout(field: ArithmeticField) -> str | None:
 
 
 class _Hidden(nn.Module):
-    """All layers but the last, under the same parameter names."""
+    """All that is not linear in the readout, under the same parameter names.
 
-    def __init__(self, field: ArithmeticField) -> None:
+    The columns are those that the readout weighs, a one for its bias behind the features, and then the known part.
+    """
+
+    def __init__(self, field: ArithmeticField, bias: bool) -> None:
         super().__init__()
         self.layers = field.layers[:-1]
+        self._known = field._known
+        self._bias = bias
 
     def forward(self, t: Tensor, x: Tensor, u: Tensor) -> Tensor:
-        y = torch.cat([x, u], -1)
+        y = joined(x, u)
         for layer in self.layers:
             y = layer(y)
-        return y
+        parts = [y, torch.ones_like(y[..., :1])] if self._bias else [y]
+        if self._known is not None:
+            parts.append(self._known(t, x, u))
+        return torch.cat(parts, -1)
 
 
 class MatchingResidual:
@@ -147,41 +156,41 @@ class MatchingResidual:
         name = linear_readout(field)
         if name is not None and name not in flat.names:
             name = None
-        self.inner = torch.tensor([i for i, n in enumerate(flat.names) if n != name], dtype=torch.long)
+        own = (name, None if name is None else name.replace("weight", "bias"))
+        self.inner = torch.tensor([i for i, n in enumerate(flat.names) if n not in own], dtype=torch.long)
         self._readout = name is not None
         if name is None:
             self._view = flat
             return
-        self._view = FlatField(_Hidden(field), held=held)
         weight = field.get_parameter(name).detach()
-        live = torch.zeros(weight.numel(), dtype=torch.bool)
-        outer = [i for i, n in enumerate(flat.names) if n == name]
-        live[[flat.index[i] for i in outer]] = True
+        outer = [i for i, n in enumerate(flat.names) if n in own]
+        # The bias is one more column of the readout, fitted when it is free.
+        bias = getattr(field.layers[-1], "bias", None)
+        table = weight.clone() if bias is None else torch.cat([weight, bias.detach()[:, None]], 1)
+        places = torch.arange(table.numel()).reshape(table.shape)
+        where = {name: places[:, : weight.shape[1]].reshape(-1), own[1]: places[:, -1]}
         self._outer = torch.tensor(outer, dtype=torch.long)
-        self._live = live.reshape(weight.shape)
-        # What the readout does not reach: known physics, a bias. Read off with the readout at zero.
-        bare = self._p.clone()
-        bare[self._outer] = 0.0
-        with torch.no_grad():
-            rest = flat(bare, targets.t, targets.x, targets.u)
-        self._goal = (targets.y - targets.gather(rest) / targets.scale) * targets.seen
+        self._places = torch.stack([where[flat.names[i]][flat.index[i]] for i in outer])
+        self._live = torch.zeros(table.numel(), dtype=torch.bool).index_fill(0, self._places, True).reshape(table.shape)
+        self._shift = None if bias is None or own[1] in flat.names else bias.detach()
+        self._view = FlatField(_Hidden(field, bias is not None), held=held)
 
     def complete(self, inner: Tensor) -> Tensor:
         """The full flat vector, the readout by least squares."""
         p = self._p.clone()
         p[self.inner] = inner
         if self._readout:
-            weight, _ = self._solve(self._features(inner))
-            p[self._outer] = (weight * self._targets.scale[:, None])[self._live]
+            weight, _ = self._solve(*self._columns(inner))
+            p[self._outer] = (weight * self._targets.scale[:, None]).reshape(-1)[self._places]
         return p
 
     def value(self, inner: Tensor) -> Tensor | None:
         """Residual ``(rows * states,)``."""
         if not self._readout:
             return self._plain(inner)
-        features = self._features(inner)
-        weight, _ = self._solve(features)
-        return self._residual(features, weight)
+        features, goal = self._columns(inner)
+        weight, _ = self._solve(features, goal)
+        return self._residual(features, goal, weight)
 
     def linearise(self, inner: Tensor) -> tuple[Tensor, Tensor] | None:
         """Residual and Kaufman's Jacobian ``(rows * states, inner)``."""
@@ -191,10 +200,14 @@ class MatchingResidual:
             r = self._plain(inner)
             jac = (jac / t.scale[:, None] * t.seen[:, :, None]).reshape(-1, len(inner))
         else:
-            features = self._features(inner)
-            weight, bases = self._solve(features)
-            r = self._residual(features, weight)
-            moved = torch.einsum("rhp,oh->rop", jac, weight) * t.seen[:, :, None]
+            features, goal = self._columns(inner)
+            weight, bases = self._solve(features, goal)
+            r = self._residual(features, goal, weight)
+            n = features.shape[1]
+            moved = torch.einsum("rhp,oh->rop", jac[:, :n], weight)
+            if jac.shape[1] > n:
+                moved = moved + jac[:, n:] / t.scale[:, None]
+            moved = moved * t.seen[:, :, None]
             for o, q in enumerate(bases):
                 moved[:, o] = moved[:, o] - q @ (q.mT @ moved[:, o])
             jac = moved.reshape(-1, len(inner))
@@ -221,7 +234,7 @@ class MatchingResidual:
         unit = torch.exp(torch.complex(log_abs @ wr.mT - k @ wi.mT, log_abs @ wi.mT + k @ wr.mT))
         turned = unit[:, :, None] * torch.complex(log_abs, k)[:, None, :]
         width = wr.shape[1]
-        out = torch.zeros(len(values), wr.shape[0], len(self._view.names), dtype=values.dtype)
+        out = torch.zeros(len(values), self._live.shape[1], len(self._view.names), dtype=values.dtype)
         for i, (name, at) in enumerate(zip(self._view.names, self._view.index, strict=True)):
             h, j = divmod(at, width)
             out[:, h, i] = turned[:, h, j].real if name.endswith("wr") else -turned[:, h, j].imag
@@ -233,12 +246,20 @@ class MatchingResidual:
             sums = t.gather(self._view.at(p)(t.t, t.x, t.u)) / t.scale
         return ((sums - t.y) * t.seen).reshape(-1)
 
-    def _features(self, inner: Tensor) -> Tensor:
+    def _columns(self, inner: Tensor) -> tuple[Tensor, Tensor]:
+        """What the readout weighs, ``(rows, features)``, and what is left for it, ``(rows, states)``."""
         t = self._targets
         with torch.no_grad():
-            return t.gather(self._view.at(inner)(t.t, t.x, t.u))
+            sums = t.gather(self._view.at(inner)(t.t, t.x, t.u))
+        n = self._live.shape[1]
+        goal = t.y
+        if self._shift is not None:
+            goal = goal - sums[:, n - 1 : n] * self._shift / t.scale
+        if sums.shape[1] > n:
+            goal = goal - sums[:, n:] / t.scale
+        return sums[:, :n], goal * t.seen
 
-    def _solve(self, features: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def _solve(self, features: Tensor, goal: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Readout ``(states, features)`` in scaled units, and per state the basis its columns span."""
         weight, bases = torch.zeros(self._live.shape, dtype=features.dtype), []
         finite = torch.nan_to_num(features, nan=0.0, posinf=0.0, neginf=0.0)
@@ -249,10 +270,10 @@ class MatchingResidual:
             # The ridge keeps nearly equal units from taking huge opposite coefficients.
             q, upper = torch.linalg.qr(torch.cat([columns / norm, _RIDGE * torch.eye(n, dtype=columns.dtype)]))
             q = q[: len(columns)]
-            right = (q.mT @ self._goal[:, o])[:, None]
+            right = (q.mT @ goal[:, o])[:, None]
             weight[o, live] = torch.linalg.solve_triangular(upper, right, upper=True).squeeze(-1) / norm
             bases.append(q)
         return weight, bases
 
-    def _residual(self, features: Tensor, weight: Tensor) -> Tensor:
-        return ((features @ weight.mT) * self._targets.seen - self._goal).reshape(-1)
+    def _residual(self, features: Tensor, goal: Tensor, weight: Tensor) -> Tensor:
+        return ((features @ weight.mT) * self._targets.seen - goal).reshape(-1)

@@ -8,8 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from neural_arith.errors import DataError
-from neural_arith.integrate.torch_solve import solve_torch
+from neural_arith.equations import EquationSystem
+from neural_arith.errors import DataError, NeuralArithError, OptionError
+from neural_arith.integrate.torch_solve import check_solver, solve_torch
+from neural_arith.ode.calls import call, check_function, home, n_arguments
 
 Inputs = Tensor | Callable[[Tensor], Tensor]
 
@@ -18,18 +20,24 @@ class NeuralODE(nn.Module):
     """x(t) of dx/dt = field(t, x, u) (Chen, Rubanova, Bettencourt, Duvenaud: Neural ODEs, NeurIPS 2018).
 
     Args:
-        field: a module called as ``field(t, x, u)``, usually an :class:`ArithmeticField`.
+        field: an :class:`ArithmeticField` or any other module or function called as ``field(t, x, u)``,
+            ``field(t, x)`` or ``field(x)``, such as ``nn.Sequential(NPU(2, 4), NAU(4, 2))``; one of ``field(x)`` gets
+            the inputs as further columns behind the states. Also an :class:`EquationSystem`.
         method: a method of torchdiffeq: adaptive ("dopri5", "dopri8", "bosh3", ...) or of fixed step ("rk4", "euler",
             "midpoint"), whose step size goes into ``options={"step_size": h}``.
         rtol: relative tolerance of adaptive methods.
         atol: absolute tolerance.
         adjoint: gradients by integrating the adjoint backwards: memory constant in time, slower for small fields.
         options: passed on to the method.
+
+    Raises:
+        OptionError: the field cannot be called so, is random or looks at the whole batch, or the solver's options are
+            out of range.
     """
 
     def __init__(
         self,
-        field: nn.Module,
+        field: nn.Module | Callable[..., Tensor] | EquationSystem,
         method: str = "dopri5",
         rtol: float = 1e-7,
         atol: float = 1e-9,
@@ -37,7 +45,13 @@ class NeuralODE(nn.Module):
         options: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        self.field = field
+        self.field: Any = field.to_torch() if isinstance(field, EquationSystem) else field
+        self._arguments = n_arguments(self.field)
+        if isinstance(self.field, nn.Module):
+            check_function(self.field)
+        elif adjoint:
+            raise OptionError("adjoint=True needs the field to be a torch.nn.Module, so that its parameters are found")
+        check_solver(method, rtol, atol, options)
         self.method = method
         self.rtol = rtol
         self.atol = atol
@@ -58,10 +72,10 @@ class NeuralODE(nn.Module):
 
         Raises:
             IntegrationError: the solver could not reach the end; it carries time, state and reason.
-            DataError: inputs of the wrong length.
+            DataError: ``x0``, ``t`` or ``u`` does not fit the field or each other in shape, type or device.
         """
         return solve_torch(
-            _Driven(self.field, _as_function(t, u)),
+            _Driven(self.field, self._arguments, _as_function(t, u)),
             x0,
             t,
             method=self.method,
@@ -79,26 +93,50 @@ class NeuralODE(nn.Module):
 class _Driven(nn.Module):
     """The field with its inputs filled in; a module, because the adjoint looks for parameters."""
 
-    def __init__(self, field: nn.Module, drive: Callable[[Tensor], Tensor] | None) -> None:
+    def __init__(self, field: Any, arguments: int, drive: Callable[[Tensor], Tensor] | None) -> None:
         super().__init__()
         self.field = field
+        self._arguments = arguments
         self._drive = drive
+        self._begun = False
 
     def forward(self, t: Tensor, x: Tensor) -> Tensor:
-        return self.field(t, x, None if self._drive is None else self._drive(t))
+        try:
+            slope = call(self.field, self._arguments, t, x, None if self._drive is None else self._drive(t))
+        except NeuralArithError:
+            raise
+        except Exception as error:
+            if self._begun:
+                raise
+            # what does not fit shows at the first state; later failures are the field's own
+            weights = " of {1} weights on {0}".format(*home(self.field)) if isinstance(self.field, nn.Module) else ""
+            raise DataError(
+                f"the field{weights} cannot be evaluated at x0, {x.dtype} of shape {tuple(x.shape)} on {x.device} "
+                f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'})"
+            ) from error
+        self._begun = True
+        return slope
 
 
 def _as_function(t: Tensor, u: Inputs | None) -> Callable[[Tensor], Tensor] | None:
-    if u is None or not isinstance(u, Tensor):
+    if u is None or (callable(u) and not isinstance(u, Tensor)):
         return u
-    if u.dim() < 2 or u.shape[-2] != len(t):
-        raise DataError(f"u must be (*batch, {len(t)}, inputs), one row per time, got {tuple(u.shape)}")
+    times = torch.as_tensor(t)
+    if not isinstance(u, Tensor) or u.dim() < 2 or u.shape[-2] != len(times):
+        came = tuple(u.shape) if isinstance(u, Tensor) else f"a {type(u).__name__}"
+        raise DataError(
+            f"u must be a tensor (*batch, {len(times)}, inputs), one row per time, or a function, got {came}"
+        )
+    sign = -1.0 if len(times) > 1 and bool(times[1] < times[0]) else 1.0
+    knots = sign * times.detach()
 
     def drive(now: Tensor) -> Tensor:
-        k = int(torch.searchsorted(t, now.detach().to(t), right=True)) - 1
-        k = min(max(k, 0), len(t) - 2)
+        if len(times) == 1:
+            return u[..., 0, :]
+        k = int(torch.searchsorted(knots, sign * now.detach().to(knots), right=True)) - 1
+        k = min(max(k, 0), len(times) - 2)
         # Adaptive solvers look past the last time; a straight line goes on there, a constant would have a corner.
-        share = (now - t[k]) / (t[k + 1] - t[k])
+        share = (now - times[k]) / (times[k + 1] - times[k])
         return u[..., k, :] + share * (u[..., k + 1, :] - u[..., k, :])
 
     return drive

@@ -7,10 +7,11 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
-from neural_arith.errors import IntegrationError, OptionError
+from neural_arith.errors import IntegrationError
+from neural_arith.ode.checks import number, prepared, whole
 from neural_arith.ode.lm import LMState
 from neural_arith.ode.refine import Fit, Task, best_by_shooting, candidates
 from neural_arith.ode.starts import arithmetic_layers, power_layers
@@ -18,6 +19,7 @@ from neural_arith.ode.starts import arithmetic_layers, power_layers
 if TYPE_CHECKING:
     from neural_arith.data import Trajectories
     from neural_arith.ode.field import ArithmeticField
+    from neural_arith.ode.neural_ode import NeuralODE
 
 
 _FEW = 8
@@ -25,7 +27,7 @@ _FEW = 8
 
 
 def prune(
-    field: ArithmeticField,
+    field: ArithmeticField | NeuralODE | nn.Module,
     data: Trajectories,
     *,
     accuracy: float = 1e-4,
@@ -51,7 +53,7 @@ def prune(
     single weights of exact fits, below ten times the best residual). So one rule serves exact and noisy data.
 
     Args:
-        field: a trained field. It is not changed.
+        field: a trained field, or what `train` takes for one. It is not changed; the work is done on the CPU.
         data: the measurements.
         accuracy: relative accuracy, in units of each state's standard deviation, below which fits count as equal.
         price: how many times ``log n`` each live number costs.
@@ -63,22 +65,23 @@ def prune(
         progress: whether to show what is being tried.
 
     Returns:
-        A new field in float64 whose masks are the structure found; its unneeded units are masked, not cut out.
+        A new field in float64, where the given one was, whose masks are the structure found; its unneeded units are
+        masked, not cut out.
 
     Raises:
-        OptionError: a negative price or an accuracy that is not positive.
+        OptionError: an option out of range, or no field.
+        DataError: the data have other states or inputs than the field.
         IntegrationError: neither the field nor any smaller one can be simulated over the data.
     """
-    if not (accuracy > 0 and price >= 0):
-        raise OptionError(f"accuracy must be positive and price not negative, got {accuracy} and {price}")
-    if restarts < 0 or steps < 1:
-        raise OptionError(f"restarts must be from 0 and steps from 1, got {restarts} and {steps}")
-    start = copy.deepcopy(field).double()
-    start.note_signs_(data)
-    task = Task(data, segment_length, rtol)
+    number("accuracy", accuracy, above=0)
+    number("price", price, least=0)
+    whole("restarts", restarts, least=0)
+    whole("steps", steps, least=1)
+    start, back = prepared(field, data)
+    task = Task(data, whole("segment_length", segment_length, least=1), number("rtol", rtol, least=1e-13, most=0.1))
     bar = tqdm(desc="prune", unit="step") if progress else None
     judge = _Judge(task, accuracy, price, bar)
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(whole("seed", seed))
     _mask_exact_zeros(start)
     try:
         fit = _fewest_units(start, task, judge, restarts, steps, generator)
@@ -91,7 +94,7 @@ def prune(
     finished = Fit(single, task)
     before = finished.loss(whole=True)
     after = finished.shoot(whole=True, steps=steps // 2)
-    return finished.field if after.loss < before else fit.field
+    return back(finished.field if after.loss < before else fit.field)
 
 
 class _Judge:
@@ -220,7 +223,12 @@ def _fewest_weights(fit: Fit, judge: _Judge, steps: int) -> Fit:
     kept: set[tuple[str, int]] = set()
     share = 0.5
     while True:
-        order = [i for i in _saliency_order(fit) if (fit.flat.names[i], fit.flat.index[i]) not in kept]
+        masked = _masks(fit.field)
+        order = [
+            i
+            for i in _saliency_order(fit)
+            if fit.flat.names[i] in masked and (fit.flat.names[i], fit.flat.index[i]) not in kept
+        ]
         if not order:
             return fit
         n = max(1, int(len(order) * share)) if share else 1
@@ -264,14 +272,15 @@ def _saliency_order(fit: Fit) -> list[int]:
     return torch.argsort(cost).tolist()
 
 
+def _masks(field: ArithmeticField) -> dict[str, Tensor]:
+    """The masks of the arithmetic layers by the name of their weight; nothing else can be pruned."""
+    return {f"{path}.{name}": mask for path, layer in arithmetic_layers(field) for name, mask in layer.masks.items()}
+
+
 @torch.no_grad()
 def _without_weights(fit: Fit, positions: list[int]) -> Fit:
     trial = copy.deepcopy(fit.field)
-    masks: dict[str, Tensor] = {}
-    for path, layer in arithmetic_layers(trial):
-        masks |= {f"{path}.{name}": mask for name, mask in layer.masks.items()}
+    masks = _masks(trial)
     for i in positions:
-        mask = masks.get(fit.flat.names[i])
-        if mask is not None:
-            mask.reshape(-1)[fit.flat.index[i]] = False
+        masks[fit.flat.names[i]].reshape(-1)[fit.flat.index[i]] = False
     return Fit(trial, fit.task)

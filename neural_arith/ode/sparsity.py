@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import numbers
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -45,10 +47,15 @@ class L1Growth:
     every: int = 10_000
 
     def __post_init__(self) -> None:
-        if not 0 <= self.start <= self.stop or self.factor <= 1 or self.every < 1:
+        if not (
+            all(isinstance(v, numbers.Real) for v in (self.start, self.stop, self.factor, self.every))
+            and 0 <= self.start <= self.stop < math.inf
+            and self.factor > 1
+            and self.every >= 1
+        ):
             raise OptionError(
-                f"L1Growth needs 0 <= start <= stop, factor > 1 and every >= 1, got start={self.start}, "
-                f"stop={self.stop}, factor={self.factor}, every={self.every}"
+                f"L1Growth needs 0 <= start <= stop, factor > 1 and every >= 1, got start={self.start!r}, "
+                f"stop={self.stop!r}, factor={self.factor!r}, every={self.every!r}"
             )
 
     def strength(self, step: int) -> float:
@@ -80,9 +87,13 @@ class MadsenRamp:
     end: int = 50_000
 
     def __post_init__(self) -> None:
-        if self.scale < 0 or self.end <= self.begin:
+        if not (
+            all(isinstance(v, numbers.Real) for v in (self.scale, self.begin, self.end))
+            and 0 <= self.scale < math.inf
+            and self.begin < self.end
+        ):
             raise OptionError(
-                f"MadsenRamp needs scale >= 0 and begin < end, got {self.scale}, {self.begin}, {self.end}"
+                f"MadsenRamp needs scale >= 0 and begin < end, got {self.scale!r}, {self.begin!r}, {self.end!r}"
             )
 
     def strength(self, step: int) -> float:

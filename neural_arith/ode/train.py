@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
-from neural_arith.errors import DataError, OptionError
+from neural_arith.errors import OptionError
+from neural_arith.ode.checks import checkpoint_path, number, prepared, whole
 from neural_arith.ode.descent import descend
 from neural_arith.ode.lm import LMState
 from neural_arith.ode.losses import LOSSES
@@ -21,16 +23,18 @@ from neural_arith.ode.tracker import Tracker, field_state, pack, unpack
 if TYPE_CHECKING:
     from neural_arith.data import Trajectories
     from neural_arith.ode.field import ArithmeticField
+    from neural_arith.ode.neural_ode import NeuralODE
 
-OPTIMIZERS = ("lm", "adam", "rmsprop", "lbfgs")
+DEFAULT_STEPS = {"lm": 60, "adam": 3000, "rmsprop": 3000, "lbfgs": 200}
+OPTIMIZERS = tuple(DEFAULT_STEPS)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TrainResult:
     """What training leaves behind.
 
     Attributes:
-        field: the best field found, in float64; the argument of ``train`` is not changed.
+        field: the best field found, in float64, where the given one was; that one is not changed.
         history: one row per step: ``stage``, ``step``, ``loss`` (mean square residual in units of each state's
             variance) and ``penalty`` (what sparsity added).
         status: why it ended: "converged", "goal reached", "step limit", "early stop", "interrupted" (Ctrl-C),
@@ -43,9 +47,12 @@ class TrainResult:
     status: str
     loss: float
 
+    def __repr__(self) -> str:
+        return f"TrainResult({self.status!r}, loss={self.loss:.4g}, {len(self.history)} steps, field={self.field!r})"
+
 
 def train(
-    field: ArithmeticField,
+    field: ArithmeticField | NeuralODE | nn.Module,
     data: Trajectories,
     *,
     loss: str = "trajectory",
@@ -83,7 +90,9 @@ def train(
     solver and start from the field as it is, unless ``starts`` is given; for ordinary networks in the field.
 
     Args:
-        field: what to fit; not changed.
+        field: what to fit; not changed. Also a :class:`NeuralODE` around a field, or a module ``f(x)`` such as
+            ``nn.Sequential(NPU(2, 4), NAU(4, 2))``, whose states and inputs are then those of the data, in order. The
+            work is done on the CPU, where sequences of small steps are quickest.
         data: the measurements; names of states and inputs must be the field's.
         loss: see above.
         optimizer: see above.
@@ -108,27 +117,36 @@ def train(
         The result; Ctrl-C ends the run early with the best field so far and status "interrupted".
 
     Raises:
-        OptionError: an unknown loss or optimizer, or settings that do not fit each other or the checkpoint.
-        DataError: the data have other states or inputs than the field.
+        OptionError: an option out of range, no field, nothing to train, or settings that do not fit each other or the
+            checkpoint.
+        DataError: the data have other states or inputs than the field, or times or values beyond 1e60.
     """
     if loss not in LOSSES:
         raise OptionError(f"loss must be one of {', '.join(LOSSES)}, got {loss!r}")
     if optimizer not in OPTIMIZERS:
         raise OptionError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {optimizer!r}")
-    if (
-        optimizer == "lm"
-        and sparsity is not None
-        and not (isinstance(sparsity, L1Growth) and loss in ("trajectory", "segments"))
-    ):
-        raise OptionError(
-            'optimizer="lm" takes an L1Growth sparsity with loss "trajectory" or "segments"; use "adam" for others'
-        )
-    if resume and checkpoint is None:
+    _check_sparsity(sparsity, optimizer, loss)
+    steps = DEFAULT_STEPS[optimizer] if steps is None else whole("steps", steps, least=0)
+    n_starts = whole("starts", starts, least=0) if starts is not None else 8 if optimizer == "lm" else 0
+    whole("segment_length", segment_length, least=1)
+    whole("substeps", substeps, least=1)
+    whole("checkpoint_every", checkpoint_every, least=1)
+    whole("seed", seed)
+    number("rtol", rtol, least=1e-13, most=0.1)
+    number("goal", goal, least=0)
+    number("tolerance", tolerance, least=0)
+    if patience is not None:
+        whole("patience", patience, least=0)
+    if learning_rate is not None:
+        number("learning_rate", learning_rate, above=0, most=1e300)
+    if checkpoint is not None:
+        checkpoint_path(checkpoint)
+    elif resume:
         raise OptionError("resume=True needs the checkpoint file to resume from; pass checkpoint=")
-    if field.states != data.names or field.inputs != data.input_names:
-        raise DataError(
-            f"the field has states {field.states} and inputs {field.inputs}, the data {data.names} and "
-            f"{data.input_names}; they must agree in name and order: use data.select"
+    start, back = prepared(field, data)
+    if not any(p.requires_grad for p in start.parameters()):
+        raise OptionError(
+            "nothing to train: every parameter of the field is frozen; field.requires_grad_(True) frees them"
         )
     settings = {
         "loss": loss,
@@ -140,17 +158,12 @@ def train(
         "substeps": substeps,
         "learning_rate": learning_rate,
         "seed": seed,
-        "field": [(n, list(p.shape)) for n, p in field.named_parameters()],
+        "field": [(n, list(p.shape)) for n, p in start.named_parameters()],
     }
-    start = copy.deepcopy(field).double()
-    start.note_signs_(data)
     task = Task(data, segment_length, rtol)
     tracker = Tracker(start, settings, checkpoint, checkpoint_every, progress)
     saved = tracker.load() if resume else None
-    defaults = {"lm": 60, "adam": 3000, "rmsprop": 3000, "lbfgs": 200}
-    steps = defaults[optimizer] if steps is None else steps
     generator = torch.Generator().manual_seed(seed)
-    n_starts = starts if starts is not None else 8 if optimizer == "lm" else 0
     try:
         if saved is None and n_starts:
             start = _best_start(start, task, tracker, n_starts, generator, solver=loss in ("trajectory", "segments"))
@@ -187,7 +200,19 @@ def train(
         status = "interrupted"
     finally:
         tracker.close()
-    return TrainResult(tracker.best_field(), tracker.history, status, tracker.best_loss)
+    return TrainResult(back(tracker.best_field()), tracker.history, status, tracker.best_loss)
+
+
+def _check_sparsity(sparsity: Sparsity | None, optimizer: str, loss: str) -> None:
+    if sparsity is None:
+        return
+    if optimizer == "lm":
+        if not isinstance(sparsity, L1Growth) or loss not in ("trajectory", "segments"):
+            raise OptionError(
+                'optimizer="lm" takes an L1Growth sparsity with loss "trajectory" or "segments"; use "adam" for others'
+            )
+    elif not (callable(getattr(sparsity, "strength", None)) and callable(getattr(sparsity, "penalty", None))):
+        raise OptionError(f"sparsity must be L1Growth(...), MadsenRamp(...) or None, not {sparsity!r}")
 
 
 def _best_start(
