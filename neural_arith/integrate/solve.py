@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -170,12 +171,14 @@ def _short(state: np.ndarray) -> str:
     return np.array2string(state, precision=4, threshold=8)
 
 
-def as_floats(values: ArrayLike, what: str) -> np.ndarray:
+def as_floats(values: Any, what: str) -> np.ndarray:
     """A new array of floats.
 
     Raises:
         DataError: they are no real numbers.
     """
+    if not isinstance(values, np.ndarray) and hasattr(values, "tolist"):
+        values = values.tolist()  # tensors, also with gradients, which end here
     try:
         return np.array(values, dtype=float)
     except (TypeError, ValueError, RuntimeError) as error:

@@ -154,7 +154,7 @@ class _Watched(nn.Module):
         self.time, self.state = self.sign * float(t.detach()), x.detach().double().cpu().numpy()
         self.steps += 1
         self._check_step(self.steps, t, x, dt)
-        if self.adaptive and self.steps == _PATIENCE and abs(float(t) - self.begin) < 1e-8 * self.span:
+        if self.adaptive and self.steps == _PATIENCE and abs(float(t.detach()) - self.begin) < 1e-8 * self.span:
             raise self._error(
                 f"{_PATIENCE} steps covered less than a hundred millionth of the time span; are the times in another "
                 "unit than the right-hand side? Or the system is stiff: try neural_arith.integrate.solve"
