@@ -50,7 +50,7 @@ def test_a_notebook_says_today_what_is_stored_in_it(path):
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
     stored = json.loads(path.read_text(encoding="utf-8"))["cells"]
     notebook = nbformat.read(path, as_version=4)
-    nbclient.NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(EXAMPLES)}}).execute()
+    nbclient.NotebookClient(notebook, timeout=1800, resources={"metadata": {"path": str(EXAMPLES)}}).execute()
     for number, (old, new) in enumerate(zip(stored, notebook["cells"], strict=True)):
         if "varies" in old["metadata"].get("tags", ()):
             continue
