@@ -34,7 +34,8 @@ class ODERegressor(BaseEstimator):
         max_units: most power units fitted at once in one equation.
         restarts: random starts for each equation and number of units.
         max_points: samples used, of all runs together; longer series are thinned evenly.
-        time_budget: seconds after which the best equations so far are taken; None for no limit.
+        time_budget: seconds from call to return, loading or compiling the solver aside; the best equations found by
+            then are taken. None for no limit.
         n_jobs: threads; -1 for all cores, None for what ``joblib.parallel_config`` says. The answer does not depend on
             it.
         checkpoint: folder that keeps the expensive steps; a search repeated with it goes on where it stopped.

@@ -32,10 +32,10 @@ def progress(text):
 begun = time.perf_counter()
 discover(data, progress=progress)
 ended = time.perf_counter()
-loading = next(k for k, (text, _) in enumerate(told) if text.startswith("loading"))
-print(told[loading + 1][1] - begun, ended - begun)
+first = next(k for k, (text, _) in enumerate(told) if text.startswith("estimating the noise")) + 1
+print(told[first][1] - begun, ended - begun)
 """
-"""What the search tells next after that it loads the solver comes when the first candidate, no change, is refined."""
+"""What the search tells next after that it estimates the noise comes when the first candidate is refined."""
 
 
 def measure(cache: str) -> tuple[float, float]:

@@ -118,8 +118,12 @@ def _amounts(units: Iterable[Unit]) -> set[int]:
 
 def monomials(n_variables: int, degree: int) -> list[Unit]:
     """All products of whole powers up to a total degree, lowest first."""
-    powers = itertools.product(range(degree + 1), repeat=n_variables)
-    return [power(*p) for p in sorted((p for p in powers if sum(p) <= degree), key=lambda p: (sum(p), p[::-1]))]
+    found = []
+    for total in range(degree + 1):
+        factors = itertools.combinations_with_replacement(range(n_variables), total)
+        powers = [tuple(map(chosen.count, range(n_variables))) for chosen in factors]
+        found.extend(power(*p) for p in sorted(powers, key=lambda p: p[::-1]))
+    return found
 
 
 def roots_and_ratios(positive: np.ndarray) -> list[Unit]:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import time
+from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
 from neural_arith.data import Run, Trajectories
 from neural_arith.discovery.advice import constant_inputs
 from neural_arith.discovery.choice import Choice, choose, telling, up_for_choice
+from neural_arith.discovery.clock import Clock, OutOfTimeError
+from neural_arith.discovery.compiled import load_compiled
 from neural_arith.discovery.doubts import (
     against_positive,
     against_signs,
@@ -39,13 +46,20 @@ from neural_arith.equations import EquationSystem
 from neural_arith.equations.places import places
 
 
-def discover(data: Trajectories, options: Options | None = None, progress: Progress = lambda _: None) -> Discovery:
+def discover(
+    data: Trajectories,
+    options: Options | None = None,
+    progress: Progress = lambda _: None,
+    *,
+    now: Callable[[], float] = time.monotonic,
+) -> Discovery:
     """Find the differential equations behind measurements.
 
     Args:
         data: one run or many, irregular times and missing values allowed.
         options: settings; the defaults are the same for every system.
         progress: told what is being done, one line at a time.
+        now: tells the time in seconds, for the budget.
 
     Returns:
         The chosen equations with candidates, noise, fitted curves and statements about what is uncertain. Ctrl-C and
@@ -65,63 +79,121 @@ def discover(data: Trajectories, options: Options | None = None, progress: Progr
     """
     options = options or Options()
     given = measured_rows(data)
-    whole = data = data.thin(max(20, options.max_points // len(data)))
-    unused = _unused_inputs(data, options.knowledge)
-    data = _without(data, unused)
-    searched = search(data, replace(options, knowledge=options.knowledge.without(unused)), progress)
+    whole = data.thin(max(20, options.max_points // len(data)))
+    unused = _unused_inputs(whole, options.knowledge)
+    data = _without(whole, unused)
+    known = replace(options, knowledge=options.knowledge.without(unused))
+    load_compiled(progress)  # the budget is for searching, not for compiling
+    clock = Clock.start(options.time_budget, now)
+    with clock.searching.watched() as until:
+        searched = search(data, known, progress, until)
+    searched.judge.clock = clock
+    with clock.watched():
+        found = _finish(searched, data, options, given, unused, progress)
+    return replace(
+        found,
+        data=whole,
+        equations=_with_inputs(found.equations, whole),
+        candidates=tuple(replace(c, equations=_with_inputs(c.equations, whole)) for c in found.candidates),
+    )
+
+
+def _finish(
+    searched: Searched, data: Trajectories, options: Options, given: int, unused: list[str], progress: Progress
+) -> Discovery:
+    """What is said about the candidates, the most valuable first; what time does not suffice for is left out."""
+    progress("choosing, rounding and measuring what is uncertain")
     judge, scaling = searched.judge, searched.scaling
     choice, solved = _choose_soluble(searched, data)
-    candidates = tuple(to_candidate(searched, data, judged, choice) for judged in choice.table)
-    broken, flatly = against_sums(judge.known, list(options.knowledge.conserved), data)
-    if flatly:  # errors hold only where the law can be right
-        candidates = tuple(replace(c, standard_errors=(np.nan,) * len(c.constants)) for c in candidates)
-    selected = next(c for c in candidates if c.selected)
+    left_out: list[str] = []
+
+    def in_time(what: str, make: Callable[[], _Result]) -> _Result | None:
+        with contextlib.suppress(OutOfTimeError):
+            judge.clock.check()
+            return make()
+        left_out.append(what)
+        return None
+
+    selected = to_candidate(searched, data, choice.selected, choice)
+    if np.isnan(selected.standard_errors).all() and selected.constants and not judge.clock.in_time():
+        left_out.append("standard errors")
     equations, final = selected.equations, choice.selected
-    if options.round_constants and (rounder := _round(searched, data, choice.selected)) is not None:
-        equations, final, solved = rounder
-    starts = final.starts[~judge.problem.linked] * scaling.state
-    solution = judge.predict(final).x * scaling.state
+    if options.round_constants:
+        rounder = in_time("round constants", lambda: _round(searched, data, choice.selected))
+        if rounder is not None:
+            equations, final, solved = rounder
+    told = {id(choice.selected): selected}
+    terms = in_time(
+        "what each term is worth",
+        lambda: worth_of_terms(judge, scaling, choice.selected, data.names, data.input_names),
+    )
+    for judged in (*choice.near_ties, *choice.table):
+        if id(judged) not in told and judge.clock.in_time():
+            told[id(judged)] = to_candidate(searched, data, judged, choice)
+    if missing := len(choice.table) - len(told):
+        left_out.append(f"{missing} further candidates")
+    solution = judge.solution(final) * scaling.state
     bounds = np.cumsum([0, *(len(r.t) for r in data.runs)])
-    residuals = [r.x - solution[a:b] for r, a, b in zip(data.runs, bounds[:-1], bounds[1:], strict=True)]
+    parts = [solution[a:b] for a, b in itertools.pairwise(bounds)]
+    residuals = [run.x - part for run, part in zip(data.runs, parts, strict=True)]
     fitted = fitted_curves(data, judge, final, scaling.state, solved, solution)
+    if not judge.clock.in_time():  # what could not be solved any more says nothing of chaos
+        solved = [own if np.isfinite(own[1]).all() else fit for own, fit in zip(solved, fitted, strict=True)]
     ends = horizons(data, fitted, solved)
     pieces = tuple(np.bincount(np.cumsum(~judge.problem.linked) - 1).tolist())
-    terms = worth_of_terms(judge, scaling, choice.selected, data.names, data.input_names)
+    broken, flatly = against_sums(judge.known, list(options.knowledge.conserved), data)
+    candidates = tuple(told[id(judged)] for judged in choice.table if id(judged) in told)
+    if flatly:  # errors hold only where the law can be right
+        candidates = tuple(replace(c, standard_errors=(np.nan,) * len(c.constants)) for c in candidates)
     noise = searched.noise
+    signs = apart = None
+    if judge.known.signs:
+        signs = in_time(
+            "whether stated signs hold", lambda: against_signs(judge, choice.selected, options.knowledge, data)
+        )
+    if len(data) > 1 and not near_noise(judge, noise, COARSE):
+        apart = in_time(
+            "whether runs differ in their constants", lambda: runs_apart(judge, scaling, noise, choice.selected, data)
+        )
     about = Circumstances(
         status=searched.status,
         given=given,
-        weak=[] if flatly else _weak(selected),
+        weak=[] if flatly or "standard errors" in left_out else _weak(selected),
         near_ties=len(choice.near_ties),
         telling=telling(choice, judge.problem),
         known=options.knowledge != Knowledge(),
         doubts=[
             *broken,
             *against_positive(judge.known, data),
-            *against_signs(judge, choice.selected, options.knowledge, data),
-            *required_for_nothing(judge.known, choice.selected, terms),
+            *(signs or []),
+            *(required_for_nothing(judge.known, choice.selected, terms) if terms else []),
         ],
-        apart="" if near_noise(judge, noise, COARSE) else runs_apart(judge, scaling, noise, choice.selected, data),
+        apart=apart or "",
         unused=unused,
     )
     messages = statements(data, searched.curves, noise, scaling.state, residuals, about)
+    if left_out:
+        messages = (*messages, f"The time budget left no time for: {', '.join(left_out)}.")
     if noise.kind == "additive":
         noise = replace(noise, level=noise.level * scaling.state)
     return Discovery(
-        data=whole,
-        equations=_with_inputs(equations, whole),
-        candidates=tuple(replace(c, equations=_with_inputs(c.equations, whole)) for c in candidates),
-        terms=terms,
+        data=data,
+        equations=equations,
+        candidates=candidates,
+        terms=terms or (),
         noise=noise,
-        initial_states=starts,
+        initial_states=final.starts[~judge.problem.linked] * scaling.state,
         fitted=fitted,
         pieces=pieces,
         horizons=ends,
         residuals=residuals,
-        messages=(*messages, *horizon_words(data, ends, pieces)),
+        messages=(*messages, *searched.untried, *horizon_words(data, ends, pieces)),
         status=searched.status,
         options=options,
     )
+
+
+_Result = TypeVar("_Result")
 
 
 def _unused_inputs(data: Trajectories, knowledge: Knowledge) -> list[str]:
@@ -152,20 +224,28 @@ def _round(searched: Searched, data: Trajectories, judged: Judged) -> tuple[Equa
         return None
     equations = rounded.tell(to_equations(searched, data, judged, rounded.theta))
     starts = rounded.judged.starts[~searched.judge.problem.linked]
-    curves = solutions(data, equations, starts * searched.scaling.state)
-    return (equations, rounded.judged, curves) if all(np.isfinite(x).all() for _, x in curves) else None
+    curves = solutions(data, equations, starts * searched.scaling.state, clock=searched.judge.clock)
+    if all(np.isfinite(x).all() for _, x in curves):
+        return equations, rounded.judged, curves
+    searched.judge.clock.check()
+    return None
 
 
 def _choose_soluble(searched: Searched, data: Trajectories) -> tuple[Choice, Curves]:
     """The choice among candidates that a second solver, too, carries over every run, and its solution."""
     ranked, others = up_for_choice(searched.judge)
+    first: tuple[Choice, Curves] | None = None
     while True:
         choice = choose(ranked, others)
         equations = to_equations(searched, data, choice.selected)
         starts = choice.selected.starts[~searched.judge.problem.linked]
-        solved = solutions(data, equations, starts * searched.scaling.state)
-        if len(ranked) == 1 or all(np.isfinite(x).all() for _, x in solved):
+        solved = solutions(data, equations, starts * searched.scaling.state, clock=searched.judge.clock)
+        soluble = all(np.isfinite(x).all() for _, x in solved)
+        if soluble or len(ranked) == 1:
             return choice, solved
+        first = first or (choice, solved)
+        if not searched.judge.clock.in_time():  # nobody knows what the second solver would have said
+            return first
         ranked = [j for j in ranked if j is not choice.selected]
 
 

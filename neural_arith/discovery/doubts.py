@@ -9,6 +9,7 @@ import numpy as np
 
 from neural_arith.data import Trajectories
 from neural_arith.data.checks import run_name
+from neural_arith.discovery.clock import OutOfTimeError
 from neural_arith.discovery.constraints import Constraints
 from neural_arith.discovery.judge import Judge, Judged
 from neural_arith.discovery.knowledge import Knowledge
@@ -109,7 +110,10 @@ def against_signs(judge: Judge, judged: Judged, knowledge: Knowledge, data: Traj
         again = refine(
             tried, [structure.theta(values) for structure in tried], judged.starts, judge.problem,
             iterations=_ITERATIONS, rtol=judge.rtol, max_steps=judge.problem.step_limit(), n_jobs=1,
+            in_time=judge.clock.in_time, halt=judge.clock.halt,
         )  # fmt: skip
+        if not again.complete:
+            raise OutOfTimeError
         scores = again.misfit + [judge.price(structure) + judged.start_price for structure in tried]
         best = int(np.argmin(scores))
         gain = judged.score - float(scores[best])
@@ -142,6 +146,9 @@ def runs_apart(judge: Judge, scaling: Scaling, noise: Noise, chosen: Judged, dat
         noise: scaled.
         chosen: the choice.
         data: the measurements, for their names.
+
+    Raises:
+        OutOfTimeError: the judge's clock was over before the end.
     """
     problem = judge.problem
     if problem.n_runs < 2 or judge.known.conserved:
@@ -156,7 +163,10 @@ def runs_apart(judge: Judge, scaling: Scaling, noise: Noise, chosen: Judged, dat
         found = refine(
             [j.structure for j in tried], [j.theta for j in tried], np.stack([j.starts[pieces] for j in tried]), alone,
             iterations=_ITERATIONS, rtol=judge.rtol, max_steps=alone.step_limit(), n_jobs=judge.n_jobs,
+            in_time=judge.clock.in_time, halt=judge.clock.halt,
         )  # fmt: skip
+        if not found.complete:
+            raise OutOfTimeError
         thetas.append(found.thetas)
         rss += found.rss
     counts = used.counts

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +9,7 @@ import numpy as np
 from neural_arith.data import Run, Trajectories
 from neural_arith.discovery.advice import input_values
 from neural_arith.discovery.choice import choose, up_for_choice
+from neural_arith.discovery.clock import Clock, OutOfTimeError
 from neural_arith.discovery.constraints import Constraints
 from neural_arith.discovery.judge import Judge, Judged
 from neural_arith.discovery.material import positive_variables
@@ -18,10 +17,13 @@ from neural_arith.discovery.noise import Noise, NoiseKind, all_positive, estimat
 from neural_arith.discovery.options import Options, Progress
 from neural_arith.discovery.problem import SMALLEST, make_problem
 from neural_arith.discovery.scaling import Scaling, fit_scaling
+from neural_arith.discovery.screening import untried
 from neural_arith.discovery.smoothing import Curve, smooth
 from neural_arith.discovery.stages import Stages, near_noise
 from neural_arith.integrate.blocks import Checkpoint
-from neural_arith.integrate.kernel_refine import refine_range
+
+PREPARING = 0.3
+"""Share of a time budget after which measurements are smoothed no more, half of it for estimating the noise."""
 
 PIECE = 10
 """Samples of a piece of multiple shooting."""
@@ -36,10 +38,6 @@ local differences suggest, which no structure has bent yet (Kass & Raftery, 1995
 
 USUAL = 10.0
 """Prior odds, in the same unit, that the noise of states which cannot be negative grows with their size."""
-
-
-class _OutOfTimeError(Exception):
-    """The time budget is spent; caught in :func:`search`."""
 
 
 def other_kinds(runs: list[Run], kind: NoiseKind) -> list[NoiseKind]:
@@ -59,6 +57,7 @@ class Searched:
         noise: the noise model.
         positive: which variables never change sign.
         status: "done", "out of time" or "interrupted".
+        untried: sentences about what was not tried because there are too many variables.
     """
 
     judge: Judge
@@ -67,6 +66,7 @@ class Searched:
     noise: Noise
     positive: np.ndarray
     status: str
+    untried: tuple[str, ...] = ()
 
 
 def _set_up(
@@ -74,11 +74,11 @@ def _set_up(
     noise: Noise,
     scale: np.ndarray,
     options: Options,
-    deadline: Callable[[], None],
+    clock: Clock,
     known: Constraints,
 ) -> tuple[Judge, list[Curve], np.ndarray]:
     """A judge for the measurements under one noise model, the curves it starts from, and which variables keep signs."""
-    curves = smooth(runs, noise)
+    curves = smooth(runs, noise, clock.until(PREPARING))
     positive = positive_variables(runs, noise) | known.positive
     n_states = runs[0].x.shape[1]
     smooth_states = np.concatenate([c(r.t)[:, :n_states] for c, r in zip(curves, runs, strict=True)])
@@ -95,7 +95,7 @@ def _set_up(
         n_jobs=options.n_jobs,
         positive=positive,
         undershoot=_UNDERSHOOT * noise.level * {"additive": 1.0, "proportional": SMALLEST, "log": 0.0}[noise.kind],
-        deadline=deadline,
+        clock=clock,
         checkpoint=Checkpoint(options.checkpoint),
         known=known,
     )
@@ -116,7 +116,9 @@ def _switches(data: Trajectories) -> frozenset[int]:
     return frozenset(v for v, two in values if len(two) == 2 and (0.0 in two or two[0] == -two[1]))
 
 
-def search(data: Trajectories, options: Options, progress: Progress = lambda _: None) -> Searched:
+def search(
+    data: Trajectories, options: Options, progress: Progress = lambda _: None, clock: Clock | None = None
+) -> Searched:
     """Find and rank candidates.
 
     The noise model that local differences suggest is checked with the choice in hand; if the other one makes the
@@ -126,6 +128,7 @@ def search(data: Trajectories, options: Options, progress: Progress = lambda _: 
         data: the measurements.
         options: settings.
         progress: told what is being done, one line at a time.
+        clock: when to stop; default no limit.
 
     Returns:
         Ranked candidates. After Ctrl-C or at the end of the time budget those found so far.
@@ -133,32 +136,26 @@ def search(data: Trajectories, options: Options, progress: Progress = lambda _: 
     Raises:
         KeyboardInterrupt: Ctrl-C came before there was any candidate.
     """
-    begun = time.monotonic()
-
-    def deadline() -> None:
-        if options.time_budget is not None and time.monotonic() - begun > options.time_budget:
-            raise _OutOfTimeError
-
+    clock = clock or Clock()
     scaling = fit_scaling(data)
     known = replace(options.knowledge.read(data, scaling.state), switches=_switches(data))
     runs = scaling.runs(data)
     progress("estimating the noise")
-    noise = estimate_noise(runs, options.noise)
-    judge, curves, positive = _set_up(runs, noise, scaling.variable, options, deadline, known)
-    status = "done"
-    if not refine_range.signatures:
-        progress("loading the compiled solver (compiled on first use, in a quarter of a minute)")
+    noise = estimate_noise(runs, options.noise, clock.until(PREPARING / 2))
+    judge, curves, positive = _set_up(runs, noise, scaling.variable, options, clock, known)
+    status, stages = "done", None
     judge.judge_nothing()
-    begun = time.monotonic()  # the budget is for searching, not for compiling
     try:
-        Stages(judge, curves, noise, positive, options, progress).run()
+        stages = Stages(judge, curves, noise, positive, options, progress)
+        stages.run()
         if near_noise(judge, noise, 0.01) and judge.best is not None:  # fast states look rough without any noise
             noise = replace(noise, level=judge.spread(judge.best))
         certain = options.noise != "auto" or noise.clean
         for kind in () if certain else other_kinds(runs, noise.kind):
             progress(f"checking {kind} noise")
-            other = estimate_noise(runs, kind)
-            rival, rival_curves, rival_positive = _set_up(runs, other, scaling.variable, options, deadline, known)
+            clock.check()
+            other = estimate_noise(runs, kind, clock)
+            rival, rival_curves, rival_positive = _set_up(runs, other, scaling.variable, options, clock, known)
             chosen = choose(*up_for_choice(judge)).selected
             if judge.in_pieces:
                 rival.turn([])
@@ -169,10 +166,12 @@ def search(data: Trajectories, options: Options, progress: Progress = lambda _: 
             if again and _log_likelihood2(rival, again[0]) < _log_likelihood2(judge, chosen) - needed:
                 noise, judge, curves, positive = other, rival, rival_curves, rival_positive
                 Stages(judge, curves, noise, positive, options, progress).run()
-    except _OutOfTimeError:
+    except OutOfTimeError:
         status = "out of time"
+        if stages is not None and (judge.best is None or not judge.best.structure.n_terms):
+            stages.first_answer()
     except KeyboardInterrupt:
         if len(judge.ranked) < 2:
             raise
         status = "interrupted"
-    return Searched(judge, scaling, curves, noise, positive, status)
+    return Searched(judge, scaling, curves, noise, positive, status, untried(len(positive)))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from neural_arith.discovery.clock import Clock, OutOfTimeError
 from neural_arith.discovery.constraints import Constraints
 from neural_arith.discovery.dictionary import structure_price, unit_price
 from neural_arith.discovery.problem import telling_runs
@@ -41,6 +43,9 @@ STEEPEST = 10.0
 
 BARELY = 1e-3
 """Start, in shares of a state's size, of what is never negative but was left there by an earlier refinement."""
+
+MANY_STARTS = 3000
+"""Starting states of short pieces, of all states together, from which on pieces are too dear to refine."""
 
 PATIENCE = 24
 """Candidates that are refined through short pieces in vain before plain refinement is trusted alone."""
@@ -93,7 +98,7 @@ class Judge:
         n_jobs: as in joblib, threads by default.
         positive: which variables never change sign; only their powers may be fitted. Default all.
         undershoot: how far below zero noise may carry what is known to be positive, ``(states,)``.
-        deadline: called often; raises to stop the search. Candidates refined until then are kept.
+        clock: asked often; what it raises stops the search. Candidates refined until then are kept.
         checkpoint: keeps refined candidates on disk.
         known: which structures and values may be.
         seen: every structure asked for, with its best result or None when it always failed.
@@ -110,7 +115,7 @@ class Judge:
     n_jobs: int | None = 1
     positive: np.ndarray | None = None
     undershoot: np.ndarray | float = 0.0
-    deadline: Callable[[], None] = lambda: None
+    clock: Clock = field(default_factory=Clock)
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
     known: Constraints = field(default_factory=Constraints)
     seen: dict[Structure, Judged | None] = field(default_factory=dict)
@@ -150,6 +155,8 @@ class Judge:
         """
         found = []
         for judged in itertools.takewhile(lambda j: j.score <= ranked[0].score + within, ranked[:most]):
+            if found and not self.clock.in_time():
+                break
             normal = self.predict(judged).normal[len(judged.theta) :, len(judged.theta) :]
             if np.isfinite(normal).all():
                 found.append(replace(judged, start_price=float(np.linalg.slogdet(np.eye(len(normal)) + normal)[1])))
@@ -207,8 +214,38 @@ class Judge:
         return 5.0 * max(self.starts.size, self.piece_starts.size) + 30.0
 
     def judge_nothing(self) -> None:
-        """Judge the baseline: no state ever changes."""
-        self.judge([(Structure(((),) * self.problem.x.shape[1]), np.zeros(0))])
+        """Judge the baseline: no state ever changes. It is there even when time is over."""
+        nothing = Structure(((),) * self.problem.x.shape[1])
+        with contextlib.suppress(OutOfTimeError):
+            self.judge([(nothing, np.zeros(0))])
+        for structure, theta in [] if self.clock.in_time() else self.known.complete(nothing, np.zeros(0)):
+            if self.seen.get(structure) is None:
+                self.take_as_it_is(structure, theta)
+
+    def take_as_it_is(self, structure: Structure, theta: np.ndarray) -> None:
+        """Judge a candidate that is not refined: one integration from the first guess of the starting states."""
+        found = predict(structure, theta, self.starts, self.problem, rtol=self.rtol, slopes=False)
+        price = self.price(structure)
+        judged = Judged(structure, theta, self.starts.copy(), found.misfit, price, found.rss)
+        good = self._sensible(structure, theta) and self.known.allows_values(structure, theta)
+        if not good or not np.isfinite(judged.score):
+            return
+        self.seen[structure] = judged
+        if self.best is None or judged.score < self.best.score:
+            self.best = judged
+
+    def solution(self, judged: Judged) -> np.ndarray:
+        """States of a candidate at the samples, ``(samples, states)``; they are there even when time is over."""
+        return self._followed(judged, self.problem)
+
+    def _followed(self, judged: Judged, problem: Problem) -> np.ndarray:
+        """States of a candidate at the samples of a problem; once time is over without the sensitivities."""
+        known = (judged.structure, judged.theta, judged.starts, problem)
+        if self.clock.in_time():
+            found = predict(*known, rtol=self.rtol, halt=self.clock.halt).x
+            if self.clock.in_time():
+                return found
+        return predict(*known, rtol=self.rtol, slopes=False).x
 
     def turn(self, candidates: Sequence[Judged]) -> None:
         """Judge by linked pieces from now on or, if that is the way already, by whole runs; all else is forgotten.
@@ -216,6 +253,7 @@ class Judge:
         Args:
             candidates: judged first, from the starting states they have.
         """
+        self.clock.check()
         first = ~self.problem.linked
         self.problem, self.pieces = self.pieces, self.problem
         self.starts, self.piece_starts = self.piece_starts, self.starts
@@ -227,6 +265,11 @@ class Judge:
         if self.problem.n_pieces < self.pieces.n_pieces:
             starts = np.stack([j.starts[first][: self.problem.n_pieces] for j in candidates])
         self._judge([j.structure for j in candidates], [j.theta for j in candidates], starts, 30)
+
+    @property
+    def may_go_to_pieces(self) -> bool:
+        """Whether there are shorter pieces, and not too many."""
+        return self.pieces.n_pieces > self.problem.n_pieces and self.piece_starts.size <= MANY_STARTS
 
     @property
     def in_pieces(self) -> bool:
@@ -330,7 +373,7 @@ class Judge:
         roughly: bool = False,
     ) -> list[Judged]:
         """Refine one batch and remember it; ``unsure`` guesses go through short pieces, too, while that helps."""
-        self.check()
+        self.clock.check()
         if roughly and self.problem.n_runs >= MANY_RUNS:
             kept = self._race(structures, thetas, starts, most)
             structures, thetas = [structures[c] for c in kept], [thetas[c] for c in kept]
@@ -338,7 +381,7 @@ class Judge:
             if not structures:
                 return []
         refined = self._refine(structures, thetas, starts, self.problem, most, roughly)
-        if unsure and self.patience > 0 and self.pieces.n_pieces > self.problem.n_pieces:
+        if unsure and self.patience > 0 and self.may_go_to_pieces:
             refined = self._through_pieces(structures, thetas, refined, most, roughly)
         refined = self._tie(structures, refined, most, roughly)
         results: list[Judged] = []
@@ -360,7 +403,7 @@ class Judge:
             if old is None or judged.misfit < old.misfit:
                 self.seen[structure] = judged
         if not refined.complete:
-            self.check()
+            self.clock.check()
         return results
 
     def _sensible(self, structure: Structure, theta: np.ndarray) -> bool:
@@ -427,24 +470,12 @@ class Judge:
             max_steps=problem.step_limit(10 if roughly else 40),
             n_jobs=self.n_jobs,
             checkpoint=self.checkpoint,
-            in_time=self.in_time,
+            in_time=self.clock.in_time,
+            halt=self.clock.halt,
         )
 
     def _rtol(self, roughly: bool) -> float:
         return min(max(100 * self.rtol, 1e-8), ROUGH) if roughly else self.rtol
-
-    def check(self) -> None:
-        """Raise what ``deadline`` does, but only once there is something to return."""
-        if self.best is not None and self.best.structure.n_terms:
-            self.deadline()
-
-    def in_time(self) -> bool:
-        """Whether :meth:`check` lets the search go on."""
-        try:
-            self.check()
-        except Exception:  # whatever it raises ends the search: once more, when what was refined is kept
-            return False
-        return True
 
     def _tie(self, structures: list[Structure], refined: Refined, most: int, roughly: bool) -> Refined:
         """Values that known sums tie refitted; candidates hopeless even with free values fail."""
@@ -458,12 +489,13 @@ class Judge:
                 continue
             if self.best is not None and free + self.price(structure) > self.best.score + HOPELESS:
                 continue
-            if not self.in_time():
+            if not self.clock.in_time():
                 complete = False
                 break
             thetas[c], starts[c], found = refine_tied(
-                structure, thetas[c], starts[c], self.problem, basis, iterations=most, rtol=self._rtol(roughly)
-            )
+                structure, thetas[c], starts[c], self.problem, basis, iterations=most, rtol=self._rtol(roughly),
+                halt=self.clock.halt,
+            )  # fmt: skip
             misfit[c], rss[c] = found.misfit, found.rss
         return Refined(thetas, starts, misfit, rss, refined.iterations, complete)
 
@@ -495,7 +527,9 @@ class Judge:
         """
         if structure is None or theta is None:
             structure, theta = judged.structure, judged.theta
-        return predict(structure, theta, judged.starts, self.problem, columns=columns, rtol=rtol or self.rtol)
+        return predict(
+            structure, theta, judged.starts, self.problem, columns=columns, rtol=rtol or self.rtol, halt=self.clock.halt
+        )
 
     def along(self, judged: Judged, parts: int) -> tuple[np.ndarray, np.ndarray]:
         """Times and states of a candidate, each interval between samples in so many parts, all runs in a row.
@@ -518,4 +552,4 @@ class Judge:
             ]
         )
         dense = replace(old, t=t, x=none, weight=none, inputs=inputs, start=np.append(start, len(t)))
-        return t, predict(judged.structure, judged.theta, judged.starts, dense, rtol=self.rtol).x
+        return t, self._followed(judged, dense)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from neural_arith.data import Run
+from neural_arith.discovery.clock import Clock, OutOfTimeError
 from neural_arith.discovery.dictionary import Dictionary, monomials, roots_and_ratios, units_of
 from neural_arith.discovery.integral_form import IntegralForm
 from neural_arith.discovery.lifted import Ranges
@@ -61,7 +60,7 @@ def build_dictionary(
     positive: np.ndarray,
     options: Options,
     report: Progress,
-    in_time: Callable[[], bool],
+    clock: Clock,
     checkpoint: Checkpoint | None = None,
 ) -> Dictionary:
     """Units each equation may be made of: monomials, roots and ratios and, while in time, those of the population."""
@@ -77,19 +76,22 @@ def build_dictionary(
         units = list(plain)
         if positive.any():
             for size in range(1, options.max_units + 1):
-                if not in_time():
+                if not clock.in_time():
                     break
                 report(f"units of equation {i + 1}: population of size {size}")
-                fitted = checkpoint.recall(
-                    fit_population,
-                    forms[0],
-                    i,
-                    size,
-                    positive,
-                    restarts=options.restarts,
-                    seed=options.seed,
-                    ignored={"n_jobs": options.n_jobs},
-                )
+                try:
+                    fitted = checkpoint.recall(
+                        fit_population,
+                        forms[0],
+                        i,
+                        size,
+                        positive,
+                        restarts=options.restarts,
+                        seed=options.seed,
+                        ignored={"n_jobs": options.n_jobs, "clock": clock},
+                    )
+                except OutOfTimeError:  # nothing else needs them
+                    break
                 more, values = units_of(fitted, first_copy=count)
                 units.extend(more)
                 dictionary.values.update(values)

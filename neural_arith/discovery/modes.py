@@ -13,6 +13,7 @@ where the noise is known (Leung & Barron 2006).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -30,6 +31,9 @@ TEMPERATURE = 2.0
 
 CLOSEST = 1e-2
 """Times closer than this share of the usual gap are treated as this far apart: no slope can be read off them."""
+
+_KEPT = 32
+"""Decompositions that are kept, of 200 kB at most."""
 
 
 @dataclass(frozen=True)
@@ -69,13 +73,23 @@ def divided_differences(t: np.ndarray, order: int) -> np.ndarray:
 
 def modes(t: np.ndarray, scale: np.ndarray | None = None) -> Modes:
     """Decompose the series that can be measured at times ``t``, ``(n,)``, at least ORDER + 3 of them."""
+    return _even(t.tobytes()) if scale is None else _decomposed(t, scale)
+
+
+@lru_cache(_KEPT)
+def _even(times: bytes) -> Modes:
+    """States, and often runs, are measured at the same times."""
+    t = np.frombuffer(times)
+    return _decomposed(t, np.ones(len(t)))
+
+
+def _decomposed(t: np.ndarray, scale: np.ndarray) -> Modes:
     n = len(t)
     gap = np.diff(t)
     t = np.append(0.0, np.cumsum(np.maximum(gap / np.median(gap), CLOSEST)))
     rows = divided_differences(t, ORDER) * np.sqrt((t[ORDER:] - t[:-ORDER]) / ORDER)[:, None]
     penalty = np.zeros((n - ORDER, n))
     np.put_along_axis(penalty, np.arange(n - ORDER)[:, None] + np.arange(ORDER + 1), rows, axis=1)
-    scale = np.ones(n) if scale is None else scale
     _, singular, vectors = np.linalg.svd(penalty * scale)
     return Modes(np.append(singular, np.zeros(ORDER)) ** 2, vectors, scale)
 

@@ -122,6 +122,7 @@ def spelt_out(model: QuadraticModel, moves: list[Move], most: int) -> list[Propo
     for move in sorted(moves, key=lambda m: m.expected):
         if most == 0:
             break
+        model.judge.clock.check()
         structure, theta = model.build(move)
         if not model.judge.known.variants(structure):  # takes no place of what may be
             continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from neural_arith.discovery.clock import Clock
 from neural_arith.discovery.denoising import FEWEST, SMALLEST, chunks, denoise, neighbourhood_size
 from neural_arith.discovery.modes import ORDER, divided_differences, modes
 
@@ -37,7 +38,7 @@ def differences(t: np.ndarray, x: np.ndarray, order: int) -> tuple[np.ndarray, n
     return parts.sum(axis=1), np.sqrt((parts**2).sum(axis=1))
 
 
-def _contrast_level(series: list[Series], relative: bool) -> float:
+def _contrast_level(series: list[Series], relative: bool, clock: Clock) -> float:
     """Level from local contrasts, by their median: a fast stretch of the signal must not count as noise.
 
     Higher orders remove more of a fast signal. Of the orders, and of values and logarithms, those that leave least are
@@ -50,6 +51,8 @@ def _contrast_level(series: list[Series], relative: bool) -> float:
         for order in ORDERS:
             parts = []
             for t, x in series:
+                if parts and not clock.in_time():
+                    break
                 if len(t) > order + 2 and (order <= 6 or len(t) >= 3 * order):
                     contrast, size = differences(t, np.log(x) if logarithmic else x, order)
                     parts.append(contrast / np.maximum(size, 1e-9) if relative and not logarithmic else contrast)
@@ -58,15 +61,17 @@ def _contrast_level(series: list[Series], relative: bool) -> float:
     return float(np.mean([s for s in levels if s <= SIMILAR * min(levels)])) if levels else 0.0
 
 
-def _likely_level(t: np.ndarray, x: np.ndarray, relative: bool) -> tuple[float, float]:
+def _likely_level(t: np.ndarray, x: np.ndarray, relative: bool, clock: Clock) -> tuple[float, float]:
     """Level of greatest restricted likelihood if one penalty suited the whole series, and the freedom of that fit.
 
     The freedom is a share of the samples: where it is near one, signal and noise were not told apart.
     """
     found = []
     for part in chunks(len(t)):
+        if found and not clock.in_time():
+            break
         size = np.maximum(neighbourhood_size(x[part]), SMALLEST) if relative else np.ones(len(x[part]))
-        basis = modes(t[part], size)
+        basis = modes(t[part], size if relative else None)
         rough = basis.roughness[:-ORDER]
         square = (basis.vectors[:-ORDER] @ (x[part] / size)) ** 2
         penalty = np.geomspace(1e-2 / rough.max(), 1e3 / rough.min(), 40)
@@ -78,14 +83,21 @@ def _likely_level(t: np.ndarray, x: np.ndarray, relative: bool) -> tuple[float, 
     return float(np.sqrt(variance)), float(freedom)
 
 
-def noise_level(series: list[Series], relative: bool) -> float:
+def noise_level(series: list[Series], relative: bool, clock: Clock | None = None) -> float:
     """Level of one state: the likely one, which scatters less, unless the robust one contradicts it."""
-    robust = _contrast_level(series, relative)
+    clock, likely = clock or Clock(), []
+    robust = _contrast_level(series, relative, clock)
     if robust < CLEAN:
         return robust
     long = [(t, x) for t, x in series if len(t) >= FEWEST]
-    found = np.array([_likely_level(t, x, relative) for t, x in long])
-    counts = np.array([len(t) for t, _ in long])
+    for t, x in long:
+        if not clock.in_time():
+            break
+        likely.append(_likely_level(t, x, relative, clock))
+    found = np.array(likely)
+    if not likely:
+        return robust
+    counts = np.array([len(t) for t, _ in long[: len(found)]])
     level = float(np.sqrt(np.average(found[:, 0] ** 2, weights=counts)))
     told_apart = np.average(found[:, 1], weights=counts) < TOLD_APART
     return level if told_apart and level < AT_MOST * robust else robust
@@ -103,7 +115,7 @@ def _gain(value: np.ndarray, size: np.ndarray) -> np.ndarray:
     return _surprise(value, one) - _surprise(value, share * size)
 
 
-def relative_evidence(series: list[Series], additive: float, relative: float) -> float:
+def relative_evidence(series: list[Series], additive: float, relative: float, clock: Clock | None = None) -> float:
     """Log likelihood of noise in proportion to the values over noise of one level.
 
     The sum of two views: local contrasts of the order that leaves least, and what smoothing for either kind of noise
@@ -113,7 +125,9 @@ def relative_evidence(series: list[Series], additive: float, relative: float) ->
         series: one state in every run.
         additive: its level, were it one number.
         relative: its level, were it a share of the value.
+        clock: once it is over, smoothing is not asked any more; default no limit.
     """
+    clock = clock or Clock()
     least, evidence = np.inf, 0.0
     for order in (3, 4, 5, 6):
         parts = [differences(t, x, order) for t, x in series if len(t) > order + 2]
@@ -125,6 +139,8 @@ def relative_evidence(series: list[Series], additive: float, relative: float) ->
     for t, x in series:
         if len(t) < FEWEST or min(additive, relative) <= 0:
             continue
+        if not clock.in_time():
+            break
         for level, share in ((additive, False), (relative, True)):
             value, leverage = denoise(t, x, level, share)
             free = 1.0 - leverage

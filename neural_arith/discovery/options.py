@@ -31,7 +31,8 @@ class Options:
         restarts: members of the population for each equation and number of units.
         max_points: samples used, of all runs together; longer series are thinned evenly, while inputs
             keep their steps and bends.
-        time_budget: seconds after which the best so far is returned; None for no limit.
+        time_budget: seconds from call to return, loading or compiling the solver aside; the best found by then is
+            returned. None for no limit.
         seed: of the random starts; the same seed gives the same answer.
         n_jobs: threads; -1 for all cores, None for what ``joblib.parallel_config`` says (one without it). A backend
             named there does the work instead of threads. The answer depends on none of this.

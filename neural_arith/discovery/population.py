@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from neural_arith.discovery.clock import Clock, OutOfTimeError
 from neural_arith.discovery.grid import Grid, make_grid
 from neural_arith.discovery.integral_form import IntegralForm
 from neural_arith.discovery.projection import search_range
@@ -95,6 +96,7 @@ def fit_population(
     seed: int = 0,
     lifted: bool = False,
     n_jobs: int | None = 1,
+    clock: Clock | None = None,
 ) -> Fitted:
     """Fit one equation with a given number of units from many random starts.
 
@@ -108,11 +110,13 @@ def fit_population(
         seed: of the random starts, which also depend on ``state`` and ``units``.
         lifted: whether units with exponentials and cosines are tried as well.
         n_jobs: as in joblib, threads by default; the answer does not depend on it.
+        clock: asked between blocks of restarts; default no limit.
 
     Returns:
         Distinct optima, best first.
 
     Raises:
+        OutOfTimeError: time was over before all restarts were.
         DataError: a variable said to be positive is negative at a node of ``form``.
     """
     grid = make_grid(form, state, positive)
@@ -124,14 +128,20 @@ def fit_population(
         starts = Starts(
             *(np.concatenate([getattr(s, k) for s in (starts, more)]) for k in ("real", "imaginary", "free"))
         )
-    cost, _ = climb_all(grid, starts, iterations, n_jobs)
+    cost, _ = climb_all(grid, starts, iterations, n_jobs, clock)
     total = max(float(grid.target @ grid.target), 1e-300)
     starts.imaginary[..., -1] -= starts.imaginary[..., len(positive) : -1] @ grid.middle
     return _distinct(starts, cost / total, grid.range)
 
 
 def _climb_block(
-    real: np.ndarray, imaginary: np.ndarray, slopes: np.ndarray, counts: np.ndarray, grid: Grid, iterations: int
+    real: np.ndarray,
+    imaginary: np.ndarray,
+    slopes: np.ndarray,
+    counts: np.ndarray,
+    grid: Grid,
+    iterations: int,
+    halt: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Weights, costs and evaluations of a few restarts at their optima, wherever this is run."""
     # What arrives in another process may be read-only; the kernel is compiled for arrays that are not.
@@ -145,12 +155,14 @@ def _climb_block(
     cost, spent = np.full(len(real), np.inf), np.zeros(len(real), dtype=np.int64)
     search_range(
         0, len(real), real, imaginary, slopes, counts, low, high, reach, iterations, columns, states, positive, step,
-        target, weight, square, share, opens, cost, spent,
+        target, weight, square, share, opens, cost, spent, halt,
     )  # fmt: skip
     return real, imaginary, cost, spent
 
 
-def climb_all(grid: Grid, starts: Starts, iterations: int, n_jobs: int | None = 1) -> tuple[np.ndarray, np.ndarray]:
+def climb_all(
+    grid: Grid, starts: Starts, iterations: int, n_jobs: int | None = 1, clock: Clock | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Carry every restart to its optimum, in place.
 
     Args:
@@ -158,16 +170,23 @@ def climb_all(grid: Grid, starts: Starts, iterations: int, n_jobs: int | None = 
         starts: weights of its columns to start from; those found replace them.
         iterations: most for each restart.
         n_jobs: as in joblib.
+        clock: asked between blocks of restarts; default no limit.
 
     Returns:
         Sum of squares left and evaluations spent, each ``(restarts,)``.
+
+    Raises:
+        OutOfTimeError: time was over before all restarts were.
     """
+    clock = clock or Clock()
     slopes, counts = _slopes(starts.free)
     n = len(counts)
     cost, spent = np.full(n, np.inf), np.zeros(n, dtype=np.int64)
     ranges = partition(iterations * len(grid.step) * (starts.real.shape[1] + counts.astype(float)), BLOCK)
     blocks = [(starts.real[i:j], starts.imaginary[i:j], slopes[i:j], counts[i:j]) for i, j in ranges]
-    found = run_blocks(_climb_block, blocks, grid, iterations, n_jobs=n_jobs)
+    found = run_blocks(_climb_block, blocks, grid, iterations, n_jobs=n_jobs, in_time=clock.in_time, halt=clock.halt)
+    if clock.halt[0] or any(result is None for result in found):
+        raise OutOfTimeError
     for (i, j), result in zip(ranges, found, strict=True):
         starts.real[i:j], starts.imaginary[i:j], cost[i:j], spent[i:j] = result
     return cost, spent

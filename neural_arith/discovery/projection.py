@@ -291,7 +291,7 @@ def _move(real, imaginary, slopes, size, change, low, high, reach, into_real, in
 @njit(cache=True, nogil=True, error_model="numpy")
 def search_range(
     first, stop, real, imaginary, slopes, n_slopes, low, high, reach, iterations, columns, states, positive, step,
-    target, weight, square, share, opens, cost, spent,
+    target, weight, square, share, opens, cost, spent, halt,
 ):  # fmt: skip
     """Levenberg-Marquardt for the restarts first..stop-1, in place.
 
@@ -317,6 +317,7 @@ def search_range(
         opens: of the windows.
         cost: receives the sum of squares left, ``(restarts,)``; inf = failed.
         spent: receives the evaluations, ``(restarts,)``.
+        halt: one number; once it is not zero, which may happen at any time, what is left counts as failed.
     """
     units, n_columns = real.shape[1:]
     samples, n_nodes, most = len(target), len(step), slopes.shape[1]
@@ -331,6 +332,8 @@ def search_range(
     trial, trial_imaginary = np.empty((units, n_columns)), np.empty((units, n_columns))
     total = _dot(target, target)
     for r in range(first, stop):
+        if halt[0] != 0:
+            return
         size = n_slopes[r]
         for h in range(units):
             for i in range(n_nodes):
@@ -347,7 +350,7 @@ def search_range(
         now, damping, quiet = np.inf, 1e-2, 0
         for trip in range(1 + (iterations if size > 0 else 0)):
             if trip > 0:
-                if quiet == 2 or now <= 1e-26 * total or now == np.inf:
+                if quiet == 2 or now <= 1e-26 * total or now == np.inf or halt[0] != 0:
                     break
                 if not _step(normal, gradient, size, damping, damped, factor, change):
                     damping *= 4.0

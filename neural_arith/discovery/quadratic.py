@@ -18,6 +18,9 @@ from neural_arith.discovery.judge import Judge, Judged
 from neural_arith.integrate.structure import Structure, Term, rewrite, tidy
 from neural_arith.integrate.units import FITTED, Number, Sum, Unit, numbers_of
 
+_LARGEST = 2.5e8
+"""Entries of all normal equations together, of 8 bytes each, above which there is no model."""
+
 
 @dataclass(frozen=True)
 class Move:
@@ -53,6 +56,10 @@ class QuadraticModel:
         self.place: dict[Term | Number, int] = {term: k for k, term in enumerate(self.terms)}
         self.place.update({number: len(self.terms) + k for k, number in enumerate(self.numbers)})
         theta = wide.theta(self.values)
+        states, columns = judged.starts.shape[1], len(self.terms) + len(self.numbers)
+        self.good = (states + 1) * (columns + judged.starts.size) * (columns + 2 * states) < _LARGEST
+        if not self.good:
+            return
         model = judge.predict(judged, wide, theta, self.numbers)
         self.good = bool(np.isfinite(model.misfit) and np.isfinite(model.normal).all())
         if not self.good:
@@ -122,6 +129,7 @@ class QuadraticModel:
         self, dropped: list[int], added: np.ndarray, most: int, fixed: tuple[tuple[Number, float, float], ...] = ()
     ) -> Iterator[Move]:
         """The best of the moves that drop some columns and add, row by row, others."""
+        self.judge.clock.check()
         gone = {self.terms[k] for k in dropped}
         left = {n for i, unit in self.judged.structure.terms if (i, unit) not in gone for n in numbers_of(unit)}
         inner = [k for k in self.inner if self.numbers[k - len(self.terms)] in left]

@@ -9,6 +9,7 @@ import numpy as np
 
 from neural_arith.data import Trajectories
 from neural_arith.discovery.choice import Choice
+from neural_arith.discovery.clock import Clock
 from neural_arith.discovery.engine import Searched
 from neural_arith.discovery.judge import Judge, Judged
 from neural_arith.discovery.noise import Noise
@@ -25,6 +26,13 @@ LOST = 0.4
 
 _SAME = 1e-3
 """Distance, in the same measure, up to which the solution of another solver is the same curve."""
+
+_LARGE = 400
+"""Numbers and starting states together from which on the latter are eliminated before anything is inverted."""
+
+_EVALUATIONS, _PER_SECOND = 200_000, 1_000_000
+"""Most evaluations of the right-hand side for one solution, and how many of a sum of one term a second affords."""
+
 
 _CURVE = 300  # points of a curve, at least
 
@@ -175,6 +183,9 @@ def uncertainty(searched: Searched, judged: Judged) -> np.ndarray:
         free = np.delete(free, np.s_[:n], axis=1)
         free = np.column_stack([np.pad(basis, ((0, len(normal) - n), (0, 0))), free])
     normal = free.T @ normal @ free
+    size, kept = len(normal), n if basis is None else basis.shape[1]
+    if size > _LARGE:
+        normal, free = _without(normal, kept), free[:, :kept]
     scale = np.sqrt(np.maximum(np.diag(normal), 1e-300))
     values, vectors = np.linalg.eigh(normal / scale[:, None] / scale)
     # A direction the data do not fix at all has no finite error; 1e-12 is where rounding takes over.
@@ -182,21 +193,26 @@ def uncertainty(searched: Searched, judged: Judged) -> np.ndarray:
     covariance = (vectors[:, ~weak] / values[~weak]) @ vectors[:, ~weak].T / scale[:, None] / scale
     # The noise level was estimated from what the fitted numbers left.
     n_values = int(searched.judge.problem.counts.sum())
-    covariance *= n_values / max(n_values - len(values), 1)
+    covariance *= n_values / max(n_values - size, 1)
     lost = (vectors[:, weak] ** 2).sum(1) > 1e-6
-    slopes = np.zeros((n, len(free)))
-    slopes[:, :n] = searched.scaling.slopes(structure, judged.theta)
-    slopes = slopes @ free
+    slopes = searched.scaling.slopes(structure, judged.theta) @ free[:n]
     errors = np.sqrt(np.maximum(np.einsum("ai,ij,aj->a", slopes, covariance, slopes), 0))
     errors[(slopes[:, lost] != 0).any(axis=1)] = np.nan
     return errors
+
+
+def _without(normal: np.ndarray, kept: int) -> np.ndarray:
+    """The matrix of the first values alone, the others always at their best: the many starting states of many runs."""
+    last = normal[kept:, kept:] + np.diag(1e-12 * np.diag(normal)[kept:] + 1e-300)
+    return normal[:kept, :kept] - normal[:kept, kept:] @ np.linalg.solve(last, normal[kept:, :kept])
 
 
 def to_candidate(searched: Searched, data: Trajectories, judged: Judged, choice: Choice) -> Candidate:
     """The public form of a judged structure."""
     theta = searched.scaling.original(judged.structure, judged.theta)
     equations = to_equations(searched, data, judged, theta)
-    by_value = uncertainty(searched, judged)
+    in_time = searched.judge.clock.in_time()
+    by_value = uncertainty(searched, judged) if in_time else np.full(len(theta), np.nan)
     # Constants come out in canonical order: the same structure with numbered values tells which is which.
     numbers = np.arange(len(theta)) + 0.5 + 1e6
     tagged = to_equations(searched, data, judged, numbers).constants
@@ -244,23 +260,27 @@ def _parts(data: Trajectories) -> int:
     return max(1, math.ceil(_CURVE / max(1.0, np.median([len(run) for run in data.runs]) - 1)))
 
 
-def solutions(data: Trajectories, equations: EquationSystem, starts: np.ndarray) -> Curves:
+def solutions(data: Trajectories, equations: EquationSystem, starts: np.ndarray, clock: Clock | None = None) -> Curves:
     """The equations' own solution over each run from a starting state; NaN after it ended.
 
     Args:
         data: the runs, and their inputs.
         equations: what is solved.
         starts: ``(runs, states)``.
+        clock: once it is over, what is left is not solved, and not finite; default no limit.
     """
-    curves, parts = [], _parts(data)
+    clock, curves, parts = clock or Clock(), [], _parts(data)
     for run, start in zip(data.runs, starts, strict=True):
         n = len(run)
         t = np.interp(np.arange((n - 1) * parts + 1) / parts, np.arange(n), run.t)
+        if not clock.in_time():
+            curves.append((t, np.full((len(t), data.n_states), np.nan)))
+            continue
         u = None
         if run.u is not None:
             u = np.stack([np.interp(t, run.t, run.u[:, m]) for m in range(run.u.shape[1])], axis=1)
         try:
-            x = equations.simulate(start, t, u=u, throw=False)
+            x = equations.simulate(start, t, u=u, throw=False, max_evaluations=_affordable(equations, clock))
         except IntegrationError:
             x = np.full((len(t), data.n_states), np.nan)
         curves.append((t, x))
@@ -324,3 +344,11 @@ def horizon_words(data: Trajectories, found: tuple[float, ...], pieces: tuple[in
         f"Solved from the fitted start, the equations follow {runs} for {times} of {length:.3g} ({data.time_name}) and "
         f"then go another way: the smallest error grows, as in chaos.{cut} A forecast holds about so long.",
     )
+
+
+def _affordable(equations: EquationSystem, clock: Clock) -> int:
+    """Evaluations of the right-hand side that a solution may take."""
+    if not clock.limited:
+        return _EVALUATIONS
+    rate = _PER_SECOND / (10 + len(equations.states) + len(equations.constants))
+    return int(np.clip(rate * (clock.end - clock.now()), 1, _EVALUATIONS))

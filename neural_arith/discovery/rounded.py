@@ -15,6 +15,7 @@ from fractions import Fraction
 import numpy as np
 import sympy as sp
 
+from neural_arith.discovery.clock import Clock
 from neural_arith.discovery.judge import Judge, Judged
 from neural_arith.discovery.scaling import Scaling
 from neural_arith.equations import EquationSystem
@@ -84,6 +85,9 @@ def round_values(judge: Judge, scaling: Scaling, judged: Judged) -> Rounded | No
         judge: knows the measurements.
         scaling: constants are rounded in the original numbers.
         judged: the candidate; with values that are tied to each other by what is known it is left as it is.
+
+    Raises:
+        OutOfTimeError: the judge's clock was over before the end.
     """
     structure, n = judged.structure, len(judged.theta)
     if not n or judge.known.basis(structure) is not None:
@@ -92,8 +96,9 @@ def round_values(judge: Judge, scaling: Scaling, judged: Judged) -> Rounded | No
 
     def look(point: np.ndarray) -> tuple[Prediction, np.ndarray, np.ndarray]:
         """Prediction, gradient and matrix of the misfit by original values and starting states."""
-        scaled = scaling.scaled(structure, point[:n])
-        found = predict(structure, scaled, point[n:].reshape(judged.starts.shape), problem, rtol=judge.rtol)
+        judge.clock.check()
+        scaled, starts = scaling.scaled(structure, point[:n]), point[n:].reshape(judged.starts.shape)
+        found = predict(structure, scaled, starts, problem, rtol=judge.rtol, halt=judge.clock.halt)
         turn = np.eye(len(found.gradient))
         turn[:n, :n] = np.linalg.inv(scaling.slopes(structure, scaled))
         return found, turn.T @ found.gradient, turn.T @ found.normal @ turn
@@ -106,7 +111,7 @@ def round_values(judge: Judge, scaling: Scaling, judged: Judged) -> Rounded | No
     kinds = {k: place.kind if isinstance(place, Number) else "" for k, place in enumerate(places)}
     numbers = {k: kind for k, kind in kinds.items() if kind != "phase"}
     exponents = {k: kind for k, kind in kinds.items() if kind.endswith("power")}
-    model, here = _Model(point, first[2]), first[0]
+    model, here = _Model(point, first[2], judge.clock), first[0]
     # Where all together bend the solution too much, exponents alone may not.
     for simplify in (
         lambda model: model.tie_all(structure, judge.per_number),
@@ -162,10 +167,11 @@ class _Model:
     Args:
         point: original values, then starting states, where the misfit is least.
         normal: half its second derivatives.
+        clock: asked before each step.
     """
 
-    def __init__(self, point: np.ndarray, normal: np.ndarray) -> None:
-        self.point, self.normal = point, normal
+    def __init__(self, point: np.ndarray, normal: np.ndarray, clock: Clock) -> None:
+        self.point, self.normal, self.clock = point, normal, clock
         self.basis = np.eye(len(point))  # a column for each value that is not tied to an earlier one
         self.free = list(range(len(point)))
         self.spent = 0.0
@@ -247,6 +253,7 @@ class _Model:
         return True
 
     def _covariance(self) -> np.ndarray:
+        self.clock.check()
         free = self.basis[:, self.free]
         return _inverse(free.T @ self.normal @ free)
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from neural_arith.discovery.clock import Clock
 from neural_arith.discovery.dictionary import Dictionary, structure_price, unit_price
 from neural_arith.discovery.regression import Regression
 from neural_arith.discovery.subsets import best_subsets
-from neural_arith.integrate.blocks import Checkpoint, always, partition, run_blocks
+from neural_arith.integrate.blocks import Checkpoint, partition, run_blocks
 from neural_arith.integrate.structure import Structure, tidy
 from neural_arith.integrate.units import Unit, numbers_of, power
 
@@ -48,6 +49,7 @@ def shortlist(
     largest: int = 6,
     keep: int = 60,
     required: Sequence[Unit] = (),
+    clock: Clock | None = None,
 ) -> list[Pick]:
     """Best right-hand sides of one equation under each integral form, those of either form in turn.
 
@@ -58,7 +60,12 @@ def shortlist(
         largest: most terms.
         keep: subsets whose numbers are fitted, under each form.
         required: units that all of them hold, and that are not paid for.
+        clock: asked between fits; default no limit.
+
+    Raises:
+        OutOfTimeError: time was over before the end.
     """
+    clock = clock or Clock()
     units = dictionary.units[regressions[0].state]
     prices = np.array([unit_price(u) + per_number * len(numbers_of(u)) for u in units])
     prices[[j for j, unit in enumerate(units) if unit in required]] = -per_number
@@ -75,7 +82,9 @@ def shortlist(
             n_samples=regression.n_seen,
             largest=largest,
             keep=keep,
+            clock=clock,
         ):
+            clock.check()
             wide = Structure(((*required, *(units[j] for j in subset.members)),))
             guess = {(0, units[j]): c for j, c in zip(subset.members, subset.coefficients, strict=True)}
             structure, theta = tidy(wide, wide.theta({**dictionary.values, **guess}))
@@ -122,7 +131,7 @@ def around_each(
     required: Sequence[Unit] = (),
     n_jobs: int | None = 1,
     checkpoint: Checkpoint | None = None,
-    in_time: Callable[[], bool] = always,
+    clock: Clock | None = None,
 ) -> list[Pick]:
     """Best right-hand sides made of one lifted unit and a few simple ones, best first.
 
@@ -139,14 +148,18 @@ def around_each(
         required: units that all of them hold.
         n_jobs: as in joblib, threads by default; the answer does not depend on it.
         checkpoint: keeps what was fitted, a few lifted units at a time.
-        in_time: asked before each few lifted units; once it says no, the rest is left out.
+        clock: asked before each few lifted units; default no limit.
+
+    Raises:
+        OutOfTimeError: time was over before the end.
     """
+    clock = clock or Clock()
     here = range(len(regression.scale))
     usual = [power(*[0.0 for _ in here]), power(*[float(j == regression.state) for j in here])]
     usual = [unit for unit in usual if unit in simple]
     always_tried = [c for k in range(len(usual) + 1) for c in itertools.combinations(usual, k)]
     tasks: list[_Task] = []
-    companies = _companies(regression, simple, lifted, per_number, companions)
+    companies = _companies(regression, simple, lifted, per_number, companions, clock)
     for unit, sets in zip(lifted.units[regression.state], companies, strict=True):
         own = [tuple(simple[j] for j in members) for members in sets]
         for company in dict.fromkeys((*required, *c) for c in (*own, *always_tried)):
@@ -157,9 +170,10 @@ def around_each(
         n_points = len(regression.form.nodes)
         ranges = partition((most * n_points * (1 + s.n_fitted) ** 2 for s, _ in tasks), BLOCK)
         blocks = [(tasks[i:j],) for i, j in ranges]
-        options = {"n_jobs": n_jobs, "checkpoint": checkpoint, "in_time": in_time}
+        options = {"n_jobs": n_jobs, "checkpoint": checkpoint, "in_time": clock.in_time}
         found = run_blocks(_fit_block, blocks, regression, per_number, most, finished, **options)
-        return [pick for picks in found if picks is not None for pick in picks]
+        clock.check()
+        return [pick for picks in found for pick in picks]
 
     best: dict[Structure, Pick] = {}
     for rough in fit_all(tasks, 4, finished=False):
@@ -188,7 +202,12 @@ def _fit_block(
 
 
 def _companies(
-    regression: Regression, simple: Sequence[Unit], lifted: Dictionary, per_number: float, most: int
+    regression: Regression,
+    simple: Sequence[Unit],
+    lifted: Dictionary,
+    per_number: float,
+    most: int,
+    clock: Clock,
 ) -> list[list[tuple[int, ...]]]:
     """For each lifted unit, as first guessed, the sets of simple units that go best with it."""
     n = regression.n_seen
@@ -204,6 +223,7 @@ def _companies(
     sets = [s for k in range(most + 1) for s in itertools.combinations(range(len(simple)), k)]
     scores = np.full((len(sets), len(rich)), np.inf)
     for row, members in enumerate(sets):
+        clock.check()
         basis, _ = np.linalg.qr(plain[:, list(members)])
         rest = target - basis @ (basis.T @ target)
         left = along - (along @ basis) @ basis.T
@@ -214,9 +234,10 @@ def _companies(
         scores[row, good] = n * np.log(rss / n + EXACT**2) + price
     # What goes best with numbers that are only guessed is often too much: the best of every size gets its chance.
     sizes = np.array([len(members) for members in sets])
-    order = np.argsort(scores, axis=0, kind="stable")
     chosen: list[list[tuple[int, ...]]] = []
-    for rows in order.T:
+    for column in scores.T:
+        clock.check()
+        rows = np.argsort(column, kind="stable")
         of_size = [rows[sizes[rows] == k][:2] for k in range(most + 1)]
         chosen.append([sets[r] for r in dict.fromkeys([*rows[:2], *np.concatenate(of_size)])])
     return chosen
@@ -228,6 +249,7 @@ def low_degree(
     per_number: float,
     largest: int = 3,
     required: Sequence[Unit] = (),
+    clock: Clock | None = None,
 ) -> list[Pick]:
     """All right-hand sides of few simple units, best first.
 
@@ -240,11 +262,16 @@ def low_degree(
         per_number: price of one fitted number.
         largest: most units beside those required.
         required: units that all of them hold.
+        clock: asked between fits; default no limit.
+
+    Raises:
+        OutOfTimeError: time was over before the end.
     """
-    picks = []
+    clock, picks = clock or Clock(), []
     free = [unit for unit in simple if unit not in required]
     for k in range(0 if required else 1, largest + 1):
         for units in itertools.combinations(free, k):
+            clock.check()
             structure = Structure(((*required, *units),))
             picks.append(_fitted(regression, structure, np.zeros(structure.n_terms), per_number, 0))
     return sorted((p for p in picks if np.isfinite(p.score)), key=lambda p: p.score)

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.interpolate import BSpline, CubicSpline, make_interp_spline
 
 from neural_arith.data import Run
+from neural_arith.discovery.clock import Clock
 from neural_arith.discovery.denoising import FEWEST, denoise
 from neural_arith.discovery.modes import CLOSEST
 from neural_arith.discovery.noise import Noise
@@ -57,13 +58,15 @@ def _spline(t: np.ndarray, x: np.ndarray, level: float, relative: bool, logarith
     return make_interp_spline(t[kept], values[kept], k=min(3, len(kept) - 1))
 
 
-def smooth(runs: list[Run], noise: Noise) -> list[Curve]:
+def smooth(runs: list[Run], noise: Noise, clock: Clock | None = None) -> list[Curve]:
     """Curves through every run.
 
     Args:
         runs: measurements in scaled numbers; missing values are bridged.
         noise: what :func:`estimate_noise` found.
+        clock: once it is over, curves go through the measurements; default no limit.
     """
+    clock = clock or Clock()
     logarithmic = noise.kind == "log"
     curves = []
     for k, run in enumerate(runs):
@@ -76,6 +79,7 @@ def smooth(runs: list[Run], noise: Noise) -> list[Curve]:
                 t, x = run.t[[0, -1]], np.full(2, np.nanmedian(np.concatenate([r.x[:, i] for r in runs])))
             elif len(t) == 1:
                 t, x = run.t[[0, -1]], np.repeat(x, 2)
-            splines.append(_spline(t, x, float(level[i]), noise.kind != "additive", logarithmic))
+            smoothed = float(level[i]) if clock.in_time() else 0.0
+            splines.append(_spline(t, x, smoothed, noise.kind != "additive", logarithmic))
         curves.append(Curve(tuple(splines), logarithmic, run))
     return curves

@@ -7,6 +7,7 @@ import copy
 import numpy as np
 from scipy.interpolate import make_interp_spline
 
+from neural_arith.discovery.clock import OutOfTimeError
 from neural_arith.discovery.dictionary import Dictionary, monomials, structure_price
 from neural_arith.discovery.integral_form import IntegralForm, integral_form, some_windows
 from neural_arith.discovery.judge import Judge, Judged
@@ -16,6 +17,7 @@ from neural_arith.discovery.noise import Noise
 from neural_arith.discovery.options import Options, Progress
 from neural_arith.discovery.pairings import abreast, combinations, interleave, slim
 from neural_arith.discovery.regression import Regression
+from neural_arith.discovery.screening import MANY, fitting_products
 from neural_arith.discovery.search import climb, one_by_one, rearrange, triage
 from neural_arith.discovery.shortlists import Pick, around_each, low_degree, shortlist
 from neural_arith.discovery.smoothing import Curve
@@ -38,6 +40,9 @@ AGAIN = 3
 
 PARTS = 8
 """Points of a candidate's trajectory in each interval between samples."""
+
+POPULATIONS = 0.35
+"""Share of a time budget after which no more populations are fitted: what is found has to be judged as well."""
 
 WIDEST = 600
 """Terms that one quadratic model of the neighbours may hold: its cost grows with their square."""
@@ -68,8 +73,10 @@ class Stages:
         self.options, self.progress = options, progress
         self.known, self.scale, self.n_states = judge.known, judge.problem.scale, len(judge.problem.floor)
         self.forms = self._forms_of(curves)
-        simple = monomials(len(self.scale), {1: 4, 2: 3}.get(len(self.scale), 2))
-        self.few = self.known.filter(Dictionary([simple for _ in range(self.n_states)]))
+        self.many = len(self.scale) > MANY
+        self.few = self.known.filter(Dictionary(self._simple()))
+        self.polynomials: list[list[Pick]] = []
+        self.lists: list[list[Pick]] = []
         # As many pairings as a second or so affords: with few points the integral form is a poor guide.
         self.most = int(np.clip(12_000 / len(judge.problem.t), 40, 3000))
 
@@ -78,7 +85,10 @@ class Stages:
         self.regress()
         self.pair()
         unsettled = [i for i in range(self.n_states) if not settled(self.judge, i)]
-        if unsettled:
+        if self.many:
+            one_by_one(self.judge, self.lists, report=self.progress)
+            climb(self.judge, self.allowed, report=self.progress)
+        elif unsettled:
             self.enrich(unsettled)
             self.try_few_terms()
         self.look_again()
@@ -92,24 +102,40 @@ class Stages:
 
     def regress(self) -> None:
         """Shortlists of plain units for each equation, by the integral form."""
-        judge, recall = self.judge, self.judge.checkpoint.recall
+        judge, clock = self.judge, self.judge.clock
+        self.regressions: list[list[Regression]] = []
+        for i in range(self.n_states):
+            clock.check()
+            self.progress(f"regression for equation {i + 1}")
+            both = [Regression(form, i, self.scale) for form in self.forms]
+            self.regressions.append(both)
+            self.polynomials.append(self._sized(i, self._short(i, both, self.few, keep=20)))
+        if clock.limited:  # something to return
+            triage(judge, abreast(self.polynomials, 6), judge.starts)
+        if self.many:
+            self.dictionary, self.lists = self.few, self.polynomials
+            each = max(WIDEST // self.n_states, 2)
+            self.allowed = Dictionary([units[:each] for units in self.few.units])
+            return
         found = build_dictionary(
-            self.forms, self.positive, self.options, self.progress, self._in_time, judge.checkpoint
+            self.forms, self.positive, self.options, self.progress, clock.until(POPULATIONS), judge.checkpoint
         )
         self.dictionary = self.known.filter(found)
         # Exponents a population left unusual are worth trying only where they were found.
         self.allowed = Dictionary([[u for u in units if not u.n_fitted] for units in self.dictionary.units])
-        self.regressions: list[list[Regression]] = []
-        self.polynomials: list[list[Pick]] = []
-        self.lists: list[list[Pick]] = []
-        for i in range(self.n_states):
-            self.progress(f"regression for equation {i + 1}")
-            both = [Regression(form, i, self.scale) for form in self.forms]
-            self.regressions.append(both)
-            must = self.known.required_in(i)
-            simple = recall(shortlist, both, self.few, judge.per_number, keep=20, required=must)
-            self.polynomials.append(self._sized(i, simple))
-            self.lists.append(self._sized(i, recall(shortlist, both, self.dictionary, judge.per_number, required=must)))
+        for i, both in enumerate(self.regressions):
+            clock.check()
+            self.progress(f"more of equation {i + 1}")
+            self.lists.append(self._sized(i, self._short(i, both, self.dictionary)))
+
+    def first_answer(self) -> None:
+        """Take what the regression says as it is, for want of time; equations it has not come to stay at rest."""
+        rest = Pick(Structure(((),)), np.zeros(0), 0.0)
+        lists = self.polynomials if len(self.polynomials) > len(self.lists) else self.lists
+        full = [picks or [rest] for picks in lists] + [[rest]] * (self.n_states - len(lists))
+        for structure, theta in [*abreast(full, 3), *slim(full, 3)] if lists else ():
+            for one in self.known.complete(structure, theta):
+                self.judge.take_as_it_is(*one)
 
     def pair(self) -> None:
         """The best pairings of plain right-hand sides, judged by trajectory, and their neighbours where all is met."""
@@ -118,13 +144,19 @@ class Stages:
         # Of many equations some are always wrong at first, but low degrees never leave their domain: neighbours mend
         # them.
         triage(judge, [*abreast(self.polynomials, 6), *slim(self.lists)], judge.starts)
-        pairings = combinations(self.lists, self.most)
+        pairings, before = combinations(self.lists, self.most), None
         if near_noise(judge, self.noise):
             judge.patience = 0
-        elif judge.pieces.n_pieces > judge.problem.n_pieces and judge.chaotic(pairings[:8]):
+        elif judge.may_go_to_pieces and judge.chaotic(pairings[:8]):
             self.progress("judging by linked pieces for now: first guesses follow them far better than whole runs")
+            before = copy.copy(judge)
             judge.turn([])
-        triage(judge, pairings, until_floor=True)
+        try:
+            triage(judge, pairings, until_floor=True)
+        except OutOfTimeError:  # what was found by whole runs is the answer, if nothing was by pieces
+            if before is not None and (judge.best is None or not judge.best.structure.n_terms):
+                vars(judge).update(vars(before))
+            raise
         if judge.at_floor:
             climb(judge, self.allowed, report=self.progress)
         elif not near_noise(judge, self.noise):
@@ -132,7 +164,7 @@ class Stages:
 
     def enrich(self, unsettled: list[int]) -> None:
         """Units beyond products of powers in some equations; then the climb, plain units first."""
-        judge, recall = self.judge, self.judge.checkpoint.recall
+        judge = self.judge
         lifted = self.known.filter(lifted_units(ranges_of(self.curves, self.positive, self.scale), self.n_states))
         rich = Dictionary(
             [list(dict.fromkeys(a + b)) for a, b in zip(self.dictionary.units, lifted.units, strict=True)],
@@ -140,10 +172,9 @@ class Stages:
         )
         for i in unsettled:
             self.progress(f"looking beyond products of powers in equation {i + 1}")
-            judge.check()
+            judge.clock.check()
             must = self.known.required_in(i)
-            more = recall(shortlist, self.regressions[i], rich, judge.per_number, largest=4, required=must)
-            picks = [self.lists[i], more]
+            picks = [self.lists[i], self._short(i, self.regressions[i], rich, largest=4)]
             if lifted.units[i]:
                 guide = Regression(some_windows(self.forms[1], ENOUGH), i, self.scale)
                 around = around_each(
@@ -154,10 +185,9 @@ class Stages:
                     required=must,
                     n_jobs=judge.n_jobs,
                     checkpoint=judge.checkpoint,
-                    in_time=judge.in_time,
+                    clock=judge.clock,
                 )
                 picks.append(around)
-            judge.check()
             self.lists[i] = self._sized(i, interleave(*picks))
         self.progress("judging the best pairings by trajectory")
         triage(judge, [*slim(self.lists), *combinations(self.lists, self.most)], until_floor=True)
@@ -191,17 +221,20 @@ class Stages:
                 units: list[list[Unit]] = [[] for _ in range(self.n_states)]
                 units[i] = list(dict.fromkeys((*allowed, *best.structure.units)))
                 both = [Regression(form, i, self.scale) for form in forms]
-                must = self.known.required_in(i)
-                found = judge.checkpoint.recall(
-                    shortlist, both, Dictionary(units, known), judge.per_number, required=must
-                )
-                lists.append(self._sized(i, found))
+                lists.append(self._sized(i, self._short(i, both, Dictionary(units, known))))
             triage(judge, slim(lists))
             one_by_one(judge, lists, tried=20, report=self.progress)
             if judge.best is best:
                 return
             if and_climb:
                 climb(judge, self.allowed, report=self.progress)
+
+    def _simple(self) -> list[list[Unit]]:
+        """Products of whole powers of low degree for each equation; of very many those that fit best."""
+        if self.many:
+            return fitting_products(self.forms, self.judge.clock)
+        simple = monomials(len(self.scale), {1: 4, 2: 3}.get(len(self.scale), 2))
+        return [simple for _ in range(self.n_states)]
 
     def _forms_of(self, curves: list[Curve]) -> list[IntegralForm]:
         """The integral form along curves, over whole runs and over windows."""
@@ -228,7 +261,7 @@ class Stages:
         self.progress("trying all equations of few terms")
         before = judge.best
         picks = [
-            low_degree(r[1], units, judge.per_number, required=self.known.required_in(i))
+            low_degree(r[1], units, judge.per_number, required=self.known.required_in(i), clock=judge.clock)
             for i, (r, units) in enumerate(zip(self.regressions, self.few.units, strict=True))
         ]
         one_by_one(judge, [self._sized(i, p) for i, p in enumerate(picks)], tried=200, report=self.progress)
@@ -254,16 +287,22 @@ class Stages:
             self.progress("whole runs cannot be followed: judged by linked pieces")
             vars(judge).update(vars(before))
 
+    def _short(self, i: int, both: list[Regression], dictionary: Dictionary, **sizes: int) -> list[Pick]:
+        """The shortlist of one equation, kept on disk where that is wanted."""
+        judge = self.judge
+        return judge.checkpoint.recall(
+            shortlist,
+            both,
+            dictionary,
+            judge.per_number,
+            **sizes,
+            required=self.known.required_in(i),
+            ignored={"clock": judge.clock},
+        )
+
     def _sized(self, i: int, picks: list[Pick]) -> list[Pick]:
         """The picks that are not larger than is known, or all where none is small enough."""
         return [p for p in picks if self.known.within_size(i, p.structure.equations[0])] or picks
-
-    def _in_time(self) -> bool:
-        try:
-            self.judge.deadline()
-        except Exception:  # whatever it raises ends the search: once more, when there is something to return
-            return False
-        return True
 
 
 def along_candidate(judge: Judge, judged: Judged, curves: list[Curve]) -> list[Curve] | None:

@@ -7,6 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from neural_arith.discovery.clock import Clock
+
+_AT_ONCE = 10_000
+"""Subsets that are measured without asking the clock."""
+
 
 @dataclass(frozen=True)
 class Subset:
@@ -38,6 +43,7 @@ def best_subsets(
     beam: int = 150,
     exhaustive: int = 60_000,
     forced: int | None = None,
+    clock: Clock | None = None,
 ) -> list[Subset]:
     """Score subsets of columns, best first.
 
@@ -53,7 +59,12 @@ def best_subsets(
         beam: subsets of one size that are extended to the next when there are too many for all.
         exhaustive: most subsets of one size that are all tried.
         forced: a column that every subset holds.
+        clock: asked every few thousand subsets; default no limit.
+
+    Raises:
+        OutOfTimeError: time was over before the end.
     """
+    clock = clock or Clock()
     size = np.linalg.norm(columns, axis=1)
     usable = np.flatnonzero(np.isfinite(size) & (size > 1e-12))
     scaled = columns[usable] / size[usable, None]
@@ -93,7 +104,11 @@ def best_subsets(
             sets = np.concatenate([np.column_stack([previous, np.full(len(previous), j)]) for j in range(m)])
             sets = np.sort(sets, axis=1)
             sets = _distinct(sets[(np.diff(sets, axis=1) > 0).all(1)])
-        misfit, score, c = measure(sets)
+        parts = []
+        for first in range(0, len(sets), _AT_ONCE if clock.limited else max(len(sets), 1)):
+            clock.check()
+            parts.append(measure(sets[first : first + _AT_ONCE] if clock.limited else sets))
+        misfit, score, c = (np.concatenate(column) for column in zip(*parts, strict=True))
         order = np.argsort(score, kind="stable")[: max(beam, keep)]
         found.extend((float(misfit[o]), float(score[o]), sets[o], c[o]) for o in order)
         previous = sets[order[:beam]]

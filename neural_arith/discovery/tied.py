@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from neural_arith.integrate.batch import Prediction, Problem, predict
+from neural_arith.integrate.batch import NEVER, Prediction, Problem, predict
 from neural_arith.integrate.structure import Structure
 
 
@@ -18,6 +18,7 @@ def refine_tied(
     iterations: int = 25,
     tolerance: float = 0.05,
     rtol: float = 1e-6,
+    halt: np.ndarray = NEVER,
 ) -> tuple[np.ndarray, np.ndarray, Prediction]:
     """Refit the values of one candidate and its starting states, the values within the span of a basis.
 
@@ -32,6 +33,7 @@ def refine_tied(
         iterations: most steps.
         tolerance: two gains in a row below this many units of 2 log likelihood end the refinement.
         rtol: relative tolerance of the integrator.
+        halt: one number; once it is set, by another thread, nothing integrates any more.
 
     Returns:
         Values, starting states and what :func:`predict` says of them; its misfit is infinite if nothing integrates.
@@ -45,9 +47,8 @@ def refine_tied(
     )
 
     def look(at: np.ndarray) -> Prediction:
-        return predict(
-            structure, at[:n], at[n:].reshape(starts.shape), problem, rtol=rtol, max_steps=problem.step_limit()
-        )
+        most, here = problem.step_limit(), at[n:].reshape(starts.shape)
+        return predict(structure, at[:n], here, problem, rtol=rtol, max_steps=most, halt=halt)
 
     point = np.append(theta, starts)
     place, here = np.linalg.lstsq(free, point)[0], look(point)

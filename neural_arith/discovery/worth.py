@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from neural_arith.discovery.clock import OutOfTimeError
 from neural_arith.discovery.judge import Judge, Judged
 from neural_arith.discovery.scaling import Scaling
 from neural_arith.equations.structures import from_structure
@@ -44,7 +45,11 @@ def worth_of_terms(
         judged: the candidate.
         names: of the states.
         inputs: names of the inputs.
+
+    Raises:
+        OutOfTimeError: the judge's clock was over before the end.
     """
+    judge.clock.check()
     structure = judged.structure
     if not structure.n_terms:
         return ()
@@ -53,8 +58,11 @@ def worth_of_terms(
     shorter = [structure.replace(i, [u for u in structure.equations[i] if u != unit]) for i, unit in structure.terms]
     refined = refine(
         shorter, [s.theta(values) for s in shorter], judged.starts, judge.problem, iterations=_ITERATIONS,
-        rtol=judge.rtol, max_steps=judge.problem.step_limit(), n_jobs=judge.n_jobs,
+        rtol=judge.rtol, max_steps=judge.problem.step_limit(), n_jobs=judge.n_jobs, in_time=judge.clock.in_time,
+        halt=judge.clock.halt,
     )  # fmt: skip
+    if not refined.complete:
+        raise OutOfTimeError
     found = []
     for (i, unit), without, misfit in zip(structure.terms, shorter, refined.misfit, strict=True):
         equations = [(unit,) if k == i else () for k in range(len(names))]

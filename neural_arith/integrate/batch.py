@@ -27,6 +27,9 @@ from neural_arith.integrate.units import Number, Unit
 BLOCK = 2e7
 """Operations, as :func:`_cost` counts them, of one block of candidates: about 20 ms."""
 
+NEVER = np.zeros(1, dtype=np.uint8)
+"""The flag of what nobody halts."""
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -133,6 +136,7 @@ def _refine_block(
     tolerance: float,
     rtol: float,
     max_steps: int,
+    halt: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Refined values, starts, misfits, residual sums and iterations of a few candidates, wherever this is run."""
     # What arrives in another process may be read-only; the kernel is compiled for arrays that are not.
@@ -149,7 +153,7 @@ def _refine_block(
     spent = np.zeros(len(theta), dtype=np.int64)
     refine_range(
         0, len(theta), tables, log_scale, theta, starts, t, x, weight, inputs, start, linked, link_weight, floor,
-        problem.log_residual, rtol, bound, max_steps, iterations, tolerance, misfit, rss, spent,
+        problem.log_residual, rtol, bound, max_steps, iterations, tolerance, misfit, rss, spent, halt,
     )  # fmt: skip
     return theta, starts, misfit, rss, spent
 
@@ -175,6 +179,7 @@ def refine(
     n_jobs: int | None = 1,
     checkpoint: Checkpoint | None = None,
     in_time: Callable[[], bool] = always,
+    halt: np.ndarray | None = None,
 ) -> Refined:
     """Refit all values of many candidates, and their starting states, to the measurements.
 
@@ -191,6 +196,7 @@ def refine(
             on them.
         checkpoint: keeps the results, a block of candidates at a time.
         in_time: asked before each block of candidates; once it says no, the rest is left out.
+        halt: one number that may be set at any time, by another thread; then candidates stay as far as they have come.
 
     Returns:
         Refined values in the order of ``structures``.
@@ -209,11 +215,12 @@ def refine(
     ranges = partition((_cost(s, problem, iterations) for s in structures), BLOCK)
     blocks = [(Tables(*(a[i:j] for a in packed)), theta[i:j], states[i:j]) for i, j in ranges]
     shared = (problem, iterations, tolerance, rtol, max_steps)
-    found = run_blocks(_refine_block, blocks, *shared, n_jobs=n_jobs, checkpoint=checkpoint, in_time=in_time)
+    halt = NEVER if halt is None else halt
+    found = run_blocks(_refine_block, blocks, *shared, n_jobs=n_jobs, checkpoint=checkpoint, in_time=in_time, halt=halt)
     for (i, j), result in zip(ranges, found, strict=True):
         if result is not None:
             theta[i:j], states[i:j], misfit[i:j], rss[i:j], spent[i:j] = result
-    complete = all(result is not None for result in found)
+    complete = all(result is not None for result in found) and not halt[0]
     refined = [theta[c, : len(values)].copy() for c, values in enumerate(thetas)]
     return Refined(refined, states, misfit, rss, spent, complete)
 
@@ -247,6 +254,8 @@ def predict(
     columns: Sequence[Number] | None = None,
     rtol: float = 1e-8,
     max_steps: int | None = None,
+    slopes: bool = True,
+    halt: np.ndarray = NEVER,
 ) -> Prediction:
     """Integrate one candidate over the problem's samples, with sensitivities.
 
@@ -258,12 +267,14 @@ def predict(
         columns: numbers within units to differentiate by, fixed ones allowed; default all fitted ones.
         rtol: relative tolerance of the integrator.
         max_steps: integration steps it may take; default 400 for each sample and 4000 more.
+        slopes: whether sensitivities are wanted; without them ``normal`` and ``gradient`` are empty.
+        halt: one number; once it is set, by another thread, the integration counts as failed.
     """
     many = pack([structure], [theta], problem.scale, None if columns is None else [columns])
     tables = Tables(*(array[0] for array in many))
     n_states = problem.x.shape[1]
     n_theta = int(tables.live[3] + tables.live[4])
-    size = n_theta + problem.n_pieces * n_states
+    size = n_theta + problem.n_pieces * n_states if slopes else 0
     normal = np.zeros((n_states + 1, size, n_theta + 2 * n_states))
     gradient = np.zeros((n_states + 1, size))
     rss = np.empty(n_states)
@@ -272,13 +283,14 @@ def predict(
     gaps = evaluate(
         np.ascontiguousarray(theta, dtype=float), np.ascontiguousarray(starts), np.log(problem.scale), tables,
         problem.t, problem.x, problem.weight, problem.inputs, problem.start, problem.linked, problem.link_weight,
-        problem.log_residual, rtol, problem.bound, max_steps or 400 * len(problem.t) + 4000, 1 + n_theta + n_states,
-        normal, gradient, rss, predicted, True,
+        problem.log_residual, rtol, problem.bound, max_steps or 400 * len(problem.t) + 4000,
+        1 + n_theta + n_states if slopes else 1, normal, gradient, rss, predicted, True, halt,
     )  # fmt: skip
     level = np.where(counts > 0, rss / np.maximum(counts, 1) + problem.floor**2, np.inf)
     share = np.append(1.0 / level, 1.0)
     lower = np.zeros((size, size))
-    spread(np.tensordot(share, normal, 1), n_states, False, lower)
+    if slopes:
+        spread(np.tensordot(share, normal, 1), n_states, False, lower)
     misfit = profile_misfit(rss, gaps, counts, problem.floor) if np.isfinite(gaps) else np.inf
     return Prediction(predicted, lower + np.tril(lower, -1).T, share @ gradient, rss, misfit)
 

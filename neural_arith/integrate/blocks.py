@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar, final
 
 import joblib
+import numpy as np
 from joblib.hashing import NumpyHasher
 
 from neural_arith.errors import OptionError
@@ -154,6 +155,7 @@ def run_blocks(
     n_jobs: int | None = 1,
     checkpoint: Checkpoint | None = None,
     in_time: Callable[[], bool] = always,
+    halt: np.ndarray | None = None,
 ) -> list[Any]:
     """Call a pure function for each block.
 
@@ -164,10 +166,13 @@ def run_blocks(
         n_jobs: as in joblib; the results do not depend on it.
         checkpoint: keeps the results.
         in_time: asked before each block is begun; once it says no, no other block is.
+        halt: handed to the function as its last argument, one number that is set when what is computed is to end; what
+            ends then is returned, but not kept.
 
     Returns:
         A result for each block, None for those not begun in time.
     """
+    last = () if halt is None else (halt,)
     results: list[Any] = [None] * len(blocks)
     keys: list[str] = []
     if checkpoint:
@@ -184,15 +189,15 @@ def run_blocks(
 
     def done(k: int, result: Any) -> None:
         results[k] = result
-        if checkpoint:
+        if checkpoint and not (last and last[0][0]):
             checkpoint.keep(keys[k], result)
 
     parallel = joblib.Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
     if len(left) < 2 or parallel.n_jobs == 1:
         for k in in_turn():
-            done(k, function(*blocks[k], *shared))
+            done(k, function(*blocks[k], *shared, *last))
         return results
-    calls: Any = parallel(joblib.delayed(function)(*blocks[k], *shared) for k in in_turn())
+    calls: Any = parallel(joblib.delayed(function)(*blocks[k], *shared, *last) for k in in_turn())
     try:
         for k, result in zip(left, calls, strict=False):  # calls end early when time is up
             done(k, result)

@@ -212,12 +212,13 @@ def _accumulate(lines, residuals, count, n_theta, here, normal, gradient):
 @njit(cache=True, nogil=True, error_model="numpy")
 def evaluate(
     theta, starts, log_scale, tables, t, xs, weight, inputs, start, linked, link_weight, log_residual, rtol, bound,
-    steps, cols, normal, gradient, rss, predicted, keep,
+    steps, cols, normal, gradient, rss, predicted, keep, halt,
 ):  # fmt: skip
     """Integrate all pieces; fill residual sums and, with ``cols > 1``, the normal equations of each state.
 
     Their lower triangle is kept in short rows, first those of the numbers, then those of the starting states: a row has
     a column for each number, then one for each starting state of its own piece and one for each of the piece before.
+    Once ``halt[0]`` is not zero, which may happen at any time, the integration counts as failed.
     """
     n_states = xs.shape[1]
     n_pieces = len(start) - 1
@@ -265,7 +266,7 @@ def evaluate(
                     cols, n_states, rtol, absolute, bound, steps, stage, trial, rate, x, room,
                 )  # fmt: skip
                 known = True
-                if steps < 0:
+                if steps < 0 or halt[0] != 0:
                     return np.inf
             if now == t[k]:
                 copy_into(z, cols, at)

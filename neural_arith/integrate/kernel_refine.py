@@ -99,9 +99,9 @@ def solve_positive(matrix, rhs, size, work, first):
 @njit(cache=True, nogil=True, error_model="numpy")
 def refine_range(
     first, stop, many, log_scale, theta, starts, t, xs, weight, inputs, start, linked, link_weight, floor, log_residual,
-    rtol, bound, steps, iterations, tolerance, misfit, rss_out, spent,
+    rtol, bound, steps, iterations, tolerance, misfit, rss_out, spent, halt,
 ):  # fmt: skip
-    """Levenberg-Marquardt for the candidates first..stop-1, in place."""
+    """Levenberg-Marquardt for the candidates first..stop-1, in place, as far as it comes before ``halt[0]`` is set."""
     n_states = xs.shape[1]
     n_pieces = len(start) - 1
     counts = np.zeros(n_states)
@@ -141,7 +141,7 @@ def refine_range(
         load_numbers(tables, now[n_terms:])
         gaps = evaluate(
             now, now_starts, log_scale, tables, t, xs, weight, inputs, start, linked, link_weight, log_residual, rtol,
-            bound, steps, cols, normal, gradient, rss, nothing, keep,
+            bound, steps, cols, normal, gradient, rss, nothing, keep, halt,
         )  # fmt: skip
         value = profile_misfit(rss, gaps, counts, floor)
         if not np.isfinite(value):
@@ -150,6 +150,8 @@ def refine_range(
         damping = 1e-2
         quiet = 0
         for it in range(iterations):
+            if halt[0] != 0:
+                break
             spent[c] = it + 1
             # Starting states first: then Cholesky's factor is as sparse as the matrix.
             rows[:, :] = 0.0
@@ -180,7 +182,7 @@ def refine_range(
                 load_numbers(tables, trial[n_terms:])
                 gaps = evaluate(
                     trial, trial_starts, log_scale, tables, t, xs, weight, inputs, start, linked, link_weight,
-                    log_residual, rtol, bound, steps, cols, normal_new, gradient_new, rss_new, nothing, keep,
+                    log_residual, rtol, bound, steps, cols, normal_new, gradient_new, rss_new, nothing, keep, halt,
                 )  # fmt: skip
                 value_new = profile_misfit(rss_new, gaps, counts, floor)
             if value_new < value:

@@ -248,7 +248,7 @@ def test_a_budget_that_runs_out_leaves_usable_equations():
 def test_progress_is_told():
     lines: list[str] = []
     discover(growth(), Options(restarts=8, max_units=1, n_jobs=1), lines.append)
-    assert lines[0] == "estimating the noise"
+    assert "estimating the noise" in lines[:2]  # what is compiled may have to be loaded before
     assert len(lines) > 4
 
 

@@ -7,6 +7,7 @@ import pytest
 from simulated import lotka
 
 from neural_arith.data import Run
+from neural_arith.discovery.clock import Clock
 from neural_arith.discovery.engine import other_kinds
 from neural_arith.discovery.integral_form import integral_form
 from neural_arith.discovery.material import build_dictionary, clip_nodes, positive_variables
@@ -71,8 +72,8 @@ def test_the_dictionary_is_repeatable_and_holds_each_unit_once():
     forms = [integral_form(smooth(runs, CLEAN), CLEAN, length) for length in (None, 6)]
     options = Options(restarts=8, max_units=2)
     lines: list[str] = []
-    one = build_dictionary(forms, np.array([True, True]), options, lines.append, lambda: True)
-    two = build_dictionary(forms, np.array([True, True]), options, lines.append, lambda: True)
+    one = build_dictionary(forms, np.array([True, True]), options, lines.append, Clock())
+    two = build_dictionary(forms, np.array([True, True]), options, lines.append, Clock())
     assert one == two
     plain = {power(1, 0), power(1, 1), power(2, 0), power(0.5, 0.5), power(1, -1)}
     for units in one.units:
@@ -85,7 +86,7 @@ def test_the_dictionary_is_repeatable_and_holds_each_unit_once():
 def test_without_positive_variables_the_dictionary_is_plain():
     runs = [Run(T, np.column_stack([np.cos(T), np.sin(T)]))]
     forms = [integral_form(smooth(runs, CLEAN), CLEAN)]
-    found = build_dictionary(forms, np.array([False, False]), Options(), lambda _: None, lambda: True)
+    found = build_dictionary(forms, np.array([False, False]), Options(), lambda _: None, Clock())
     assert found.values == {}
     for units in found.units:
         assert all(e == int(e) >= 0 for u in units for e in u.powers)

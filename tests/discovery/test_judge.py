@@ -7,6 +7,7 @@ import pytest
 from simulated import LOTKA_STRUCTURE, judge_of, lotka, noisy, scipy_solution
 
 from neural_arith.data import Run
+from neural_arith.discovery.clock import Clock, OutOfTimeError
 from neural_arith.discovery.constraints import Constraints
 from neural_arith.discovery.dictionary import structure_price
 from neural_arith.discovery.judge import MANY_RUNS, PATIENCE, Judged
@@ -257,15 +258,15 @@ def test_prices_grow_with_terms_and_when_values_are_few():
 
 def test_the_deadline_is_heard():
     judge = judge_of(RUNS, LOG)
-
-    def over() -> None:
-        raise TimeoutError
-
-    judge.deadline = over
-    growth = Structure(((power(1, 0),), (power(0, 1),)))
-    judge.judge([(growth, np.array([0.1, 0.1]))])  # something with terms is always judged: there must be an answer
-    with pytest.raises(TimeoutError):
+    judge.clock = Clock(end=1.0, now=lambda: 2.0)
+    with pytest.raises(OutOfTimeError):
         judge.judge([(LOTKA_STRUCTURE, VALUES)])
+    assert judge.best is None
+    judge.judge_nothing()  # there must be an answer
+    assert judge.best is not None
+    assert judge.best.structure.n_terms == 0
+    assert np.isfinite(judge.best.score)
+    assert np.isfinite(judge.solution(judge.best)).all()
 
 
 def test_what_was_judged_when_time_ran_out_is_kept():
@@ -285,12 +286,11 @@ def test_what_was_judged_when_time_ran_out_is_kept():
         judge.judge(proposals[:1])
         left = iter(range(allowed))
 
-        def over(left=left) -> None:
-            if next(left, None) is None:
-                raise TimeoutError
+        def over(left=left) -> float:
+            return 1.0 if next(left, None) is None else 0.0
 
-        judge.deadline = over
-        with pytest.raises(TimeoutError):
+        judge.clock = Clock(end=0.5, now=over)
+        with pytest.raises(OutOfTimeError):
             judge.judge(proposals[1:], judge.starts)
         counts.append(len(judge.ranked))
         for judged in judge.ranked:
