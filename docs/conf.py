@@ -48,7 +48,7 @@ napoleon_use_rtype = False
 napoleon_use_ivar = True
 
 # Names of other projects: without their inventories, which live on the network, they cannot be linked.
-_OTHERS = "abc collections enum joblib matplotlib numpy os pandas pathlib scipy sklearn sympy torch typing np sp"
+_OTHERS = "abc collections enum io joblib matplotlib nn numpy os pandas pathlib scipy sklearn sympy torch typing np sp"
 _FOREIGN = rf"({'|'.join(_OTHERS.split())})\..*"
 nitpick_ignore_regex = [
     (r"py:.*", _FOREIGN),
