@@ -11,6 +11,7 @@ from neural_arith.files import write_text
 
 FORMAT = "neural_arith equations"
 VERSION = 1
+MAX_BYTES = 1_000_000
 
 
 def save(equations: EquationSystem, path: str | Path) -> None:
@@ -43,10 +44,15 @@ def load(path: str | Path) -> EquationSystem:
         path: the file.
 
     Raises:
-        EquationError: the file is missing, is not such JSON, has a newer version, or holds a wrong formula.
+        EquationError: the file is missing, is not such JSON, has a newer version, or holds a wrong formula
+            or more than can be worked with.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"), object_pairs_hook=_unique)
+        with Path(path).open("rb") as file:
+            text = file.read(MAX_BYTES + 1)
+        if len(text) > MAX_BYTES:
+            raise EquationError(f"{path} has more than {MAX_BYTES} bytes; files of equations are smaller")
+        content = json.loads(text.decode("utf-8"), object_pairs_hook=_unique)
     except OSError as error:
         raise EquationError(f"cannot read {path}: {error.strerror or error}") from None
     except (ValueError, RecursionError) as error:

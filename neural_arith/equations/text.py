@@ -10,6 +10,7 @@ import ast
 import difflib
 import math
 import re
+import warnings
 from collections.abc import Callable, Sequence
 
 import sympy as sp
@@ -25,9 +26,12 @@ FUNCTIONS: dict[str, Callable[..., sp.Expr]] = {
 """What the reader turns each function name into."""
 
 MAX_LENGTH = 100_000
+MAX_PARTS = 3000
 MAX_DEPTH = 200
 MAX_BITS = 1024
+MAX_DIGITS = 100
 
+_DIGITS = re.compile(rf"\d{{{MAX_DIGITS + 1},}}")
 _TOKEN = re.compile(r"`([^`]*)`|(?<![\w.])([^\W\d]\w*)(\s*\()?")
 
 
@@ -45,12 +49,15 @@ def read_expression(text: str, names: Sequence[str]) -> sp.Expr:
         are floats.
 
     Raises:
-        EquationError: unknown names (listed, with the allowed ones), unknown functions, or other syntax.
+        EquationError: unknown names (listed, with the allowed ones), unknown functions, other syntax, a number that is
+            not finite or complex, or more than can be worked with: the limits stand above.
     """
     if len(text) > MAX_LENGTH:
         raise EquationError(f"the formula has {len(text)} characters; at most {MAX_LENGTH} are read")
     if "^" in text:
         raise EquationError(f"'^' is not a power here; write ** instead, in {_short(text)}")
+    if _DIGITS.search(text):
+        raise EquationError(f"a number in {_short(text)} has more than {MAX_DIGITS} digits; write it as in 1.5e120")
     slots: dict[str, sp.Expr] = {}
     unknown: list[str] = []
 
@@ -74,25 +81,36 @@ def read_expression(text: str, names: Sequence[str]) -> sp.Expr:
     if unknown:
         raise EquationError(_unknown_message(unknown, names, text))
     try:
-        tree = ast.parse(safe.strip(), mode="eval").body
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # of what Python reads with a shrug, such as 2and
+            tree = ast.parse(safe.strip(), mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
+        if isinstance(error, MemoryError | RecursionError) or "nested" in str(error):
+            raise EquationError(f"the formula {_short(text)} is too long or too deeply nested to be read") from error
         raise EquationError(
             f"cannot read the formula {_short(text)}; write products with *, powers with **, functions like exp(x)"
         ) from error
+    parts = sum(isinstance(node, ast.expr) for node in ast.walk(tree))
+    if parts > MAX_PARTS:
+        raise EquationError(f"the formula {_short(text)} has {parts} parts; at most {MAX_PARTS} are read")
     return _Builder(slots, text).build(tree, 0)
 
 
+_LISTED = 8
+
+
 def _unknown_message(unknown: Sequence[str], names: Sequence[str], text: str) -> str:
-    distinct = list(dict.fromkeys(unknown))
+    distinct = [name if len(name) <= 80 else f"{name[:77]}..." for name in dict.fromkeys(unknown)]
+    more = f" and {len(distinct) - _LISTED} more" if len(distinct) > _LISTED else ""
     hints = []
-    for name in distinct:
+    for name in distinct[:_LISTED]:
         close = difflib.get_close_matches(name.removesuffix("(...)"), [*names, *FUNCTIONS], n=1)
         if close:
             hints.append(f"did you mean {quoted(close[0])} for {name}?")
     allowed = ", ".join(quoted(name) for name in names)
     return " ".join(
         [
-            f"unknown {', '.join(distinct)} in {_short(text)};",
+            f"unknown {', '.join(distinct[:_LISTED])}{more} in {_short(text)};",
             f"allowed names: {allowed}; functions: {', '.join(FUNCTION_NAMES)}.",
             *hints,
         ]
@@ -127,13 +145,16 @@ class _Builder:
             case ast.Name(id=name) if name in self.slots:
                 return self.slots[name]
             case ast.BinOp(op=ast.Add() | ast.Sub()):
-                return sp.Add(*self._terms(node, 1, depth))
+                return self._bounded(sp.Add(*self._terms(node, 1, depth)))
             case ast.BinOp(op=ast.Mult() | ast.Div()) | ast.UnaryOp(op=ast.UAdd() | ast.USub()):
-                return sp.Mul(*self._factors(node, 1, depth))
+                return self._bounded(sp.Mul(*self._factors(node, 1, depth)))
             case ast.BinOp(op=ast.Pow(), left=left, right=right):
                 return self._power(self.build(left, depth + 1), self.build(right, depth + 1))
             case ast.Call(func=ast.Name(id=name), args=[argument], keywords=[]) if name in FUNCTIONS:
-                return FUNCTIONS[name](self.build(argument, depth + 1))
+                inside = self.build(argument, depth + 1)
+                if inside.is_number and name in ("exp", "sinh", "cosh") and abs(_double(inside)) > _MOST_EXPONENT:
+                    raise self._too_large()
+                return self._bounded(FUNCTIONS[name](inside))
             case ast.Call(func=ast.Name(id=name), args=arguments) if name in FUNCTIONS:
                 raise EquationError(f"{name} takes one argument, not {len(arguments)}, in {_short(self.text)}")
         raise self._syntax(node)
@@ -180,14 +201,47 @@ class _Builder:
             if top * bits > MAX_BITS or top > 1000:
                 raise EquationError(f"a power in {_short(self.text)} is too large; write its value as a number")
         elif exponent.has(sp.Pow) and not exponent.free_symbols:
-            exponent = sp.Float(float(exponent))
-        return sp.Pow(base, exponent)
+            exponent = sp.Float(_double(exponent))
+        if base.is_number and exponent.is_number:
+            try:
+                value = _double(base) ** _double(exponent)
+            except OverflowError:
+                raise self._too_large() from None
+            except ZeroDivisionError:
+                raise EquationError(f"division by zero in {_short(self.text)}") from None
+            if isinstance(value, complex):
+                raise EquationError(f"a number in {_short(self.text)} is complex: a root of a negative number")
+        return self._bounded(sp.Pow(base, exponent))
+
+    def _bounded(self, value: sp.Expr) -> sp.Expr:
+        """The value, if the numbers in front of it are such as can be worked with."""
+        for part in (value, *value.args):
+            if isinstance(part, sp.Rational) and max(abs(part.p), part.q).bit_length() > MAX_BITS:
+                raise self._too_large()
+            if isinstance(part, sp.Float) and not math.isfinite(float(part)):
+                raise self._too_large()
+        return value
+
+    def _too_large(self) -> EquationError:
+        return EquationError(f"a number in {_short(self.text)} is too large")
 
     def _syntax(self, node: ast.expr) -> EquationError:
         return EquationError(
             f"{type(node).__name__} is not part of a formula, in {_short(self.text)}; "
             "only numbers, names, + - * / **, parentheses and functions are"
         )
+
+
+_MOST_EXPONENT = 700.0
+"""exp of more does not fit into a double."""
+
+
+def _double(value: sp.Expr) -> float:
+    """A number as a double; infinite where it does not fit."""
+    try:
+        return float(value)
+    except (OverflowError, TypeError):
+        return math.inf
 
 
 def _short(text: str) -> str:

@@ -175,3 +175,61 @@ def test_julia_code():
 def test_unknown_language():
     with pytest.raises(OptionError, match="numpy, julia, c"):
         RICH.to_code("fortran")
+
+
+LIMITS = {
+    "9.0**9.0**9.0**9.0": "too large",
+    "exp(exp(exp(9)))": "too large",
+    "exp(exp(exp(9.0)))*x": "too large",
+    "cosh(cosh(cosh(9)))": "too large",
+    "x**(7.0**7.0**7.0)": "too large",
+    "2**2**2**2**2**2": "too large",
+    "*".join(["7**300"] * 300): "too large",
+    "1e200*1e200*x": "too large",
+    "*".join(f"(x + {k}.5)" for k in range(1500)): "parts; at most",
+    "+".join(f"{k}.5*x**{k}" for k in range(4000)): "too long",
+    "9" * 300 + "*x": "more than 100 digits",
+    f"x + 0.{'1' * 300}": "more than 100 digits",
+    "sin(" * 250 + "x" + ")" * 250: "nested",
+    "-" * 5000 + "x": "too deeply nested",
+    "(" * 199 + "x" + " + 1)*2.5" * 199: "nested deeper",
+    "x*" * 60_000 + "x": "characters",
+    "(-8.0)**(1/3)*x": "complex",
+    "0.0**-1": "division by zero",
+    "+".join(f"name{k}" for k in range(9000)): "more in",
+    "2(x)": "not part of a formula",
+    "2if(x)": "unknown|cannot read",
+}
+
+
+@pytest.mark.parametrize("text", LIMITS, ids=[text[:20] for text in LIMITS])
+def test_what_a_file_may_ask_is_bounded(tmp_path, text):
+    path = tmp_path / "e.json"
+    content = {
+        "format": "neural_arith equations",
+        "version": 1,
+        "states": ["x"],
+        "inputs": [],
+        "equations": {"x": text},
+    }
+    path.write_text(json.dumps(content))
+    with pytest.raises(EquationError, match=LIMITS[text]) as caught:
+        load(path)
+    assert len(str(caught.value)) < 1000
+
+
+def test_a_file_of_equations_is_no_data_set(tmp_path):
+    path = tmp_path / "e.json"
+    with path.open("wb") as file:
+        file.truncate(10**9)
+    with pytest.raises(EquationError, match="1000000 bytes"):
+        load(path)
+    path.write_text("[" * 100_000)
+    with pytest.raises(EquationError, match="not a file of equations"):
+        load(path)
+
+
+def test_large_and_small_numbers_come_back(tmp_path):
+    equations = EquationSystem({"x": "1e300*x - 1e-300*x**2 + 123456789.125", "y": 10**50})
+    equations.save(tmp_path / "e.json")
+    assert load(tmp_path / "e.json") == equations
