@@ -16,6 +16,7 @@ import io
 import itertools
 import math
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -54,7 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    with streams() as out:
+    with streams() as out, warnings.catch_warnings():
+        warnings.showwarning = _warn
         try:
             code = _run(sys.argv[1:] if argv is None else argv)
         except SystemExit:  # after --help and --version
@@ -66,6 +68,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         if out.trouble and not out.gone:  # a reader that has seen enough, as with `| head`, need not be told
             print(f"neural-arith: standard output: {out.trouble}", file=sys.stderr)
     return NOT_PRINTED if out.trouble and code == DONE else code
+
+
+def _warn(message: Warning | str, *_: object) -> None:
+    """A warning as one line, without the place in the code where it arose."""
+    print(f"neural-arith: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def _run(argv: Sequence[str]) -> int:

@@ -69,6 +69,8 @@ class Options:
             )
         if self.checkpoint is not None and not isinstance(self.checkpoint, str | os.PathLike):
             raise OptionError(f"checkpoint must be the path of a folder or None, got {self.checkpoint!r}")
+        if self.checkpoint is not None and not os.fspath(self.checkpoint).strip():
+            raise OptionError("checkpoint is empty; name a folder, or give None to keep nothing")
         if not _is_whole(self.seed) or not 0 <= self.seed < 2**63:
             raise OptionError(f"seed must be a whole number from 0 to 2**63 - 1, got {self.seed!r}")
         if not isinstance(self.round_constants, bool):

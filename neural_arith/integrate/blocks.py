@@ -26,6 +26,7 @@ from neural_arith.errors import OptionError
 _Result = TypeVar("_Result")
 _NOTHING: Mapping[str, Any] = {}
 _PACKAGE = Path(__file__).parent.parent
+_NOT_KEPT = "Unable to cache to disk"
 
 
 @cache
@@ -66,13 +67,17 @@ class Checkpoint:
         folder: where to keep results; made if it is missing. None keeps nothing.
 
     Raises:
-        OptionError: ``folder`` is no folder one can write to.
+        OptionError: ``folder`` is empty or no folder one can write to.
     """
 
     def __init__(self, folder: str | os.PathLike[str] | None = None) -> None:
         self._kept: Any = None
+        self._told = False
         if folder is None:
             return
+        if not os.fspath(folder):
+            raise OptionError("checkpoint is empty; name a folder, or give None to keep nothing")
+        self._folder = os.fspath(folder)
         place = Path(folder) / _fingerprint()
         try:
             place.mkdir(parents=True, exist_ok=True)
@@ -100,9 +105,27 @@ class Checkpoint:
             return None
 
     def keep(self, key: str, result: Any) -> None:
-        """Write a result under a key."""
-        if self._kept is not None:
-            self._kept(key, lambda: result)
+        """Write a result under a key; where that fails, as on a full disk, say so once and go on without."""
+        if self._kept is None:
+            return
+        trouble = ""
+        with warnings.catch_warnings(record=True) as said:  # joblib warns where it cannot write
+            warnings.simplefilter("always")
+            try:
+                self._kept(key, lambda: result)
+            except OSError as error:
+                trouble = str(error.strerror or error)
+        for one in said:
+            if _NOT_KEPT in str(one.message):
+                trouble = str(one.message).rpartition(":")[2].strip(" .") or "no reason is given"
+        if trouble and not self._told:
+            self._told = True
+            warnings.warn(
+                f"the checkpoint {self._folder} cannot be written to ({trouble}); the search goes on, but what it does "
+                "from here is not kept",
+                RuntimeWarning,
+                stacklevel=2,
+            )
 
     def recall(
         self, function: Callable[..., _Result], *inputs: Any, ignored: Mapping[str, Any] = _NOTHING, **named: Any

@@ -5,7 +5,10 @@ from __future__ import annotations
 import functools
 import itertools
 import operator
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -161,3 +164,32 @@ def test_a_folder_that_is_none_is_named(tmp_path):
     for place in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(OptionError, match="checkpoint must be a folder that can be written to"):
             Checkpoint(place)
+
+
+def test_an_empty_name_is_no_checkpoint():
+    with pytest.raises(OptionError, match="checkpoint is empty"):
+        Checkpoint("")
+
+
+FULL = """
+import resource, signal, sys, warnings
+from neural_arith.integrate.blocks import Checkpoint
+checkpoint = Checkpoint(sys.argv[1])
+checkpoint.keep("small", 1)
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
+with warnings.catch_warnings(record=True) as said:
+    warnings.simplefilter("always")
+    for key in "ab":
+        checkpoint.keep(key, bytes(100_000))
+print(checkpoint.find("small"), checkpoint.find("a"), [str(one.message) for one in said])
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a limit of file sizes")
+def test_a_full_disk_is_told_once_and_what_was_kept_stays(tmp_path):
+    done = subprocess.run([sys.executable, "-c", FULL, tmp_path], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("1 None ['the checkpoint ")
+    assert done.stdout.count("cannot be written to") == 1
+    assert "too large" in done.stdout
+    assert not done.stderr
