@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from neural_arith.integrate.compiled import compiled
 from neural_arith.integrate.kernel_refine import solve_positive
 
 # Adding it rounds to a whole number, which then stands in the lowest bits.
@@ -111,7 +112,7 @@ def _combine(weight, columns, out):
     return some
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+@compiled(fastmath={"contract"})
 def unit_values(real, imaginary, columns, base, value, quadrature, angle):
     """One unit at all nodes, in place.
 
@@ -159,7 +160,7 @@ def _integrate(rows, n_rows, weight, square, share, opens):
                 row[k] = (row[k] - mean) * weight[k]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def project(
     real, imaginary, slopes, n_slopes, columns, base, target, weight, square, share, opens, rows, nodes, mixing,
     coefficients, gradient, normal,
@@ -288,7 +289,7 @@ def _move(real, imaginary, slopes, size, change, low, high, reach, into_real, in
             into_real[h, c] = bounded
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def search_range(
     first, stop, real, imaginary, slopes, n_slopes, low, high, reach, iterations, columns, states, positive, step,
     target, weight, square, share, opens, cost, spent, halt,

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
-from numba import njit
 
 from neural_arith.discovery.integral_form import IntegralForm
 from neural_arith.integrate.batch import values_at
+from neural_arith.integrate.compiled import compiled
 from neural_arith.integrate.kernel_refine import solve_positive
 from neural_arith.integrate.kernel_units import NONE, NUMBERS, load_numbers, many_values
 from neural_arith.integrate.structure import Structure, Tables, pack
@@ -26,7 +26,7 @@ _SPANS, _KEPT = 500, 10**7
 unit after the other is tried beside the same ones."""
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def _column(values, step, first, window, weight, share, basis, out):
     """The regression column of unit values, freed of its part along ``basis``; False where it is not finite."""
     running, m = 0.0, 0
@@ -46,7 +46,7 @@ def _column(values, step, first, window, weight, share, basis, out):
     return True
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def _remove(basis, rows, line):
     """Free ``line`` of its part along orthonormal rows."""
     for b in range(rows):
@@ -57,7 +57,7 @@ def _remove(basis, rows, line):
             line[k] -= along * basis[b, k]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def _search(points, log_scale, tables, step, first, window, weight, share, basis, target, inner, iterations):
     """Fit the numbers ``inner`` in place; returns the coefficients of the units that hold them, and what is left."""
     n_terms, n_numbers, n = tables.live[3], len(inner), len(target)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from neural_arith.integrate.compiled import compiled
 from neural_arith.integrate.structure import Tables
 
 
@@ -34,7 +34,7 @@ def _borrowed(typing_context: Any, array: Any) -> Any:
 borrowed: Any = intrinsic(_borrowed)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+@compiled(forceinline=True)
 def borrowed_tables(tables: Tables) -> Tables:
     """The tables of one candidate, each array borrowed."""
     return Tables(

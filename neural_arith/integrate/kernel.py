@@ -9,9 +9,9 @@ fails has an infinite misfit.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from neural_arith.integrate.borrow import borrowed, borrowed_tables
+from neural_arith.integrate.compiled import compiled
 from neural_arith.integrate.kernel_units import ALL, NONE, unit_values
 
 # Dormand-Prince 5(4): nodes, stage weights, and the difference of the two solutions.
@@ -50,7 +50,7 @@ _BETWEEN = np.array(
 
 
 # Loops, since assigning arrays to arrays compiles a message about their shapes, which takes seconds.
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def copy_into(source, cols, target):
     """The first columns of one matrix into another."""
     for i in range(len(source)):
@@ -58,7 +58,7 @@ def copy_into(source, cols, target):
             target[i, c] = source[i, c]
 
 
-@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+@compiled(forceinline=True)
 def _rates(x, log_scale, tables, theta, z, out, cols, n_states, room):
     """Right-hand side in column 0 of ``out``; rates of the sensitivities ``z`` in the others."""
     n_terms, n_numbers = tables.live[3], tables.live[4]
@@ -88,7 +88,7 @@ def _rates(x, log_scale, tables, theta, z, out, cols, n_states, room):
                     out[i, c] += a * z[j, c]
 
 
-@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+@compiled(forceinline=True)
 def _worst_sensitivity(z, trial, stage, step, cols, n_states):
     """The largest error of the sensitivities to a starting state, in units of what is tolerated of their size.
 
@@ -111,7 +111,7 @@ def _worst_sensitivity(z, trial, stage, step, cols, n_states):
     return worst
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def _advance(
     z, old, now, end, step, known, t0, t1, u0, u1, log_scale, tables, theta, cols, n_states, rtol, absolute, bound,
     budget, stage, trial, rate, x, room,
@@ -181,7 +181,7 @@ def _advance(
         return (end, max(step, grow), budget) if last else (now + step_now, grow, budget)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def _between(old, stage, step, share, cols, out):
     """State and sensitivities within the last step, ``share`` of it from its beginning (Shampine, 1986)."""
     copy_into(old, cols, out)
@@ -196,7 +196,7 @@ def _between(old, stage, step, share, cols, out):
                     out[i, c] += weight * stage[s, i, c]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def _accumulate(lines, residuals, count, n_theta, here, normal, gradient):
     """Add a few samples of one state to its normal equations, row after row, so that a row is fetched once."""
     for a in range(1, lines.shape[1]):
@@ -209,7 +209,7 @@ def _accumulate(lines, residuals, count, n_theta, here, normal, gradient):
                     normal[row, b] += ra * lines[s, 1 + b]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def evaluate(
     theta, starts, log_scale, tables, t, xs, weight, inputs, start, linked, link_weight, log_residual, rtol, bound,
     steps, cols, normal, gradient, rss, predicted, keep, halt,

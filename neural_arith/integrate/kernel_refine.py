@@ -7,14 +7,14 @@ such. Nothing here raises: a candidate that fails has an infinite misfit.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from neural_arith.integrate.compiled import compiled
 from neural_arith.integrate.kernel import copy_into, evaluate
 from neural_arith.integrate.kernel_units import load_numbers
 from neural_arith.integrate.structure import Tables
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def _longest(kind, value):
     """How far one step may move a number: the model is far from linear in most of them."""
     if kind == 1 or kind == 2:
@@ -24,7 +24,7 @@ def _longest(kind, value):
     return 0.5
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def profile_misfit(rss, gaps, counts, floor):
     """Twice the negative log likelihood with each state's noise level at its best value, plus the penalty of gaps."""
     total = gaps
@@ -34,7 +34,7 @@ def profile_misfit(rss, gaps, counts, floor):
     return total
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def spread(rows, n_states, starts_first, matrix):
     """Lower triangle of the matrix whose short rows :func:`evaluate` fills, the starting states first or last.
 
@@ -60,7 +60,7 @@ def spread(rows, n_states, starts_first, matrix):
             matrix[starts + a, starts + piece - n_states + b] = row[n_theta + n_states + b]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def solve_positive(matrix, rhs, size, work, first):
     """Cholesky solve of the lower triangle in place; False when the matrix is not positive definite.
 
@@ -96,7 +96,7 @@ def solve_positive(matrix, rhs, size, work, first):
     return True
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def refine_range(
     first, stop, many, log_scale, theta, starts, t, xs, weight, inputs, start, linked, link_weight, floor, log_residual,
     rtol, bound, steps, iterations, tolerance, misfit, rss_out, spent, halt,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from numba import njit
 
 from neural_arith.integrate.borrow import borrowed, borrowed_tables
+from neural_arith.integrate.compiled import compiled
 from neural_arith.integrate.outdated import forget_outdated
 
 forget_outdated(Path(__file__).parents[1])
@@ -18,7 +18,7 @@ NONE, ALL, NUMBERS = 0, 1, 2
 """Which derivatives are wanted: none, all, only those in refined numbers."""
 
 
-@njit(cache=True, nogil=True, error_model="numpy", inline="always")
+@compiled(inline="always")
 def _power(x: float, e: float) -> float:
     """|x|^e with the sign of x for whole e; the usual exponents without a call to ``pow``."""
     if e == 1.0:
@@ -36,7 +36,7 @@ def _power(x: float, e: float) -> float:
     return abs(x) ** e
 
 
-@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+@compiled(forceinline=True)
 def power_product(x: np.ndarray, exponents: np.ndarray) -> float:
     """Real part of prod_j x_j^e_j, the power unit of Heim et al. (2020) with real weights.
 
@@ -57,7 +57,7 @@ def power_product(x: np.ndarray, exponents: np.ndarray) -> float:
     return value * np.cos(np.pi * phase) if phase != 0.0 else value
 
 
-@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+@compiled(forceinline=True)
 def _base(h, x, log_scale, tables, slopes, value, dx, dp):
     """Value of unit ``h`` without its sums; with ``slopes`` its derivatives in variables and refined numbers."""
     n_variables = len(x)
@@ -121,7 +121,7 @@ def _base(h, x, log_scale, tables, slopes, value, dx, dp):
                 dp[h, q] = tilt
 
 
-@njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+@compiled(forceinline=True)
 def unit_values(x, log_scale, tables, slopes, value, dx, dp, total, total_dx, total_dp):
     """Values of all units at one state, sums included; with ``slopes`` their derivatives.
 
@@ -177,7 +177,7 @@ def unit_values(x, log_scale, tables, slopes, value, dx, dp, total, total_dx, to
                     dp[h, q] += value[h] * np.log(max(s, 1e-300))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def many_values(points, log_scale, tables, slopes):
     """Values of the terms' units at many points and, unless ``slopes`` is NONE, their derivatives in refined numbers.
 
@@ -197,7 +197,7 @@ def many_values(points, log_scale, tables, slopes):
     return out, out_dp
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def _fill_values(points, log_scale, tables, slopes, value, dx, dp, total, total_dx, total_dp, out, out_dp):
     """The loop of :func:`many_values`."""
     tables = borrowed_tables(tables)
@@ -212,7 +212,7 @@ def _fill_values(points, log_scale, tables, slopes, value, dx, dp, total, total_
                 out_dp[h, q, k] = dp[tables.unit[h], q]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled()
 def load_numbers(tables, values):
     """Write refined numbers into the tables of one candidate."""
     for q in range(tables.live[4]):
