@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -23,6 +24,10 @@ ALLOWED_KINDS = tuple(KINDS)
 
 _LIFTED = (sp.exp, sp.sin, sp.cos, sp.log)
 _TERM = "a product of powers of variables, an exp, a log and a sin or cos, such as x*y**2 or x*exp(-y)"
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring, _SHORT.maxother = 60, 200
 
 
 @dataclass(frozen=True)
@@ -78,8 +83,9 @@ class Knowledge:
                 raise OptionError(f"{name} must be a whole number from 1, or None for no limit, got {value!r}")
 
     def __repr__(self) -> str:
-        """Only what is stated."""
-        said = [f"{f.name}={value!r}" for f in fields(self) if (value := getattr(self, f.name)) not in (None, (), {})]
+        """Only what is stated, long lists cut."""
+        given = {f.name: getattr(self, f.name) for f in fields(self)}
+        said = [f"{name}={_SHORT.repr(value)}" for name, value in given.items() if value not in (None, (), {})]
         return f"Knowledge({', '.join(said)})"
 
     def read(self, data: Trajectories, size: np.ndarray | None = None) -> Constraints:

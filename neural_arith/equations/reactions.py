@@ -37,6 +37,10 @@ _FAR = 3.0
 _RATIOS = sorted({a / b for a in range(1, LARGEST + 1) for b in range(1, LARGEST + 1)})
 
 
+_SHOWN, _WIDEST = 6, 200
+"""Lines, and letters of each, of reactions where they are represented."""
+
+
 @dataclass(frozen=True)
 class Reaction:
     """One reaction.
@@ -88,7 +92,7 @@ class Reaction:
         return self.to_text()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Reactions:
     """A system of equations read as reactions.
 
@@ -123,6 +127,11 @@ class Reactions:
             for name, number in reaction.net.items():
                 rhs[name] += number * reaction.rate
         return EquationSystem(rhs, inputs=self.rest.inputs)
+
+    def __repr__(self) -> str:
+        lines = str(self).splitlines()
+        more = f"; and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
+        return f"<{len(self.reactions)} reactions: {'; '.join(line[:_WIDEST] for line in lines[:_SHOWN])}{more}>"
 
     def __str__(self) -> str:
         lines = [str(reaction) for reaction in self.reactions]

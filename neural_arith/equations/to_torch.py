@@ -76,6 +76,10 @@ class FormulaModule(nn.Module):
         columns = [torch.as_tensor(column, dtype=x.dtype, device=x.device).expand(x.shape[:-1]) for column in out]
         return torch.stack(columns, dim=-1)
 
+    def extra_repr(self) -> str:
+        """The equations with the constants as they came."""
+        return repr(self.equations)
+
     def to_equations(self) -> EquationSystem:
         """The system with the constants as they are now."""
         return self.equations.filled(self.equations.fit_template, self.constants.detach().cpu().tolist())
