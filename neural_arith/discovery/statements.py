@@ -10,7 +10,7 @@ import numpy as np
 from neural_arith.data import Run, Trajectories
 from neural_arith.data.checks import run_name
 from neural_arith.discovery.advice import CERTAIN, Spike, jumps, random_steps, rate_would_do, spikes, switches, turns
-from neural_arith.discovery.noise import Noise
+from neural_arith.discovery.noise import Noise, estimate_noise
 from neural_arith.discovery.noise_level import CLEAN
 from neural_arith.discovery.smoothing import Curve, smooth
 
@@ -87,7 +87,10 @@ def statements(
     if random:
         said.append(_random(random))
     elif turning:
-        said.append(_not_enough(data.names[0], any(rate_would_do(curve) for curve in curves)))
+        # Noise that is a share of what goes through zero is a poor guide to slopes.
+        runs = [curve.run for curve in curves]
+        even = curves if noise.kind == "additive" else smooth(runs, estimate_noise(runs, "additive"))
+        said.append(_not_enough(data.names[0], any(rate_would_do(curve) for curve in even)))
     said.extend(_wrong_readings(data, lone))
     if about.apart:
         said.append(about.apart)

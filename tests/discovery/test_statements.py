@@ -42,10 +42,11 @@ def test_one_state_that_turns_is_not_enough():
     assert "may be missing" not in lines[1]  # why is said already
 
 
-def test_an_oscillation_needs_its_rate_only():
+@pytest.mark.parametrize("kind", ["additive", "proportional"])
+def test_an_oscillation_needs_its_rate_only(kind):
     x = np.exp(-0.1 * T) * np.cos(2 * T)
-    (line,) = said(x[:, None])
-    assert "give the rate of x0 as a second state" in line
+    lines = said(x[:, None], noise=Noise(kind, np.array([0.02])))
+    assert any("give the rate of x0 as a second state" in line for line in lines)
 
 
 def test_with_an_input_one_state_may_turn():
