@@ -89,5 +89,5 @@ def test_a_unit_is_masked_on_both_sides():
 
 def test_wrong_options():
     field = ArithmeticField(NPU(1, 1), NAU(1, 1), states=("x",))
-    with pytest.raises(OptionError, match="accuracy must be positive"):
+    with pytest.raises(OptionError, match="accuracy must be a finite number above 0"):
         prune(field, logistic(0.0), accuracy=0)

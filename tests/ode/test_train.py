@@ -208,7 +208,7 @@ def test_wrong_options():
         train(small(), data, sparsity=MadsenRamp())
     with pytest.raises(OptionError, match="needs the checkpoint"):
         train(small(), data, resume=True)
-    with pytest.raises(OptionError, match="at least 1 sample interval"):
+    with pytest.raises(OptionError, match="segment_length must be a whole number from 1"):
         train(small(), data, segment_length=0)
     with pytest.raises(DataError, match="must agree"):
         train(ArithmeticField(NPU(1, 1), NAU(1, 1), states=("z",)), data)
