@@ -39,6 +39,7 @@ from neural_arith.discovery.result import (
     to_equations,
 )
 from neural_arith.discovery.rounded import round_values
+from neural_arith.discovery.search import plain_numbers
 from neural_arith.discovery.stages import near_noise
 from neural_arith.discovery.statements import COARSE, Circumstances, measured_rows, statements
 from neural_arith.discovery.worth import worth_of_terms
@@ -104,7 +105,6 @@ def _finish(
     """What is said about the candidates, the most valuable first; what time does not suffice for is left out."""
     progress("choosing, rounding and measuring what is uncertain")
     judge, scaling = searched.judge, searched.scaling
-    choice, solved = _choose_soluble(searched, data)
     left_out: list[str] = []
 
     def in_time(what: str, make: Callable[[], _Result]) -> _Result | None:
@@ -114,6 +114,9 @@ def _finish(
         left_out.append(what)
         return None
 
+    if searched.status != "done":  # else the search has tried them
+        in_time("plain numbers within the equations", lambda: plain_numbers(judge))
+    choice, solved = _choose_soluble(searched, data)
     selected = to_candidate(searched, data, choice.selected, choice)
     if np.isnan(selected.standard_errors).all() and selected.constants and not judge.clock.in_time():
         left_out.append("standard errors")
