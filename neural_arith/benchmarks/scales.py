@@ -128,11 +128,10 @@ def in_first_units(equations: EquationSystem, units: Units) -> EquationSystem:
     """Equations found in some units, for the numbers as simulated."""
     symbols = [sp.Symbol(name) for name in equations.states]
     swap = {symbol: units.size(i) * symbol for i, symbol in enumerate(symbols)}
+    laws = {name: expression.xreplace(swap) for name, expression in equations.rhs.items()}
+    factors = [units.time / units.size(i) for i in range(len(laws))]
     return EquationSystem(
-        {
-            name: sp.Mul(expression.xreplace(swap), units.time / units.size(i))
-            for i, (name, expression) in enumerate(equations.rhs.items())
-        }
+        {name: sp.Mul(law, f) for (name, law), f in zip(laws.items(), factors, strict=True)}  # pyright: ignore[reportArgumentType]
     )
 
 

@@ -44,7 +44,8 @@ def test_a_constant_with_a_unit_is_fitted(first):
 def test_law_and_errors_go_along_with_the_units(first, size, clock):
     found = discover(enzyme(size, clock), FEW).chosen
     state = sp.Symbol("S")
-    back = EquationSystem({"S": sp.Mul(found.equations.rhs["S"].xreplace({state: size * state}), clock / size)})
+    law = found.equations.rhs["S"].xreplace({state: size * state})
+    back = EquationSystem({"S": sp.Mul(law, clock / size)})  # pyright: ignore[reportArgumentType]
     assert back.same_structure(first.equations)
     assert back.constants == pytest.approx(first.chosen.constants, rel=1e-3)
     relative, expected = (np.array(c.standard_errors) / np.abs(c.constants) for c in (found, first.chosen))
