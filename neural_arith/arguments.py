@@ -15,8 +15,11 @@ def names(text: str) -> list[str]:
     Raises:
         argparse.ArgumentTypeError: a name is empty.
     """
-    found = [name.strip() for name in next(csv.reader([text], skipinitialspace=True), [""])]
-    if not all(found):
+    try:
+        found = [name.strip() for name in next(csv.reader([text], skipinitialspace=True), [""])]
+    except csv.Error:  # a line break
+        found = [""]
+    if not found or not all(found):
         raise argparse.ArgumentTypeError(f"expected names separated by commas, got {text!r}")
     return found
 

@@ -93,6 +93,8 @@ def _values_joined(argv: Sequence[str]) -> list[str]:
     joined: list[str] = []
     for place, word in enumerate(argv):
         before = argv[place - 1] if place else ""
+        if word.startswith("--") and word.endswith("=--"):  # argparse would make an empty list of it
+            raise OptionError(f"{word}: expected a value after the equals sign")
         value = word.startswith("-") and not word.startswith("--") and word not in ("-", "-h")
         if value and before.startswith("--") and len(before) > 2 and "=" not in before and "--" not in argv[:place]:
             joined[-1] += f"={word}"

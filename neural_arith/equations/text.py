@@ -56,8 +56,6 @@ def read_expression(text: str, names: Sequence[str]) -> sp.Expr:
         raise EquationError(f"the formula has {len(text)} characters; at most {MAX_LENGTH} are read")
     if "^" in text:
         raise EquationError(f"'^' is not a power here; write ** instead, in {_short(text)}")
-    if _DIGITS.search(text):
-        raise EquationError(f"a number in {_short(text)} has more than {MAX_DIGITS} digits; write it as in 1.5e120")
     slots: dict[str, sp.Expr] = {}
     unknown: list[str] = []
 
@@ -80,6 +78,8 @@ def read_expression(text: str, names: Sequence[str]) -> sp.Expr:
     safe = _TOKEN.sub(replace, text)
     if unknown:
         raise EquationError(_unknown_message(unknown, names, text))
+    if _DIGITS.search(safe):
+        raise EquationError(f"a number in {_short(text)} has more than {MAX_DIGITS} digits; write it as in 1.5e120")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # of what Python reads with a shrug, such as 2and
