@@ -46,7 +46,7 @@ class ODERegressor(BaseEstimator):
 
     Attributes:
         equations_: the chosen :class:`~neural_arith.EquationSystem`.
-        candidates_: all candidates worth showing, from simple to complex.
+        candidates_: all candidates worth showing, the shortest descriptions first.
         discovery_: everything else: noise, fitted curves, residuals, messages.
         n_features_in_: number of states.
         feature_names_in_: names of the states.
@@ -161,7 +161,7 @@ class ODERegressor(BaseEstimator):
 
     @property
     def candidates_(self) -> tuple[Candidate, ...]:
-        """The choice, its near-ties, the Pareto front and the best of the rest, from simple to complex."""
+        """The choice, its near-ties, the Pareto front and the best of the rest, the shortest descriptions first."""
         return self._fitted().candidates
 
     def _fitted(self) -> Discovery:

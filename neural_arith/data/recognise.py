@@ -213,15 +213,18 @@ def _listed(names: Iterable[Any] | None) -> list[Any]:
 
 
 def _units_row(raw: Raw, roles: Roles) -> tuple[Raw, dict[Any, str]]:
-    """Take a first row of words over numbers for units."""
+    """Take a first row of words over numbers for units; over dates, which have none, it may be empty."""
     used = {name: raw.columns[name] for name in roles.numeric if isinstance(raw.columns[name], list)}
     time = used.get(roles.time)
-    if raw.word != "line" or time is None or len(time) < 2 or not _is_word(time[0]) or not is_measured(time[1]):
+    if raw.word != "line" or time is None or len(time) < 2 or not is_measured(time[1]):
         return raw, {}
     first = {name: cells[0] for name, cells in used.items()}
-    if any(not _is_word(text) and text not in ("", "1", "-", "%") for text in first.values()):
+    units = {name: text.strip("[]() ") for name, text in first.items() if text not in ("", "-")}
+    if time[0] == "1" or not any(_is_word(text) or text == "%" for text in first.values()):
         return raw, {}
-    return raw.without([0]), {name: text.strip("[]() ") for name, text in first.items() if text not in ("", "-")}
+    if any(not _is_word(first[name]) and first[name] not in ("1", "%") for name in units):
+        return raw, {}
+    return raw.without([0]), units
 
 
 def _is_word(text: str) -> bool:

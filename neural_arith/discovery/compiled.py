@@ -28,7 +28,7 @@ def load_compiled(progress: Progress = lambda _: None) -> None:
         progress: told when this takes its time.
     """
     if not refine_range.signatures or not _loaded.cache_info().currsize:
-        progress("loading the compiled solver (compiled on first use, in a quarter of a minute)")
+        progress("loading the compiled solver (compiled on first use, in half a minute)")
         _loaded()
 
 

@@ -118,7 +118,7 @@ def _finish(
         in_time("plain numbers within the equations", lambda: plain_numbers(judge))
     choice, solved = _choose_soluble(searched, data)
     selected = to_candidate(searched, data, choice.selected, choice)
-    if np.isnan(selected.standard_errors).all() and selected.constants and not judge.clock.in_time():
+    if selected.constants and not selected.measured:
         left_out.append("standard errors")
     equations, final = selected.equations, choice.selected
     if options.round_constants:
@@ -147,7 +147,8 @@ def _finish(
     broken, flatly = against_sums(judge.known, list(options.knowledge.conserved), data)
     candidates = tuple(told[id(judged)] for judged in choice.table if id(judged) in told)
     if flatly:  # errors hold only where the law can be right
-        candidates = tuple(replace(c, standard_errors=(np.nan,) * len(c.constants)) for c in candidates)
+        candidates = tuple(replace(c, standard_errors=(np.nan,) * len(c.constants), measured=False) for c in candidates)
+        broken.append("Standard errors are left out: they hold only where the equations can be right.")
     noise = searched.noise
     signs = apart = None
     if judge.known.signs:

@@ -18,6 +18,9 @@ from neural_arith.integrate.units import FITTED, Number, Sum, Unit, one_plus, po
 SINE = -math.pi / 2
 """Phase that makes a cosine a sine."""
 
+_FARTHEST = 300.0
+"""Largest exponent at the middle of a logistic curve; where a variable hardly changes, 37 +- 0.1, no number holds it."""
+
 _NEW_COPIES = 1000
 """Numbers of copies of units that are not part of any candidate yet start here."""
 
@@ -177,6 +180,8 @@ def fractions(ranges: Ranges, found: _Collector) -> None:
             for slope, place in itertools.product((-8.0, -2.0, 2.0, 8.0), (-0.5, 0.25, 0.75, 1.5)):
                 rate = slope / ranges.span[v]
                 centre = ranges.low[v] + place * ranges.span[v]
+                if abs(rate * centre) > _FARTHEST:
+                    continue
                 part = replace(one, rates=found.axis(v, FITTED))
                 found.fraction([one], part, math.exp(rate * centre), 1.0, rate=rate)
     sigmoids_of_two(ranges, found)
@@ -195,10 +200,12 @@ def sigmoids_of_two(ranges: Ranges, found: _Collector) -> None:
     for (v, w), *effects in itertools.product(pairs, (1.0, 4.0), (1.0, -1.0), (1.0, -1.0)):
         rates = np.zeros(n)
         rates[[v, w]] = effects[0] * np.array(effects[1:]) / ranges.span[[v, w]]
+        middle = float(rates @ (ranges.low + ranges.high)) / 2
+        if abs(middle) > _FARTHEST:
+            continue
         found.count += 1
         part = replace(one, rates=tuple(FITTED if k in (v, w) else 0.0 for k in range(n)), copy=found.count)
         found.values.update({Number("rate", part, k): float(rates[k]) for k in (v, w)})
-        middle = float(rates @ (ranges.low + ranges.high)) / 2
         found.over([one], one_plus(part, copy=found.count), [math.exp(-middle)])
 
 

@@ -52,6 +52,8 @@ class Candidate:
         price: description length in the same unit, that of the starting states included.
         selected: this is the choice.
         near_tie: explains the data about as well as the choice, by other terms.
+        measured: whether standard errors could be measured: not where time was over, nor where the equations obey a
+            statement that the measurements contradict.
     """
 
     equations: EquationSystem
@@ -61,6 +63,7 @@ class Candidate:
     price: float
     selected: bool
     near_tie: bool
+    measured: bool = True
 
     @property
     def score(self) -> float:
@@ -72,10 +75,15 @@ class Candidate:
         """Nodes of the equations."""
         return self.equations.complexity
 
+    @property
+    def without_error(self) -> str:
+        """What a constant without a standard error is called."""
+        return "not fixed by the data" if self.measured else "error not measured"
+
     def constant_lines(self) -> list[str]:
         """One line for each constant with its standard error and the term it stands in; exact exponents left out."""
         rows = [
-            (side, f"{value:.4g} +- {error:.1g}" if error > 0 else f"{value:.4g}, not fixed by the data", term)
+            (side, f"{value:.4g} +- {error:.1g}" if error > 0 else f"{value:.4g}, {self.without_error}", term)
             for (side, term), value, error in zip(
                 places(self.equations), self.constants, self.standard_errors, strict=True
             )
@@ -229,6 +237,7 @@ def to_candidate(searched: Searched, data: Trajectories, judged: Judged, choice:
         judged.whole_price,
         judged is choice.selected,
         any(judged is tie for tie in choice.near_ties),
+        measured=searched.judge.clock.in_time() or not np.isnan(by_value).all(),
     )
 
 

@@ -156,7 +156,7 @@ def _constant_table(candidate: Candidate) -> str:
     where = places(candidate.equations)
     for (equation, term), value, error in zip(where, candidate.constants, candidate.standard_errors, strict=True):
         if math.isnan(error):
-            doubt = ("not fixed by the data", "\u2013")
+            doubt = (candidate.without_error, "\u2013")
         elif error == 0.0:
             doubt = ("taken as exact", "\u2013")
         else:

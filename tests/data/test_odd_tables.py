@@ -92,6 +92,10 @@ ODD = {
     ),
     "comments above and between": read("# logger 7\n# mine\n" + lines(PLAIN, {4: rows()[2] + "\n# pause"}), "line 1"),
     "names in a comment": read(table("# second level flow", "{t} {a:.2f} {b:.2f}")),
+    "units row over dates": read(
+        table("day,level,flow\n,cm,1000/l", "{t} Mar 2020,{a},{b}", t=T + 20), "level in cm", "flow in 1000/l", t=T
+    ),
+    "units row of per cent over dates": read(table("day,level,flow\n-,%,%", "{t} Mar 2020,{a},{b}", t=T + 20), t=T),
     "units row": read(table("second,level,flow\ns,cm,l/s"), "level in cm"),
     "iso dates": read(table("day,level,flow", "2023-04-{t:02d},{a},{b}", t=T + 11), "days since 2023-04-11"),
     "iso dates with times": read(

@@ -117,6 +117,16 @@ def test_every_unit_of_the_search_is_of_its_family(kind):
     assert all(kinds_of(unit) <= {kind, ROOTS} for unit in units)  # cos(x) / y is a ratio, too
 
 
+def test_a_variable_that_hardly_changes_has_no_logistic_curve():
+    """An incubator at 37 +- 0.05 degrees: the middle of so steep a curve is the exponential of thousands."""
+    yes, no, one = np.ones(2, dtype=bool), np.zeros(2, dtype=bool), np.ones(2)
+    low = np.array([0.999, 0.1])
+    for high in (one, np.array([1.0, 0.1002])):
+        ranges = Ranges(low, high, 0.1 * (high - low), yes, one, no)
+        found = lifted_units(ranges, 1)
+        assert all(np.isfinite(value) and value for value in found.values.values())
+
+
 def test_there_is_no_logarithm_of_what_was_measured_as_nothing():
     yes, no, one = np.ones(2, dtype=bool), np.zeros(2, dtype=bool), np.ones(2)
     found = [
