@@ -19,7 +19,7 @@ SINE = -math.pi / 2
 """Phase that makes a cosine a sine."""
 
 _FARTHEST = 300.0
-"""Largest exponent at the middle of a logistic curve; where a variable hardly changes, 37 +- 0.1, no number holds it."""
+"""Largest exponent at the middle of a logistic curve; where a variable hardly changes, no number holds it."""
 
 _NEW_COPIES = 1000
 """Numbers of copies of units that are not part of any candidate yet start here."""
