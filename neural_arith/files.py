@@ -22,7 +22,7 @@ from filelock import FileLock
 
 from neural_arith.errors import DataError
 
-__all__ = ["locked", "whole_file", "whole_folder", "write_bytes", "write_text"]
+__all__ = ["checked_path", "locked", "whole_file", "whole_folder", "write_bytes", "write_text"]
 
 _UNFINISHED = ".unfinished-"
 _DAY = 86_400.0
@@ -40,8 +40,9 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises:
         DataError: it cannot be written: no such folder, no permission, no room.
     """
+    asked = checked_path(path)
     with _said_of(path):
-        target = _place(path)
+        target = _place(asked)
         ordinary = not target.exists() or target.is_file()
         folder = target.parent if ordinary else Path(tempfile.gettempdir())
         _clear_away(folder)
@@ -69,7 +70,7 @@ def whole_folder(folder: str | os.PathLike[str]) -> Iterator[Path]:
     Raises:
         DataError: they cannot be written.
     """
-    target = Path(folder)
+    target = checked_path(folder)
     with _said_of(folder):
         _clear_away(target)
         drafts = target / f"{_UNFINISHED}{_owner()}-{secrets.token_hex(4)}"
@@ -126,7 +127,7 @@ def locked(path: str | os.PathLike[str]) -> Iterator[None]:
     Raises:
         DataError: the lock cannot be made.
     """
-    target = Path(path)
+    target = checked_path(path)
     place = target.with_name(f".{target.name}.lock")
     with _said_of(path):
         lock = FileLock(place)
@@ -148,15 +149,31 @@ def _said_of(path: str | os.PathLike[str]) -> Iterator[None]:
         raise DataError(f"cannot write {path}: {error.strerror or error}; choose another place") from None
 
 
-def _place(path: str | os.PathLike[str]) -> Path:
+def checked_path(path: str | os.PathLike[str]) -> Path:
+    """A path, if it may be one on this system.
+
+    Raises:
+        DataError: it is no text, empty, or holds a character with code zero.
+    """
+    try:
+        text = os.fspath(path)
+    except TypeError:
+        text = None
+    if not isinstance(text, str):
+        raise DataError(f"the path of a file must be text or a pathlib.Path, but is a {type(path).__name__}; name one")
+    if not text:
+        raise DataError("cannot open a file without a name; name it")
+    if "\0" in text:
+        raise DataError(f"{text!r} holds a character with code zero, which no path may; name another")
+    return Path(text)
+
+
+def _place(asked: Path) -> Path:
     """Where a path leads: a link stays a link, and what it points to is replaced."""
-    if not os.fspath(path):
-        raise DataError("cannot write to a file without a name; name it")
-    asked = Path(path)
     if asked.is_dir():
-        raise DataError(f"cannot write {path}: it is a folder; choose another place")
+        raise DataError(f"cannot write {asked}: it is a folder; choose another place")
     if asked.exists() and not os.access(asked, os.W_OK):
-        raise DataError(f"cannot write {path}: it is write-protected; choose another place")
+        raise DataError(f"cannot write {asked}: it is write-protected; choose another place")
     return Path(os.path.realpath(asked)) if asked.is_file() or not asked.exists() else asked
 
 

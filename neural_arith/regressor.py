@@ -14,7 +14,7 @@ from sklearn.exceptions import NotFittedError
 from tqdm import tqdm
 
 from neural_arith.data import Trajectories
-from neural_arith.data.checks import to_floats
+from neural_arith.data.arrays import in_order, is_unnamed
 from neural_arith.discovery import Candidate, Discovery, Knowledge, Options, discover
 from neural_arith.discovery.noise import NoiseKind
 from neural_arith.equations import EquationSystem
@@ -144,6 +144,18 @@ class ODERegressor(BaseEstimator):
         self.feature_names_in_ = np.array(data.names, dtype=object)
         return self
 
+    def set_params(self, **params: Any) -> ODERegressor:
+        """Set parameters, as scikit-learn does.
+
+        Raises:
+            OptionError: there is no parameter of that name.
+        """
+        known = self.get_params(deep=False)
+        for name in params:
+            if name not in known:
+                raise OptionError(f"Invalid parameter {name!r}; the parameters are {', '.join(known)}")
+        return super().set_params(**params)
+
     @staticmethod
     def _trajectories(
         X: Any, t: Any, u: Any, names: Sequence[str] | None, inputs: Sequence[str] | None
@@ -190,11 +202,10 @@ class ODERegressor(BaseEstimator):
 
         Columns of data frames are taken by name.
         """
+        states, inputs = self.equations_.states, self.equations_.inputs
         f = self.equations_.to_numpy()
-        states = to_floats(_in_order(X, self.equations_.states, "X"), "X")
-        return (
-            f(0.0, states) if u is None else f(0.0, states, to_floats(_in_order(u, self.equations_.inputs, "u"), "u"))
-        )
+        X = in_order(X, states, "X", loose=True)
+        return f(0.0, X, None if u is None else in_order(u, inputs, "u", loose=True))
 
     def simulate(self, x0: Any, t: Any, u: Any = None) -> np.ndarray:
         """The trajectory from ``x0`` over times ``t``, shape ``(time, states)``.
@@ -207,11 +218,11 @@ class ODERegressor(BaseEstimator):
         Raises:
             IntegrationError: the solution does not reach the last time.
         """
-        if hasattr(x0, "iloc") and set(x0.index) == set(self.equations_.states):
-            x0 = dict(x0)
-        if u is not None and not callable(u):
-            u = to_floats(_in_order(u, self.equations_.inputs, "u"), "u")
-        return self.equations_.simulate(x0, to_floats(t, "t"), u=u)  # pyright: ignore[reportArgumentType]
+        states, inputs = self.equations_.states, self.equations_.inputs
+        if hasattr(x0, "iloc") and is_unnamed(states, "x") and set(x0.index) != set(states):
+            x0 = x0.to_numpy()
+        drive: Any = u if u is None or callable(u) else in_order(u, inputs, "u", loose=True)
+        return self.equations_.simulate(x0, t, u=drive)
 
     def score(self, X: Any, t: Any = None, *, u: Any = None) -> float:
         """R2 of the simulated trajectories against measurements, each run started from its first complete row.
@@ -229,7 +240,7 @@ class ODERegressor(BaseEstimator):
         if isinstance(X, Trajectories):
             data = self._trajectories(X, t, u, None, None).select(names)
         else:
-            X, u = _in_order(X, names, "X"), _in_order(u, inputs, "u")
+            X, u = in_order(X, names, "X", loose=True), in_order(u, inputs, "u", loose=True)
             data = self._trajectories(X, t, u, names, None if u is None else inputs)
         measured, simulated = [], []
         for run in data.runs:
@@ -249,19 +260,3 @@ class ODERegressor(BaseEstimator):
     def save(self, path: str | Path) -> None:
         """Write the equations as readable JSON; :func:`neural_arith.load` reads them back."""
         self.equations_.save(path)
-
-
-def _in_order(table: Any, names: Sequence[str], what: str) -> Any:
-    """A data frame, or a list with some, with its columns in the order of ``names``; anything else as it is."""
-    if isinstance(table, (list, tuple)):
-        return [_in_order(item, names, what) for item in table] if any(hasattr(i, "columns") for i in table) else table
-    if not hasattr(table, "columns"):
-        return table
-    present = [str(column) for column in table.columns]
-    if sorted(present) == sorted(names):
-        where = [present.index(name) for name in names]
-        return table.iloc[:, where] if hasattr(table, "iloc") else table[list(names)]
-    unnamed = all(name[0] == what.lower() and name[1:].isdecimal() for name in names)  # fitted without names
-    if unnamed and len(present) == len(names):
-        return table.to_numpy()
-    raise DataError(f"{what}: the columns are {', '.join(present)}, but the equations are of {', '.join(names)}")

@@ -285,3 +285,15 @@ def test_wrong_questions_are_named(fitted):
         fitted.simulate([1.0, 2.0], T)
     with pytest.raises(DataError):
         fitted.score(np.column_stack([X, X]), T)
+
+
+def test_unknown_parameters_are_named_without_the_equations(fitted):
+    with pytest.raises(OptionError, match="Invalid parameter 'foo'; the parameters are checkpoint, ") as caught:
+        fitted.set_params(foo=1)
+    assert "d y/dt" not in str(caught.value)
+
+
+@pytest.mark.parametrize("start", [pd.Series({"z": 0.5}), {"z": 0.5}, np.ma.masked_array([0.5], [True]), [0.5 + 1j]])
+def test_a_simulation_starts_from_numbers_of_its_states(fitted, start):
+    with pytest.raises(DataError, match="x0"):
+        fitted.simulate(start, T)

@@ -20,6 +20,7 @@ FIELD = na.ArithmeticField(*(na.NAU(40, 40) for _ in range(30)), states=NAMES)
 OBJECTS = {
     "equations": WIDE,
     "trajectories": na.Trajectories.from_arrays([T] * 50, [X] * 50, names=NAMES),
+    "long names": na.Trajectories.from_arrays(T, X[:, :2], names=["a" * 10_000, "b" * 10_000]),
     "run": na.Run(T, X),
     "field": FIELD,
     "neural ode": na.NeuralODE(FIELD),

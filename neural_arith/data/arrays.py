@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from neural_arith.data import checks
+from neural_arith.data.cells import short
 from neural_arith.errors import DataError
 
 
@@ -101,6 +102,58 @@ def by_name(tables: list[Any], names: tuple[str, ...] | None, kind: str) -> tupl
             where = [present.index(name) for name in order]
             out[i] = frame.iloc[:, where] if hasattr(frame, "iloc") else frame[order]
     return out, tuple(order) if names is None else names
+
+
+def in_order(table: Any, names: Sequence[str], what: str, *, loose: bool = False) -> Any:
+    """Bring the columns of a data frame or a mapping, or of a list with some, into the order of ``names``.
+
+    Args:
+        table: a frame, a mapping from name to values, or a list of such; anything else is returned as it is.
+        names: the names that it must have, no more and no fewer.
+        what: what it is called in a message, "X" or "u".
+        loose: whether other columns will do, by position, where ``names`` are those of nameless arrays.
+
+    Raises:
+        DataError: the columns have other names.
+    """
+    if isinstance(table, (list, tuple)):
+        named = any(hasattr(item, "columns") or isinstance(item, Mapping) for item in table)
+        return [in_order(item, names, what, loose=loose) for item in table] if named else table
+    if not hasattr(table, "columns") and not isinstance(table, Mapping):
+        return table
+    present = [str(column) for column in (table if isinstance(table, Mapping) else table.columns)]
+    if sorted(present) == sorted(names):
+        if isinstance(table, Mapping):
+            columns = [checks.to_floats(table[name], f"{what}, {name!r}") for name in names]
+            if len({column.shape for column in columns}) > 1:
+                raise DataError(f"{what}: the values of {', '.join(names)} have different lengths; give one per row")
+            return np.stack(columns, axis=-1)
+        where = [present.index(name) for name in names]
+        return table.iloc[:, where] if hasattr(table, "iloc") else table[list(names)]
+    if loose and len(present) == len(names) and not isinstance(table, Mapping) and is_unnamed(names, what):
+        return table.to_numpy()
+    raise DataError(f"{what}: the columns are {', '.join(present)}, but the equations are of {', '.join(names)}")
+
+
+def is_unnamed(names: Sequence[str], what: str) -> bool:
+    """Whether these are the names x0, x1, ... (or u0, u1, ...) that arrays without names get."""
+    return all(name[0] == what.lower() and name[1:].isdecimal() for name in names)
+
+
+def refuse_other_names(items: Sequence[Any], what: str) -> None:
+    """Ask about a list of series of different names: the states of one run, or runs of one state?
+
+    Raises:
+        DataError: it is such a list.
+    """
+    if len(items) < 2 or not all(hasattr(item, "iloc") and getattr(item, "ndim", 0) == 1 for item in items):
+        return
+    names = dict.fromkeys(str(item.name) for item in items if item.name is not None)
+    if len(names) > 1:
+        raise DataError(
+            f"{what} is a list of series named {short(', '.join(names))}: if they are columns of one run, give a frame "
+            "(pandas.concat(..., axis=1)); if they are runs of one column, give its name (names=, input_names=)"
+        )
 
 
 def _is_array(value: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -83,8 +83,13 @@ def to_floats(values: Any, what: str, columns: Sequence[str] | None = None) -> n
     Raises:
         DataError: an entry is no real number, or the rows have different lengths.
     """
+    if isinstance(values, Mapping):
+        raise DataError(f"{what}: expected numbers, got a mapping of {short(list(values))}; give an array")
+    if _holds_masks(values):  # NumPy drops the masks of arrays in a list, and takes no tensors with a gradient
+        values = [to_floats(item, what, columns) for item in values]
     if hasattr(values, "detach"):  # a torch tensor, perhaps with a gradient or on a device
-        values = values.detach().cpu().numpy()
+        values = values.detach().cpu()
+        values = values.tolist() if str(values.dtype) == "torch.bfloat16" else values.numpy()  # NumPy has no such type
     if isinstance(values, np.ma.MaskedArray):
         if values.dtype.kind in "fiub":
             values = np.ma.filled(values.astype(float), np.nan)
@@ -111,6 +116,13 @@ def to_floats(values: Any, what: str, columns: Sequence[str] | None = None) -> n
             where += f", column {label!r}"
         out[index] = to_number(array[index], where)
     return out
+
+
+def _holds_masks(values: Any) -> bool:
+    """A list with masked arrays or tensors in it, at any depth."""
+    return isinstance(values, (list, tuple)) and any(
+        isinstance(item, np.ma.MaskedArray) or hasattr(item, "detach") or _holds_masks(item) for item in values
+    )
 
 
 def _is_numeric_frame(values: Any) -> bool:

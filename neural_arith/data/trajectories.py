@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from neural_arith.data import checks
-from neural_arith.data.arrays import as_columns, by_name, is_many, is_rows, of_run, run_times
+from neural_arith.data.arrays import as_columns, by_name, is_many, is_rows, of_run, refuse_other_names, run_times
 from neural_arith.data.cells import count
 from neural_arith.data.doubts import arrange, refuse_codes
 from neural_arith.data.readers import read_csv, read_frame
@@ -131,6 +131,10 @@ class Trajectories:
             raise DataError("x is an empty list; give at least one run")
         columns = None if names is None else checks.check_names(names, (), "state")
         drives = None if input_names is None else checks.check_names(input_names, (), "input")
+        if columns is None:
+            refuse_other_names(xs, "x")
+        if drives is None:
+            refuse_other_names(us, "u")
         xs, columns = by_name(xs, columns, "states")
         us, drives = by_name(us, drives, "inputs")
         values = [
@@ -299,13 +303,13 @@ class Trajectories:
 
     def __repr__(self) -> str:
         runs = "1 run" if len(self) == 1 else f"{len(self)} runs"
-        inputs = f", inputs {', '.join(self.input_names)}" if self.input_names else ""
+        inputs = f", inputs {_listed(self.input_names)}" if self.input_names else ""
         missing = sum(int(np.isnan(run.x).sum()) for run in self.runs)
         gaps = f", {missing} missing values" if missing else ""
         first, last = self.span
         return (
-            f"Trajectories({runs} of {', '.join(self.names)}{inputs}; {self.n_points} points, "
-            f"{self.time_name} = {first:.6g} ... {last:.6g}{gaps})"
+            f"Trajectories({runs} of {_listed(self.names)}{inputs}; {self.n_points} points, "
+            f"{_listed([self.time_name])} = {first:.6g} ... {last:.6g}{gaps})"
         )
 
     def select(self, names: str | Iterable[str]) -> Trajectories:
@@ -366,6 +370,12 @@ class Trajectories:
         if n < checks.MIN_POINTS:
             raise OptionError(f"n must be at least {checks.MIN_POINTS}, got {n!r}")
         return replace(self, runs=tuple(run if len(run) <= n else _thin(run, n) for run in self.runs))
+
+
+def _listed(names: Sequence[str], most: int = 12, long: int = 40) -> str:
+    """Names as a representation shows them, the first of many and the beginning of long ones."""
+    shown = [name if len(name) <= long else f"{name[: long - 3]}..." for name in names[:most]]
+    return ", ".join(shown) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 BEND = 1e-3

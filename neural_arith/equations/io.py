@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from neural_arith.equations.system import EquationSystem
-from neural_arith.errors import EquationError
-from neural_arith.files import write_text
+from neural_arith.errors import DataError, EquationError
+from neural_arith.files import checked_path, write_text
 
 FORMAT = "neural_arith equations"
 VERSION = 1
 MAX_BYTES = 1_000_000
+MAX_WORK = 40_000
+"""What reading the formulas of a file may cost, in operations of a sum; that many take about a second."""
+
+_COSTS = (
+    (re.compile(r"\b[Aa]bs\s*\("), 80),
+    (re.compile(r"[^\W\d]\w*\s*\("), 20),
+    (re.compile(r"\*\*|/"), 6),
+    (re.compile(r"[-+*]"), 2),
+)
 
 
 def save(equations: EquationSystem, path: str | Path) -> None:
@@ -48,11 +59,13 @@ def load(path: str | Path) -> EquationSystem:
             or more than can be worked with.
     """
     try:
-        with Path(path).open("rb") as file:
+        with checked_path(path).open("rb") as file:
             text = file.read(MAX_BYTES + 1)
         if len(text) > MAX_BYTES:
             raise EquationError(f"{path} has more than {MAX_BYTES} bytes; files of equations are smaller")
-        content = json.loads(text.decode("utf-8"), object_pairs_hook=_unique)
+        content = json.loads(text.decode("utf-8-sig"), object_pairs_hook=_unique)
+    except DataError as error:
+        raise EquationError(str(error)) from None
     except OSError as error:
         raise EquationError(f"cannot read {path}: {error.strerror or error}") from None
     except (ValueError, RecursionError) as error:
@@ -72,6 +85,12 @@ def load(path: str | Path) -> EquationSystem:
     wrong = [name for name, text in texts.items() if not isinstance(text, str)]
     if wrong:
         raise EquationError(f"{path}: the equation of {wrong[0]} must be text")
+    work = _work(texts.values())
+    if work > MAX_WORK:
+        raise EquationError(
+            f"{path} holds more than can be read at once: {work} operations, but at most {MAX_WORK} are (a function "
+            "counts for 20); give such a system to EquationSystem"
+        )
     try:
         return EquationSystem({state: texts[state] for state in states}, inputs=inputs)
     except EquationError as error:
@@ -83,3 +102,9 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(found) != len(pairs):
         raise ValueError("a key comes twice")
     return found
+
+
+def _work(formulas: Iterable[str]) -> int:
+    """What formulas cost to read, names between backticks aside."""
+    bare = [re.sub(r"`[^`]*`", "_", text) for text in formulas]
+    return sum(cost * len(pattern.findall(text)) for text in bare for pattern, cost in _COSTS)

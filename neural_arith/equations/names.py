@@ -17,6 +17,9 @@ from neural_arith.errors import EquationError
 FUNCTION_NAMES = (*("exp", "log", "sin", "cos", "tan", "cot", "sqrt", "Abs", "sign", "tanh", "sinh", "cosh", "asinh"),)
 """The functions an equation may use, by the names they have in text."""
 
+MAX_NAMES = 5000
+"""Most states, and most inputs, of one system."""
+
 _C_WORDS = (
     "auto break case char const continue default do double else enum extern float for goto if inline int "
     "long register restrict return short signed sizeof static struct switch typedef union unsigned void "
@@ -44,7 +47,9 @@ def checked_names(names: Iterable[object], what: str) -> tuple[str, ...]:
     """
     if isinstance(names, str):
         raise EquationError(f"{what} names must be a sequence of texts, not one text; write ({names!r},)")
-    seen: list[str] = []
+    if not isinstance(names, Iterable):
+        raise EquationError(f"{what} names must be a sequence of texts, but are a {type(names).__name__}")
+    seen: dict[str, None] = {}
     for name in names:
         if not isinstance(name, str):
             raise EquationError(f"{what} names must be text, but {name!r} is a {type(name).__name__}")
@@ -55,7 +60,9 @@ def checked_names(names: Iterable[object], what: str) -> tuple[str, ...]:
             )
         if name in seen:
             raise EquationError(f"{what} name {name!r} comes twice; names must differ")
-        seen.append(name)
+        seen[name] = None
+    if len(seen) > MAX_NAMES:
+        raise EquationError(f"there are {len(seen)} {what} names; at most {MAX_NAMES} can be worked with")
     return tuple(seen)
 
 
@@ -66,6 +73,11 @@ def quoted(name: str) -> str:
     ('hare', '`in bed`')
     """
     return name if re.fullmatch(r"[^\W\d]\w*", name) else f"`{name}`"
+
+
+def listed(names: Sequence[str], most: int = 40) -> str:
+    """The first of many names, as they stand in text."""
+    return ", ".join(map(quoted, names[:most])) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def code_names(names: Sequence[str]) -> dict[str, str]:

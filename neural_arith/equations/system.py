@@ -12,15 +12,16 @@ import numpy as np
 import sympy as sp
 from numpy.typing import ArrayLike
 
+from neural_arith.data.arrays import in_order
+from neural_arith.data.checks import to_floats
 from neural_arith.equations.compare import compare
 from neural_arith.equations.constants import Template, make_template
-from neural_arith.equations.names import FUNCTION_NAMES, checked_names, quoted
+from neural_arith.equations.names import FUNCTION_NAMES, checked_names, listed, quoted
 from neural_arith.equations.numeric import array_function, scalar_function
 from neural_arith.equations.text import read_expression
 from neural_arith.equations.writing import LATEX, latex_name, write
 from neural_arith.errors import DataError, EquationError, OptionError
 from neural_arith.integrate import solve
-from neural_arith.integrate.solve import as_floats
 
 if TYPE_CHECKING:
     import torch
@@ -65,7 +66,8 @@ class EquationSystem:
         self._inputs = checked_names(inputs, "input")
         if not self._states:
             raise EquationError("rhs is empty; give at least one state and its right-hand side")
-        both = [name for name in self._inputs if name in self._states]
+        known = set(self._states)
+        both = [name for name in self._inputs if name in known]
         if both:
             raise EquationError(f"{both[0]!r} is both a state and an input; rename one of them")
         names = self._states + self._inputs
@@ -222,21 +224,21 @@ class EquationSystem:
         """The right-hand sides as ``f(t, x, u=None)``, vectorised.
 
         ``x`` has shape ``(*batch, states)`` and ``u`` ``(*batch, inputs)``; the result has ``(*batch,
-        states)``. Time is not used. Outside the domain (fractional power of a negative number, division by
-        zero) the result is NaN or infinite, without a warning.
+        states)``. Columns of frames are taken by name. Time is not used. Outside the domain (fractional power of a
+        negative number, division by zero) the result is NaN or infinite, without a warning.
         """
         function = array_function(self._expressions, self._states + self._inputs)
         n_states, n_inputs = len(self._states), len(self._inputs)
 
         def f(t: float, x: ArrayLike, u: ArrayLike | None = None) -> np.ndarray:
-            state = np.asarray(x, dtype=float)
+            state = _floats(x, self._states, "x")
             if state.ndim == 0 or state.shape[-1] != n_states:
                 raise DataError(f"x must have shape (*batch, {n_states}), but has {state.shape}")
             if not n_inputs:
                 return function(state)
             if u is None:
                 raise DataError(f"this system has inputs {', '.join(self._inputs)}; pass u, shape (*batch, {n_inputs})")
-            given = np.asarray(u, dtype=float)
+            given = _floats(u, self._inputs, "u")
             if given.ndim == 0 or given.shape[-1] != n_inputs:
                 raise DataError(f"u must have shape (*batch, {n_inputs}), but has {given.shape}")
             batch = np.broadcast_shapes(state.shape[:-1], given.shape[:-1])
@@ -265,10 +267,12 @@ class EquationSystem:
         """Integrate from ``x0`` at ``t[0]`` and return the states at all of ``t``, shape ``(time, states)``.
 
         Args:
-            x0: starting state, ``(states,)``, or a mapping from state to value.
+            x0: starting state, ``(states,)``, or a mapping, or a pandas series labelled with text, from state to
+                value.
             t: times, ``(time,)``, strictly monotonic.
-            u: the inputs: values at ``t``, shape ``(time, inputs)`` (or ``(time,)`` for one input), taken
-                linearly in between, or a function of time that returns ``(inputs,)``.
+            u: the inputs: values at ``t``, shape ``(time, inputs)`` (or ``(time,)`` for one input; columns of a
+                frame or a mapping are taken by name), taken linearly in between, or a function of time that
+                returns ``(inputs,)``.
             method: see `neural_arith.integrate.solve`, as for the other options.
             rtol: relative tolerance per step.
             atol: absolute tolerance per step.
@@ -290,7 +294,7 @@ class EquationSystem:
                 return scalar(*x.tolist())
 
         else:
-            signal = self._signal(u, np.atleast_1d(as_floats(t, "t")))
+            signal = self._signal(u, np.atleast_1d(to_floats(t, "t")))
 
             def f(time: float, x: np.ndarray) -> list[float]:
                 return scalar(*x.tolist(), *signal(time))
@@ -298,13 +302,18 @@ class EquationSystem:
         options: dict[str, Any] = {"method": method, "rtol": rtol, "atol": atol, "bound": bound}
         return solve(f, start, t, max_evaluations=max_evaluations, throw=throw, **options).x
 
-    def _start(self, x0: ArrayLike | Mapping[str, float]) -> np.ndarray:
+    def _start(self, x0: Any) -> np.ndarray:
+        if hasattr(x0, "iloc") and getattr(x0, "ndim", 0) == 1 and any(isinstance(name, str) for name in x0.index):
+            if not x0.index.is_unique:
+                raise DataError(f"x0 has labels that come twice; give one value for each of {', '.join(self._states)}")
+            x0 = x0.to_dict()
         if isinstance(x0, Mapping):
             wrong = set(x0) ^ set(self._states)
             if wrong:
-                raise DataError(f"x0 must name exactly the states {', '.join(self._states)}; not so: {sorted(wrong)}")
+                listed = ", ".join(sorted(map(repr, wrong)))
+                raise DataError(f"x0 must name exactly the states {', '.join(self._states)}; not so: {listed}")
             x0 = [x0[state] for state in self._states]
-        start = as_floats(x0, "x0")
+        start = to_floats(x0, "x0")
         if start.shape != (len(self._states),):
             raise DataError(
                 f"x0 must have shape ({len(self._states)},) for {', '.join(self._states)}, not {start.shape}"
@@ -321,13 +330,13 @@ class EquationSystem:
             call = u
 
             def called(time: float) -> list[float]:
-                value = np.asarray(call(time), dtype=float).reshape(-1)
+                value = to_floats(call(time), "u(t)").reshape(-1)
                 if value.size != width:
                     raise DataError(f"u(t) returned {value.size} numbers for the {width} inputs {self._inputs}")
                 return value.tolist()
 
             return called
-        table = as_floats(u, "u")
+        table = to_floats(in_order(u, self._inputs, "u"), "u")
         table = table[:, None] if table.ndim == 1 and width == 1 else table
         if table.shape != (times.size, width):
             raise DataError(f"u must have shape ({times.size}, {width}), values at t, but has {table.shape}")
@@ -377,6 +386,13 @@ def _restore(rhs: dict[str, sp.Expr], inputs: tuple[str, ...]) -> EquationSystem
     return EquationSystem(rhs, inputs=inputs)
 
 
+def _floats(values: Any, names: Sequence[str], what: str) -> np.ndarray:
+    """An array with one column for each name; a plain array is taken as it is, for it comes in loops."""
+    if type(values) is np.ndarray and values.dtype == np.float64:
+        return values
+    return to_floats(in_order(values, names, what), what)
+
+
 def _checked_figures(figures: int | None) -> int | None:
     if figures is not None and (not isinstance(figures, int) or figures < 1):
         raise OptionError(f"figures must be a whole number from 1 up, or None for all, but is {figures!r}")
@@ -409,8 +425,8 @@ def _normalised(expr: sp.Expr, where: str, names: tuple[str, ...]) -> sp.Expr:
     unknown = sorted({str(symbol) for symbol in expr.free_symbols} - set(names))
     if unknown:
         raise EquationError(
-            f"{where} holds unknown {', '.join(map(quoted, unknown))}; allowed names: "
-            f"{', '.join(map(quoted, names))} (give a known signal, time too, as an input)"
+            f"{where} holds unknown {listed(unknown)}; allowed names: {listed(names)} "
+            "(give a known signal, time too, as an input)"
         )
 
     def walk(node: Any) -> Any:

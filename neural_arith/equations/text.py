@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 import sympy as sp
 
-from neural_arith.equations.names import FUNCTION_NAMES, quoted
+from neural_arith.equations.names import FUNCTION_NAMES, listed, quoted
 from neural_arith.errors import EquationError
 
 FUNCTIONS: dict[str, Callable[..., sp.Expr]] = {
@@ -104,14 +104,16 @@ def _unknown_message(unknown: Sequence[str], names: Sequence[str], text: str) ->
     more = f" and {len(distinct) - _LISTED} more" if len(distinct) > _LISTED else ""
     hints = []
     for name in distinct[:_LISTED]:
+        if name in FUNCTIONS:
+            hints.append(f"{name} is a function: write {name}(...)")
+            continue
         close = difflib.get_close_matches(name.removesuffix("(...)"), [*names, *FUNCTIONS], n=1)
         if close:
             hints.append(f"did you mean {quoted(close[0])} for {name}?")
-    allowed = ", ".join(quoted(name) for name in names)
     return " ".join(
         [
             f"unknown {', '.join(distinct[:_LISTED])}{more} in {_short(text)};",
-            f"allowed names: {allowed}; functions: {', '.join(FUNCTION_NAMES)}.",
+            f"allowed names: {listed(names)}; functions: {', '.join(FUNCTION_NAMES)}.",
             *hints,
         ]
     )

@@ -83,9 +83,10 @@ class Checkpoint:
             place.mkdir(parents=True, exist_ok=True)
             memory = joblib.Memory(place, verbose=0)
             self._kept = memory.cache(_remember, ignore=["compute"], verbose=0)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # the latter of a character with code zero
+            reason = getattr(error, "strerror", None) or error
             raise OptionError(
-                f"checkpoint must be a folder that can be written to, got {os.fspath(folder)!r} ({error.strerror}); "
+                f"checkpoint must be a folder that can be written to, got {os.fspath(folder)!r} ({reason}); "
                 "name another one"
             ) from error
 

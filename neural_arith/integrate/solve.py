@@ -11,12 +11,12 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.integrate import BDF, DOP853, LSODA, RK45, OdeSolver, Radau
 
+from neural_arith.data.checks import to_floats
 from neural_arith.errors import DataError, IntegrationError, OptionError
 
 METHODS: dict[str, Callable[..., OdeSolver]] = {
@@ -171,22 +171,8 @@ def _short(state: np.ndarray) -> str:
     return np.array2string(state, precision=4, threshold=8)
 
 
-def as_floats(values: Any, what: str) -> np.ndarray:
-    """A new array of floats.
-
-    Raises:
-        DataError: they are no real numbers.
-    """
-    if not isinstance(values, np.ndarray) and hasattr(values, "tolist"):
-        values = values.tolist()  # tensors, also with gradients, which end here
-    try:
-        return np.array(values, dtype=float)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise DataError(f"{what} must be real numbers ({error})") from None
-
-
 def _checked_start(x0: ArrayLike) -> np.ndarray:
-    start = as_floats(x0, "x0")
+    start = to_floats(x0, "x0")
     if start.ndim != 1 or start.size == 0:
         raise DataError(f"x0 must hold one number per state, shape (states,), but has shape {start.shape}")
     if not np.all(np.isfinite(start)):
@@ -195,7 +181,7 @@ def _checked_start(x0: ArrayLike) -> np.ndarray:
 
 
 def _checked_times(t: ArrayLike) -> np.ndarray:
-    times = as_floats(t, "t")
+    times = to_floats(t, "t")
     if times.ndim == 0:
         times = times.reshape(1)
     if times.ndim != 1 or times.size == 0:
@@ -220,7 +206,7 @@ def _checked_options(
     """Check the options and return the bound to use."""
     if method not in METHODS:
         raise OptionError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
-    if not isinstance(rtol, int | float | np.number) or not rtol > 0 or not np.all(as_floats(atol, "atol") >= 0):
+    if not isinstance(rtol, int | float | np.number) or not rtol > 0 or not np.all(to_floats(atol, "atol") >= 0):
         raise OptionError(f"rtol must be above 0 and atol not negative, not rtol={rtol!r}, atol={atol!r}")
     if max_evaluations < 1:
         raise OptionError(f"max_evaluations must be at least 1, not {max_evaluations!r}")

@@ -446,3 +446,21 @@ def test_rows_of_inputs_alone_take_no_place_of_measured_ones():
     assert np.isfinite(run.x).sum() == 100
     assert {502.0, 503.0, 504.0} <= set(run.t)
     assert len(run) < 120
+
+
+def test_masks_of_rows_in_a_list_are_kept():
+    t = np.linspace(0, 6, 8)
+    table = np.ma.masked_array(np.c_[np.sin(t), np.cos(t)], mask=False)
+    table[3, 0] = np.ma.masked
+    rows, runs = (Trajectories.from_arrays(t, x) for x in ([table[i] for i in range(8)], [table, table]))
+    assert np.argwhere(np.isnan(rows[0].x)).tolist() == [[3, 0]]
+    assert all(np.argwhere(np.isnan(run.x)).tolist() == [[3, 0]] for run in runs)
+
+
+def test_series_of_different_names_are_asked_about():
+    t = np.linspace(0, 6, 8)
+    series = [pd.Series(np.sin(t), name="a"), pd.Series(np.cos(t), name="b")]
+    with pytest.raises(DataError, match="x is a list of series named 'a, b'"):
+        Trajectories.from_arrays(t, series)
+    assert len(Trajectories.from_arrays(t, series, names=["a"])) == 2
+    assert Trajectories.from_arrays(t, pd.concat(series, axis=1)).names == ("a", "b")

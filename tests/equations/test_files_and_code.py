@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neural_arith.equations import EquationSystem, load, save
-from neural_arith.errors import EquationError, OptionError
+from neural_arith.errors import DataError, EquationError, OptionError
 
 RICH = EquationSystem(
     {
@@ -187,13 +187,14 @@ LIMITS = {
     "*".join(["7**300"] * 300): "too large",
     "1e200*1e200*x": "too large",
     "*".join(f"(x + {k}.5)" for k in range(1500)): "parts; at most",
-    "+".join(f"{k}.5*x**{k}" for k in range(4000)): "too long",
+    "+".join(f"{k}.5*x**{k}" for k in range(4000)): "more than can be read",
     "9" * 300 + "*x": "more than 100 digits",
     f"x + 0.{'1' * 300}": "more than 100 digits",
     "sin(" * 250 + "x" + ")" * 250: "nested",
     "-" * 5000 + "x": "too deeply nested",
     "(" * 199 + "x" + " + 1)*2.5" * 199: "nested deeper",
-    "x*" * 60_000 + "x": "characters",
+    "x*" * 60_000 + "x": "more than can be read",
+    "x*" * 15_000 + " " * 100_000 + "x": "characters",
     "(-8.0)**(1/3)*x": "complex",
     "0.0**-1": "division by zero",
     "+".join(f"name{k}" for k in range(9000)): "more in",
@@ -233,3 +234,60 @@ def test_large_and_small_numbers_come_back(tmp_path):
     equations = EquationSystem({"x": "1e300*x - 1e-300*x**2 + 123456789.125", "y": 10**50})
     equations.save(tmp_path / "e.json")
     assert load(tmp_path / "e.json") == equations
+
+
+def content(inputs, equations):
+    return json.dumps(
+        {
+            "format": "neural_arith equations",
+            "version": 1,
+            "states": list(equations),
+            "inputs": inputs,
+            "equations": equations,
+        }
+    )
+
+
+STATES = [f"s{k}" for k in range(60)]
+LARGE = {
+    "names": (content([f"i{k}" for k in range(50_000)], {"x": "-x"}), "50000 input names; at most 5000"),
+    "functions": (
+        content([], {s: "+".join(f"{k}.5*sin({k}.7*{s}*s0)*exp(-{s}/{k + 1}.5)" for k in range(60)) for s in STATES}),
+        "more than can be read at once",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", LARGE)
+def test_large_files_are_refused_at_once(tmp_path, what):
+    path = tmp_path / "e.json"
+    text, words = LARGE[what]
+    path.write_text(text)
+    with pytest.raises(EquationError, match=words) as caught:
+        load(path)
+    assert len(str(caught.value)) < 1000
+
+
+def test_a_large_system_of_plain_terms_is_read_again(tmp_path):
+    large = EquationSystem({s: " + ".join(f"{k + 1}.5*{s}*{o}" for k, o in enumerate(STATES[:40])) for s in STATES})
+    large.save(tmp_path / "e.json")
+    assert load(tmp_path / "e.json") == large
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path):
+    path = tmp_path / "e.json"
+    path.write_text(content([], {"x": "-x"}), encoding="utf-8-sig")
+    assert load(path) == EquationSystem({"x": "-x"})
+
+
+@pytest.mark.parametrize("path", [None, 3, b"x", "a\0b", ""])
+def test_paths_that_are_none(path):
+    with pytest.raises(EquationError, match=r"path|name it"):
+        load(path)
+    with pytest.raises(DataError, match=r"path|name it"):
+        RICH.save(path)
+
+
+def test_the_name_of_a_function_is_no_typing_error():
+    with pytest.raises(EquationError, match=r"exp is a function: write exp\(\.\.\.\)$"):
+        EquationSystem({"x": "exp"})

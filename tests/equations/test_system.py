@@ -5,6 +5,7 @@ import math
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 import sympy as sp
 
@@ -330,3 +331,51 @@ def test_options():
         hare_lynx().print(figures=0)
     with pytest.raises(OptionError, match="rtol"):
         hare_lynx().same_as(hare_lynx(), rtol=-1)
+
+
+FLOW = EquationSystem({"a": "-a", "b": "0"})
+DRIVEN = EquationSystem({"x": "u + 2*v"}, inputs=["u", "v"])
+
+
+@pytest.mark.parametrize("kind", [dict, pd.Series], ids=["mapping", "series"])
+def test_starting_values_go_by_name(kind):
+    np.testing.assert_allclose(FLOW.simulate(kind({"b": 1.0, "a": 2.0}), [0, 1])[0], [2.0, 1.0])
+    with pytest.raises(DataError, match="x0 must name exactly the states a, b; not so: 'a', 'c'"):
+        FLOW.simulate(kind({"b": 1.0, "c": 2.0}), [0, 1])
+
+
+def test_a_series_without_names_is_an_array():
+    np.testing.assert_allclose(FLOW.simulate(pd.Series([2.0, 1.0]), pd.Series([0.0, 1.0]))[0], [2.0, 1.0])
+
+
+@pytest.mark.parametrize("kind", [dict, pd.DataFrame], ids=["mapping", "frame"])
+def test_inputs_go_by_name(kind):
+    u = kind({"v": [1.0, 1.0], "u": [0.0, 0.0]})
+    np.testing.assert_allclose(DRIVEN.simulate([0.0], [0.0, 1.0], u=u)[-1], [2.0])
+    np.testing.assert_allclose(DRIVEN.to_numpy()(0.0, [[0.0], [0.0]], u), [[2.0], [2.0]])
+    with pytest.raises(DataError, match="u: the columns are v, w, but the equations are of u, v"):
+        DRIVEN.simulate([0.0], [0.0, 1.0], u=kind({"v": [1.0, 1.0], "w": [0.0, 0.0]}))
+
+
+ODD = {
+    "masked": (np.ma.masked_array([1.0, 5.0], mask=[False, True]), "finite"),
+    "masked number": ([1.0, np.ma.masked], "finite"),
+    "masked complex": (np.ma.masked_array([1 + 1j, 1.0]), "complex"),
+    "complex": ([1 + 1j, 1.0], "complex"),
+    "text": (["a", "b"], "number"),
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("where", ["x0", "t", "u", "u(t)"])
+def test_simulate_asks_for_what_fit_asks(odd, where):
+    value, word = ODD[odd]
+    driven = EquationSystem({"x": "u + v", "y": "0"}, inputs=["u", "v"])
+    given = {"x0": [1.0, 2.0], "t": [0.0, 1.0], "u": [[0.0, 0.0], [0.0, 0.0]]}
+    given |= {"u": [value, value]} if where == "u" else {"u": lambda t: value} if where == "u(t)" else {where: value}
+    if where == "u(t)" and word == "finite":
+        with pytest.raises(IntegrationError, match="not finite"):
+            driven.simulate(**given)
+        return
+    with pytest.raises(DataError, match=word):
+        driven.simulate(**given)
