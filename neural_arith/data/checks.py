@@ -315,7 +315,7 @@ def find_columns(wanted: Iterable[Any], present: Sequence[Any], what: str) -> li
     Raises:
         DataError: a column does not exist (the message has close matches) or is named twice.
     """
-    columns = [wanted] if isinstance(wanted, str) else list(wanted)
+    columns = [wanted] if isinstance(wanted, str) or not isinstance(wanted, Iterable) else list(wanted)
     for i, column in enumerate(columns):
         if column in columns[:i]:
             raise DataError(f"{what} column {column!r} is named twice")

@@ -42,7 +42,11 @@ def refuse_codes(table: Table) -> None:
 
 
 def _code(values: np.ndarray) -> float | None:
-    """A number of nines only, or of a huge size, that stands apart from all others of a column."""
+    """A number of nines only, or of a huge size, that stands apart from all others of a column.
+
+    A negative one among others that never are is asked about wherever it is farther from them than any two of them from
+    each other; else it must be far beyond their range.
+    """
     rest = values[np.isfinite(values)]
     found: list[float] = []
     while len(rest):
@@ -54,8 +58,11 @@ def _code(values: np.ndarray) -> float | None:
     if len(rest) < MIN_POINTS - 1 or not found:
         return None
     low, high = float(rest.min()), float(rest.max())
+    widest = float(np.diff(np.sort(rest)).max())
     for code in found:
         gap = max(low - code, code - high)
+        if low >= 0 > code > -_FILL and abs(code) >= 99 and not code % 1 and gap > widest and high > 0:
+            return code  # what is never negative otherwise needs no large code
         if (code % 1 or abs(code) < 100) and (values == code).sum() < 2:  # 99 and 99.9 are measured now and then
             continue
         if gap > 2.0 * max(high - low, 0.0) and gap > max(abs(low), abs(high)) and not low == high == 0.0:

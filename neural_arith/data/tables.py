@@ -70,7 +70,7 @@ class Request:
         for word in self.missing or ():
             try:
                 found.append(float(word))
-            except ValueError:
+            except (TypeError, ValueError):
                 continue
         return found
 

@@ -39,8 +39,10 @@ class Run:
     def __post_init__(self) -> None:
         for name in ("t", "x", "u"):
             value = getattr(self, name)
-            if value is not None:
+            if value is not None or name != "u":
                 frozen = checks.to_floats(value, name)
+                if not frozen.ndim:
+                    raise DataError(f"{name} of a run must be an array over time, got one number: {frozen}")
                 frozen.setflags(write=False)
                 object.__setattr__(self, name, frozen)
 
@@ -81,7 +83,10 @@ class Trajectories:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "runs", tuple(self.runs))
+        runs = tuple(self.runs) if isinstance(self.runs, Iterable) else (None,)
+        if not all(isinstance(run, Run) for run in runs):
+            raise DataError("runs must be a list of Run(t, x); from_arrays takes arrays")
+        object.__setattr__(self, "runs", runs)
         object.__setattr__(self, "notes", tuple(self.notes))
         names = checks.check_names(self.names, (self.time_name,), "state")
         inputs = checks.check_names(self.input_names, (self.time_name, *names), "input")
@@ -214,7 +219,8 @@ class Trajectories:
             inputs: the input columns.
             group: the column that tells runs apart, or None for one run.
             missing: further texts and numbers that stand for a missing value, such as ``[9999]``. If None, a number
-                like 9999 far outside the others of its column is refused; an empty list says that all were measured.
+                like 9999 far outside the others of its column, or -99 among positive ones, is refused; an empty list
+                says that all were measured.
 
         Returns:
             The trajectories; states and inputs are named as the columns are, ``notes`` say what was assumed.
@@ -342,7 +348,7 @@ class Trajectories:
             OptionError: ``fraction`` is not between 0 and 1.
             DataError: every train run would keep fewer than four points, or no test point is left.
         """
-        if not 0.0 < fraction < 1.0:
+        if not isinstance(fraction, int | float | np.number) or not 0.0 < fraction < 1.0:
             raise OptionError(f"fraction must lie between 0 and 1, got {fraction!r}; 0.7 trains on 70 % of the span")
         early, late = [], []
         for run in self.runs:
@@ -367,8 +373,8 @@ class Trajectories:
         Raises:
             OptionError: ``n`` is below 4.
         """
-        if n < checks.MIN_POINTS:
-            raise OptionError(f"n must be at least {checks.MIN_POINTS}, got {n!r}")
+        if not isinstance(n, int | np.integer) or n < checks.MIN_POINTS:
+            raise OptionError(f"n must be a whole number, at least {checks.MIN_POINTS}, got {n!r}")
         return replace(self, runs=tuple(run if len(run) <= n else _thin(run, n) for run in self.runs))
 
 

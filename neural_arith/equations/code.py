@@ -30,7 +30,7 @@ def write_code(equations: EquationSystem, language: str) -> str:
     Raises:
         OptionError: another language; the message lists these.
     """
-    if language not in _WRITERS:
+    if not isinstance(language, str) or language not in _WRITERS:
         raise OptionError(f"language must be one of {', '.join(_WRITERS)}, not {language!r}")
     return _WRITERS[language](equations)
 

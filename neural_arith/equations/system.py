@@ -13,12 +13,13 @@ import sympy as sp
 from numpy.typing import ArrayLike
 
 from neural_arith.data.arrays import in_order
+from neural_arith.data.cells import short
 from neural_arith.data.checks import to_floats
 from neural_arith.equations.compare import compare
 from neural_arith.equations.constants import Template, make_template
 from neural_arith.equations.names import FUNCTION_NAMES, checked_names, listed, quoted
 from neural_arith.equations.numeric import array_function, scalar_function
-from neural_arith.equations.text import read_expression
+from neural_arith.equations.text import MAX_BITS, read_expression
 from neural_arith.equations.writing import LATEX, latex_name, write
 from neural_arith.errors import DataError, EquationError, OptionError
 from neural_arith.integrate import solve
@@ -123,7 +124,10 @@ class EquationSystem:
         Raises:
             EquationError: a wrong number of values, or one that is not finite.
         """
-        given = [value if isinstance(value, sp.Expr) else float(value) for value in values]
+        try:
+            given = [value if isinstance(value, sp.Expr) else float(value) for value in values]
+        except (TypeError, ValueError):
+            raise EquationError(f"constants must be a list of numbers, but are {short(values)}") from None
         if len(given) != len(self.template.values):
             raise EquationError(f"the system has {len(self.template.values)} constants, but {len(given)} values came")
         if not all(math.isfinite(float(value)) for value in given):
@@ -203,8 +207,8 @@ class EquationSystem:
         The measure is that of symbolic regression benchmarks (d'Ascoli et al. 2024 compare after
         simplification).
         """
-        if not rtol >= 0:
-            raise OptionError(f"rtol must not be negative, but is {rtol!r}")
+        if not isinstance(rtol, int | float | np.number) or not rtol >= 0:
+            raise OptionError(f"rtol must be a number that is not negative, but is {rtol!r}")
         return self._compare(other, rtol)[1]
 
     def _compare(self, other: EquationSystem, rtol: float) -> tuple[bool, bool]:
@@ -438,6 +442,8 @@ def _normalised(expr: sp.Expr, where: str, names: tuple[str, ...]) -> sp.Expr:
                 raise EquationError(f"{where} holds the number {node}, which is not finite")
             return sp.Float(number)
         if isinstance(node, sp.Integer | sp.Rational):
+            if max(abs(node.p), node.q).bit_length() > MAX_BITS:
+                raise EquationError(f"{where} holds a whole number or fraction that is too large")
             return node
         if isinstance(node, sp.Pow):
             base, exponent = (walk(part) for part in node.args)

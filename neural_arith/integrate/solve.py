@@ -204,15 +204,15 @@ def _checked_options(
     start: np.ndarray,
 ) -> float:
     """Check the options and return the bound to use."""
-    if method not in METHODS:
+    if not isinstance(method, str) or method not in METHODS:
         raise OptionError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
     if not isinstance(rtol, int | float | np.number) or not rtol > 0 or not np.all(to_floats(atol, "atol") >= 0):
         raise OptionError(f"rtol must be above 0 and atol not negative, not rtol={rtol!r}, atol={atol!r}")
-    if max_evaluations < 1:
-        raise OptionError(f"max_evaluations must be at least 1, not {max_evaluations!r}")
+    if not isinstance(max_evaluations, int | float | np.number) or not max_evaluations >= 1:
+        raise OptionError(f"max_evaluations must be a number, at least 1, not {max_evaluations!r}")
     largest = float(np.max(np.abs(start)))
     if bound is None:
         return _GROWTH * (1 + largest)
-    if not bound > largest:
+    if not isinstance(bound, int | float | np.number) or not bound > largest:
         raise OptionError(f"bound must be above the largest initial magnitude {largest:.6g}, not {bound!r}")
     return float(bound)

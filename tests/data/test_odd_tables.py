@@ -160,6 +160,13 @@ ODD = {
         table(b=replaced(FLOW, {3: 9999, 6: 9999})), "9999 twice (lines 5 and 8)", "--missing=9999", "missing=[]"
     ),
     "a code below": refused(table(b=replaced(FLOW, {3: -999})), "-999 once (line 5)", "code for missing?"),
+    "a negative code": refused(table(b=replaced(FLOW, {3: -99})), "-99 once (line 5)", "code for missing?"),
+    "a negative code of counts": refused(
+        table(b=replaced(np.round(np.linspace(18, 1200, N)), {3: -999})), "-999 once (line 5)", "code for missing?"
+    ),
+    "a negative number that goes on": read(
+        table(b=np.linspace(99 * (N - 2), -99, N)), x=np.column_stack([LEVEL, np.linspace(99 * (N - 2), -99, N)])
+    ),
     "a code in words": read(
         table(b=replaced(FLOW, {1: 9999, 3: 9999, 5: -99, 7: 9999})), x=GAPS, missing=["9999", -99]
     ),

@@ -464,3 +464,27 @@ def test_series_of_different_names_are_asked_about():
         Trajectories.from_arrays(t, series)
     assert len(Trajectories.from_arrays(t, series, names=["a"])) == 2
     assert Trajectories.from_arrays(t, pd.concat(series, axis=1)).names == ("a", "b")
+
+
+RUN = Run(np.arange(6.0), np.arange(6.0)[:, None])
+WRONG_KINDS = {
+    "states are a number": lambda: Run(np.arange(6.0), 3.0),  # pyright: ignore[reportArgumentType]
+    "times are a number": lambda: Run(3.0, np.ones((6, 1))),  # pyright: ignore[reportArgumentType]
+    "nothing": lambda: Run(None, None),  # pyright: ignore[reportArgumentType]
+    "runs are numbers": lambda: Trajectories((1, 2), ("a",)),  # pyright: ignore[reportArgumentType]
+    "one run": lambda: Trajectories(RUN, ("a",)),  # pyright: ignore[reportArgumentType]
+    "a number to select": lambda: Trajectories((RUN,), ("a",)).select(5),  # pyright: ignore[reportArgumentType]
+    "a text to split by": lambda: Trajectories((RUN,), ("a",)).split("a"),  # pyright: ignore[reportArgumentType]
+    "a text to thin to": lambda: Trajectories((RUN,), ("a",)).thin("a"),  # pyright: ignore[reportArgumentType]
+}
+
+
+@pytest.mark.parametrize("kind", WRONG_KINDS)
+def test_things_of_another_kind_are_refused_in_one_line(kind):
+    with pytest.raises((DataError, OptionError)):
+        WRONG_KINDS[kind]()
+
+
+def test_none_may_stand_among_the_words_for_missing():
+    frame = pd.DataFrame({"t": range(6), "x": [1.0, 2.0, 4.0, None, 16.0, 9.0]})
+    assert np.isnan(Trajectories.from_frame(frame, time="t", missing=[None, 9])[0].x[[3, 5]]).all()  # pyright: ignore[reportArgumentType]

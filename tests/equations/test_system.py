@@ -3,6 +3,7 @@
 import copy
 import math
 import pickle
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ import pytest
 import sympy as sp
 
 from neural_arith.equations import EquationSystem
-from neural_arith.errors import DataError, EquationError, IntegrationError, OptionError
+from neural_arith.errors import DataError, EquationError, IntegrationError, NeuralArithError, OptionError
 
 ODD = (
     "S",
@@ -379,3 +380,25 @@ def test_simulate_asks_for_what_fit_asks(odd, where):
         return
     with pytest.raises(DataError, match=word):
         driven.simulate(**given)
+
+
+DECAY: Any = EquationSystem({"x": "-0.5*x"})
+WRONG_KINDS = {
+    "language": lambda: DECAY.to_code([]),
+    "rtol": lambda: DECAY.same_as(DECAY, rtol="a"),
+    "text for constants": lambda: DECAY.with_constants(["a"]),
+    "no constants": lambda: DECAY.with_constants(None),
+    "max_evaluations": lambda: DECAY.simulate([1], [0, 1], max_evaluations="a"),
+    "bound": lambda: DECAY.simulate([1], [0, 1], bound="a"),
+    "method": lambda: DECAY.simulate([1], [0, 1], method=[]),
+    "a text to evaluate": lambda: DECAY.to_numpy()(0.0, "a"),
+    "5,000 digits": lambda: EquationSystem({"x": sp.Integer(10) ** 5000}),
+    "5,000 digits below": lambda: EquationSystem({"x": sp.Symbol("x") / sp.Integer(10) ** 5000}),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG_KINDS)
+def test_things_of_another_kind_are_refused_in_one_line(kind):
+    with pytest.raises(NeuralArithError) as caught:
+        WRONG_KINDS[kind]()
+    assert len(str(caught.value)) < 300
