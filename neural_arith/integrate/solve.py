@@ -30,6 +30,7 @@ METHODS: dict[str, Callable[..., OdeSolver]] = {
 
 _GROWTH = 1e12  # default bound: this many times (1 + the largest initial magnitude)
 _GREW = 1e6  # a solver that gives up after this growth met a pole of the solution, not stiffness
+_PATIENCE, _AT_THE_START = 20_000, 1e-12  # evaluations after which this share of the time span must lie behind
 
 
 class Status(Enum):
@@ -119,7 +120,7 @@ def solve(
     origin, span = times[0], times[-1] - times[0]
     grid = (times - origin) / span
     grid[-1] = 1.0
-    count = 0
+    count, reached = 0, 0.0
 
     def scaled(s: float, state: np.ndarray) -> np.ndarray:
         nonlocal count
@@ -129,6 +130,12 @@ def solve(
                 f"{max_evaluations} evaluations of the right-hand side were not enough; loosen rtol, atol, "
                 "try method='Radau' for a stiff system, or raise max_evaluations",
             )
+        if count == _PATIENCE and reached < _AT_THE_START:
+            raise _Stop(
+                Status.STIFF_OR_SLOW,
+                f"after {count} evaluations of the right-hand side time stands still at its start; the motion is too "
+                "fast for this span: shorten it, or start elsewhere",
+            )
         count += 1
         slope = np.asarray(f(origin + s * span, state), dtype=float).reshape(-1)
         if slope.size != start.size:
@@ -137,8 +144,7 @@ def solve(
             raise _Stop(Status.NOT_FINITE, f"the right-hand side is not finite near state {_short(state)}")
         return slope * span
 
-    reached, state = 0.0, start
-    filled = 1
+    state, filled = start, 1
     status, message = Status.DONE, ""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         # SciPy reports trouble as warnings as well; here it is a status

@@ -178,3 +178,9 @@ def test_wrong_input(change, error, match):
     call = {"f": lambda t, x: -x, "x0": [1.0], "t": [0.0, 1.0]} | change
     with pytest.raises(error, match=match):
         solve(call.pop("f"), call.pop("x0"), call.pop("t"), **call)
+
+
+def test_a_motion_that_never_leaves_its_start_is_given_up_early():
+    said = solve(lambda t, x: (x + 1) ** 500, [1.0], [0.0, 1.0], throw=False)
+    assert not said.ok
+    assert said.n_evaluations <= 20_000
