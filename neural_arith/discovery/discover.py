@@ -45,6 +45,7 @@ from neural_arith.discovery.statements import COARSE, Circumstances, measured_ro
 from neural_arith.discovery.worth import worth_of_terms
 from neural_arith.equations import EquationSystem
 from neural_arith.equations.places import places
+from neural_arith.integrate.blocks import Checkpoint
 
 
 def discover(
@@ -88,7 +89,7 @@ def discover(
     clock = Clock.start(options.time_budget, now)
     with clock.searching.watched() as until:
         searched = search(data, known, progress, until)
-    searched.judge.clock = clock
+    searched.judge.clock, searched.judge.checkpoint = clock, Checkpoint()  # finishing is cheap, and not kept
     with clock.watched():
         found = _finish(searched, data, options, given, unused, progress)
     return replace(
