@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -14,10 +16,12 @@ from neural_arith.equations.constants import Template, make_template
 from neural_arith.equations.least_squares import Fitted, Point, Problem
 from neural_arith.equations.system import EquationSystem
 from neural_arith.equations.writing import write
-from neural_arith.errors import EquationError, OptionError
+from neural_arith.errors import DataError, EquationError, OptionError
 
 NOISE = ("auto", "additive", "proportional", "log")
 
+_LARGEST = 1e100
+"""Sizes of states beyond this, or below its inverse, leave no room for their squares."""
 
 Hold = str | float | sp.Expr | Iterable[str | float | sp.Expr]
 
@@ -94,7 +98,7 @@ def refit_constants(
         max_iterations: limit of steps.
 
     Returns:
-        The fitted system; the equations as they came when they cannot be integrated at all.
+        The fitted system; the equations as they came, with a warning, when they cannot be integrated at all.
 
     Raises:
         DataError: the data are of other states or inputs, or negative with noise ``"log"``.
@@ -109,7 +113,45 @@ def refit_constants(
         free_exponents=free_exponents,
         max_iterations=max_iterations,
     )
+    if not hold and not result.equations.fit_template.values:
+        warnings.warn(
+            "the equations have no constants, so there was nothing to fit; write the numbers to be fitted, as in "
+            "'-1*x' or '-0.5*x'",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    elif not np.isfinite(result.loss):
+        warnings.warn(
+            "the equations cannot be integrated over the data from their constants, so they are returned as they came; "
+            "give constants nearer to the data, or other equations",
+            RuntimeWarning,
+            stacklevel=2,
+        )
     return result.equations
+
+
+def _check(equations: Any, data: Any, noise: Any, fit_initial: Any, max_iterations: Any) -> None:
+    """Refuse arguments that are none."""
+    if not isinstance(equations, EquationSystem):
+        raise OptionError(f"equations must be an EquationSystem, not a {type(equations).__name__}; it comes first")
+    if not isinstance(data, Trajectories):
+        raise DataError(
+            f"data must be Trajectories, not a {type(data).__name__}; make them with "
+            "na.Trajectories.from_arrays(t, x, names=...)"
+        )
+    if noise not in NOISE:
+        raise OptionError(f"noise must be one of {', '.join(NOISE)}, not {noise!r}")
+    if not isinstance(fit_initial, bool | np.bool_):
+        raise OptionError(f"fit_initial must be True or False, not {fit_initial!r}")
+    if not isinstance(max_iterations, Integral) or isinstance(max_iterations, bool) or max_iterations < 1:
+        raise OptionError(f"max_iterations must be a whole number of at least 1, not {max_iterations!r}")
+    for name, column in zip(data.names, np.concatenate([run.x for run in data]).T, strict=True):
+        top = float(np.nanmax(np.abs(column)))
+        if top > _LARGEST or 0 < top < 1 / _LARGEST:
+            raise DataError(
+                f"state {name!r} reaches {top:.3g}, a size whose squares cannot be computed with; give it in another "
+                "unit, nearer to 1"
+            )
 
 
 def fit_constants(
@@ -144,10 +186,7 @@ def fit_constants(
         DataError: the data are of other states or inputs, or not positive with noise ``"log"``.
         OptionError: an option out of range, or ``hold`` has what the equations have not.
     """
-    if noise not in NOISE:
-        raise OptionError(f"noise must be one of {', '.join(NOISE)}, not {noise!r}")
-    if max_iterations < 1:
-        raise OptionError(f"max_iterations must be at least 1, not {max_iterations!r}")
+    _check(equations, data, noise, fit_initial, max_iterations)
     template = _with_open_exponents(equations) if free_exponents else equations.fit_template
     held = _held(hold, equations, template)
     problem = Problem(equations, template, data, fit_initial, relative=noise == "proportional")

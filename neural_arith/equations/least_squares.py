@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from neural_arith.data import Trajectories
 from neural_arith.equations.constants import Template
-from neural_arith.equations.shooting import Model, Piece, cut, match_slopes, pieces_of, shortened
+from neural_arith.equations.shooting import Model, Piece, budget, cut, match_slopes, pieces_of, shortened
 from neural_arith.equations.system import EquationSystem
 from neural_arith.errors import DataError
 
@@ -27,6 +28,9 @@ _FLOOR = 0.05
 
 _NEAR_ZERO = 1e-2
 """Starting value, as a share of the state's spread, instead of a negative one that has no slope."""
+
+_PATIENCE = 12
+"""How many solutions at the limit of their evaluations a fit may cost, for each run; good fits need one or two."""
 
 _ROUGH = 25
 """Steps of the descents that only prepare a start."""
@@ -102,12 +106,20 @@ class Problem:
         self.n_values = int(np.isfinite(every).sum())
         self.good = float(np.clip(10 * np.mean(_roughness(self.pieces) / self.spread**2), 1e-8, _GOOD))
         self.model = Model(template, equations.states, equations.inputs, self.spread)
+        self._limit = math.inf
 
     # ------------------------------------------------------------------ the whole way
     def fit(self, start: Point, free: np.ndarray, noise: str, max_iterations: int) -> Fitted:
         """Fit from anywhere: choose the kind of noise, mend a bad start, weigh the states by their scatter."""
         if noise == "log" and not self.can_log:
             raise DataError("noise='log' needs data that are never negative; use 'proportional' or 'additive'")
+        self._limit = self.model.spent + _PATIENCE * sum(budget(piece) for piece in self.pieces)
+        try:
+            return self._fit(start, free, noise, max_iterations)
+        finally:
+            self._limit = math.inf
+
+    def _fit(self, start: Point, free: np.ndarray, noise: str, max_iterations: int) -> Fitted:
         start = self._in_domain(start) if self.fit_initial else start
         best = self._from_anywhere(start, free, noise == "log", max_iterations)
         best = self.reweighted(best, free, max_iterations)
@@ -156,9 +168,14 @@ class Problem:
             tried.append(point)
             found = self.descend(point, free, unit, log, max_iterations)
             best = min(best, found, key=lambda fitted: fitted.squares)
-            if self.loss(best) < self.good:
+            if self.loss(best) < self.good or self._exhausted:
                 break
         return best
+
+    @property
+    def _exhausted(self) -> bool:
+        """Whether a fit has cost so much that it is given up where it stands."""
+        return self.model.spent > self._limit
 
     def _as_given(self, start: Point, free: np.ndarray, log: bool) -> Point:
         return start
@@ -248,14 +265,14 @@ class Problem:
                 converged = bool(np.isfinite(squares))
                 break
             units = self._units(point, free)
-            parts = self._normal(point, free, moving, units, sigma, log, pieces)
+            parts = None if self._exhausted else self._normal(point, free, moving, units, sigma, log, pieces)
             if parts is None:
                 break
             normal, gradient = parts
             widest = np.diag(normal).copy() if widest is None else np.maximum(widest, np.diag(normal))
             scale = np.maximum(widest, 1e-14 * widest.max() + 1e-300)
             size, gain = 0.0, 0.0
-            while damping < 1e10:
+            while damping < 1e10 and not self._exhausted:
                 try:
                     step = np.linalg.solve(normal + damping * np.diag(scale), -gradient)
                 except np.linalg.LinAlgError:
@@ -271,6 +288,8 @@ class Problem:
                     point, squares, damping = trial, found, max(damping * 0.2, 1e-12)
                     break
                 damping *= 5
+            if gain == 0 and self._exhausted:
+                break
             if size < 1e-9 or gain == 0 or (gain < 1e-9 * squares and size < 1e-5):
                 converged = True
                 break

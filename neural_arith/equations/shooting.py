@@ -167,6 +167,7 @@ class Model:
     def __init__(self, template: Template, states: Sequence[str], inputs: Sequence[str], spread: np.ndarray) -> None:
         self.n_states, self.n_constants = len(states), len(template.symbols)
         self.spread = spread
+        self.spent = 0  # evaluations of right-hand sides so far
         names = [*states, *inputs]
         real = [sp.Dummy(real=True) for _ in names]
         swap = {sp.Symbol(name): symbol for name, symbol in zip(names, real, strict=True)}
@@ -188,8 +189,9 @@ class Model:
             return self._f(*x.tolist(), *drive(time), *numbers)
 
         found = solve(
-            f, start, piece.t, rtol=_RTOL, atol=_ATOL * self.spread, max_evaluations=_budget(piece), throw=False
+            f, start, piece.t, rtol=_RTOL, atol=_ATOL * self.spread, max_evaluations=budget(piece), throw=False
         )
+        self.spent += found.n_evaluations
         return found.x if found.ok else None
 
     def sensitivities(
@@ -226,7 +228,8 @@ class Model:
         first[:, p:] = np.diag(steps[p:])
         atol = 1e-3 * _SLOPE_RTOL * np.concatenate([self.spread, np.repeat(self.spread, p + d)])
         z0 = np.concatenate([start, first.ravel()])
-        found = solve(f, z0, piece.t, rtol=_SLOPE_RTOL, atol=atol, max_evaluations=_budget(piece), throw=False)
+        found = solve(f, z0, piece.t, rtol=_SLOPE_RTOL, atol=atol, max_evaluations=budget(piece), throw=False)
+        self.spent += found.n_evaluations
         if found.ok:
             return found.x[:, d:].reshape(-1, d, p + d)
         return self._differences(piece, constants, start, free, steps)
@@ -253,7 +256,8 @@ class Model:
         return out
 
 
-def _budget(piece: Piece) -> int:
+def budget(piece: Piece) -> int:
+    """Evaluations after which one solution over a piece is given up."""
     return 5_000 + 100 * len(piece.t)
 
 

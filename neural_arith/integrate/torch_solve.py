@@ -46,6 +46,17 @@ _OPTIONS = {
     FIXED: ("step_size", "perturb"),
 }
 
+_KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "first_step": ("above 0, or None", lambda v: v is None or _above_zero(v)),
+    "min_step": ("0 or more", lambda v: _above_zero(v) or v == 0),
+    "step_t": ("a tensor of times, or None", lambda v: v is None or torch.is_tensor(v)),
+    "jump_t": ("a tensor of times, or None", lambda v: v is None or torch.is_tensor(v)),
+    "norm": ("a function of a tensor", callable),
+    "dtype": ("a floating point type of torch", lambda v: isinstance(v, torch.dtype) and v.is_floating_point),
+    "perturb": ("True or False", lambda v: isinstance(v, bool)),
+}
+"""What options may be that are no numbers above zero."""
+
 
 def solve_torch(
     f: Callable[[Tensor, Tensor], Tensor],
@@ -239,11 +250,17 @@ def check_solver(method: str, rtol: float, atol: float, options: Mapping[str, An
     wrong = [name for name in options if name not in known]
     if wrong:
         raise OptionError(f"options of {method} may be {', '.join(known)}, not {wrong[0]!r}")
-    if "step_size" in options and not _above_zero(options["step_size"]):
-        raise OptionError(f"step_size must be above 0, not {options['step_size']!r}")
+    for name, value in options.items():
+        if name not in _KINDS:
+            if not _above_zero(value):
+                raise OptionError(f"{name} must be above 0, not {value!r}")
+        elif not _KINDS[name][1](value):
+            raise OptionError(f"{name} must be {_KINDS[name][0]}, not {value!r:.80}")
 
 
 def _above_zero(value: Any) -> bool:
+    if torch.is_tensor(value) and value.numel() == 1 and not value.is_complex():
+        value = value.item()
     return isinstance(value, numbers.Real) and float(value) > 0
 
 

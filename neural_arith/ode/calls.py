@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -36,7 +37,7 @@ def n_arguments(f: Any) -> int:
     try:
         signature = inspect.signature(f.forward if isinstance(f, nn.Module) else f)
     except (TypeError, ValueError):
-        return 3
+        return 1  # written in C, as torch.sin is
     places = [p for p in signature.parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     needed = sum(p.default is p.empty for p in places)
     if any(p.kind is p.VAR_POSITIONAL for p in signature.parameters.values()) or (needed == 2 and len(places) > 2):
@@ -118,23 +119,95 @@ def check_weights(module: nn.Module) -> None:
             )
 
 
-@torch.no_grad()
-def tried(f: Callable[..., Any], what: str, *arguments: Any, shape: tuple[int, ...] | None = None) -> Any:
-    """Call ``f`` once, before anything depends on it, and check what it returns.
+def fault(one: Any, again: Any, given: Tensor, kept: Tensor | None) -> str | None:
+    """What is wrong with two answers to one question, or None.
+
+    Args:
+        one: what a right-hand side or a part of it returned.
+        again: what it returned when asked again.
+        given: the states it was asked about.
+        kept: the same states after it was asked; None where it may use them up.
+    """
+    if not isinstance(one, Tensor) or not one.is_floating_point():
+        kind = f"a {one.dtype} tensor" if isinstance(one, Tensor) else f"a {type(one).__name__}"
+        return f"must return a floating point tensor, not {kind}"
+    if one.device != given.device:
+        return f"returns a tensor on {one.device} for states on {given.device}; make it on the device of the states"
+    if one.is_meta:
+        return None
+    if kept is not None and not _alike(kept, given):
+        return "changes the states it is given in place; return new ones, as x * 2 instead of x.mul_(2)"
+    if not isinstance(again, Tensor) or again.shape != one.shape or not _alike(one, again):
+        return (
+            "returns another value when called again on the same states, so that no solver can follow it; it must not "
+            "draw random numbers nor remember earlier calls (.eval() switches off layers such as spectral_norm)"
+        )
+    return None
+
+
+def _alike(one: Tensor, other: Tensor) -> bool:
+    """Equal but for the order of sums, which may differ between calls on a GPU."""
+    one, other = one.detach(), other.detach()
+    if torch.equal(one, other):
+        return True
+    size = one.nan_to_num(posinf=0.0, neginf=0.0).abs().max()
+    share = 100 * torch.finfo(one.dtype).eps
+    return bool(torch.isclose(one, other, rtol=share, atol=share * float(size), equal_nan=True).all())
+
+
+def first_line(error: Exception) -> str:
+    """The kind of an error and the first line of what it says."""
+    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
+
+
+@contextlib.contextmanager
+def differentiated(remedy: str = "") -> Iterator[None]:
+    """Turn what torch says where it cannot differentiate a field into one line.
+
+    Args:
+        remedy: what else may help, as a clause.
 
     Raises:
-        OptionError: it fails, or returns no floating point tensor of the shape.
+        OptionError: torch raised an error of its own.
     """
     try:
-        found = f(*arguments)
+        yield
+    except (NeuralArithError, torch.OutOfMemoryError):
+        raise
+    except RuntimeError as error:
+        raise OptionError(
+            f"the field cannot be differentiated ({first_line(error)}); compute its output from its parameters by "
+            f"torch functions alone, without .numpy(), .item(), .detach() or changes in place{remedy}"
+        ) from error
+
+
+@torch.no_grad()
+def tried(
+    f: Callable[..., Any], what: str, *arguments: Any, shape: tuple[int, ...] | None = None, keeps: int | None = 0
+) -> Any:
+    """Call ``f`` twice, before anything depends on it, and check what it returns.
+
+    Args:
+        f: what to call.
+        what: its name in messages.
+        *arguments: what to call it with, tensors or None.
+        shape: of what it must return.
+        keeps: which argument it may not change in place; None if it may.
+
+    Raises:
+        OptionError: it fails, returns no floating point tensor of the shape, or not the same one again.
+    """
+    first, second = ([None if a is None else a.clone() for a in arguments] for _ in range(2))
+    try:
+        found, again = f(*first), f(*second)
     except NeuralArithError as error:
         raise OptionError(f"{what} cannot be used here: {error}") from error
     except Exception as error:  # anything may go wrong in code that is not ours
-        said = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise OptionError(f"{what} cannot be evaluated ({type(error).__name__}: {said})") from error
-    if not isinstance(found, Tensor) or not found.is_floating_point():
-        kind = f"a {found.dtype} tensor" if isinstance(found, Tensor) else f"a {type(found).__name__}"
-        raise OptionError(f"{what} must return a floating point tensor, not {kind}")
+        raise OptionError(f"{what} cannot be evaluated ({first_line(error)})") from error
+    place = keeps or 0
+    wrong = fault(found, again, arguments[place], None if keeps is None else first[place])
+    if wrong:
+        raise OptionError(f"{what} {wrong}")
     if shape is not None and tuple(found.shape) != shape:
         raise OptionError(
             f"{what} must return (*batch, {shape[-1]}), one value per state: {shape} here, not {tuple(found.shape)}"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 import numbers
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -44,13 +46,29 @@ def whole(name: str, value: Any, *, least: int = -(2**63)) -> int:
 
 
 def checkpoint_path(path: Any) -> None:
-    """Refuse what cannot name a file; its folder is made."""
-    if not isinstance(path, str | os.PathLike) or not os.fspath(path) or Path(path).is_dir():
+    """Refuse what cannot name a file, or one that cannot be written; its folder is made.
+
+    Raises:
+        OptionError: what is in the way.
+    """
+    if not isinstance(path, str | os.PathLike) or not os.fspath(path):
         raise OptionError(f"checkpoint must be the path of a file to write, not {path!r}")
     try:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OptionError(f"checkpoint {str(path)!r} cannot be written ({error}); choose another folder") from None
+        target = Path(path)
+        with contextlib.suppress(FileNotFoundError):
+            target.stat()  # a name that is too long or holds what no name may is found here
+        if target.is_dir():
+            raise OptionError(f"checkpoint must be the path of a file to write, not {path!r}, which is a folder")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists() and not os.access(target, os.W_OK):
+            raise OptionError(f"checkpoint {str(path)!r} is write-protected; choose another file")
+        if target.is_file() or not target.exists():
+            with tempfile.TemporaryFile(dir=os.path.dirname(os.path.realpath(target))) as trial:
+                trial.write(b" ")
+    except OptionError:
+        raise
+    except (OSError, ValueError, TypeError) as error:
+        raise OptionError(f"checkpoint {str(path)!r} cannot be written ({error}); choose another place") from None
 
 
 def prepared(field: Any, data: Any) -> tuple[ArithmeticField, Callable[[ArithmeticField], ArithmeticField]]:

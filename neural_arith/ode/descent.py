@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from neural_arith.layers import Layer
+from neural_arith.ode.calls import differentiated
 from neural_arith.ode.losses import matching_loss, shooting_loss
 
 if TYPE_CHECKING:
@@ -135,7 +136,8 @@ def _step(
     def closure() -> Tensor:
         method.zero_grad()
         total = torch.stack(_value(field, objective, sparsity, strength)).sum()
-        total.backward()
+        with differentiated():
+            total.backward()
         # A pole (0 to a negative power) has an infinite gradient; one such entry must not spoil all the others.
         for p in field.parameters():
             if p.grad is not None:

@@ -99,7 +99,9 @@ class ArithmeticField(nn.Module):
         x, u = y[:, : len(self.states)], y[:, len(self.states) :]
         for i, layer in enumerate(self.layers):
             shape = (rows, len(self.states)) if i == len(self.layers) - 1 else None
-            y = tried(layer, f"layer {i} ({type(layer).__name__})", y, shape=shape)
+            # what a later layer changes in place is another layer's output, as by ReLU(inplace=True)
+            keeps = 0 if i == 0 else None
+            y = tried(layer, f"layer {i} ({type(layer).__name__})", y, shape=shape, keeps=keeps)
         if self._known is not None:
             self._known.check(x, u)
 
@@ -225,9 +227,9 @@ class _KnownPart(nn.Module):
         """Try it with one time for each state, or with one for all."""
         given = u if u.shape[-1] else None
         try:
-            tried(self, "known", x[:, 0], x, given, shape=tuple(x.shape))
+            tried(self, "known", x[:, 0], x, given, shape=tuple(x.shape), keeps=1)
         except OptionError:
-            tried(self, "known", x[0, 0], x, given, shape=tuple(x.shape))
+            tried(self, "known", x[0, 0], x, given, shape=tuple(x.shape), keeps=1)
 
 
 def _names(names: Sequence[str], what: str) -> tuple[str, ...]:

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, jacfwd, jacrev, jvp, vmap
 
+from neural_arith.errors import NeuralArithError
+from neural_arith.ode.calls import differentiated
 from neural_arith.ode.snapshot import Rhs, snapshot
 
 _FORWARD_LIMIT = 80
@@ -68,7 +70,7 @@ class FlatField:
             self.index += where.tolist()
             at += len(where)
         self.n_params = at
-        self._unbatched = False
+        self._turned = False
         self._copy: nn.Module | None = None
 
     def read(self) -> Tensor:
@@ -116,20 +118,38 @@ class FlatField:
         Forward mode with all states in one batch is quickest for the few numbers of an arithmetic field; networks
         with more go by reverse mode per state.
         """
-        with torch.no_grad():
-            if self.n_params > _FORWARD_LIMIT and not self._unbatched:
+        ways = [self._forward, self._reverse] if self.n_params <= _FORWARD_LIMIT else [self._reverse, self._forward]
+        # A module that asks for values (``if (x < 0).any()``) cannot be batched over states; some functions of torch,
+        # as weight_norm, have no forward derivative.
+        with differentiated('; optimizer="adam" asks for less than "lm" does'):
+            if not self._turned:
                 try:
-                    fp, fx = vmap(jacrev(self.__call__, argnums=(0, 2)), in_dims=(None, 0, 0, 0))(p, t, x, u)
-                    return fx.detach(), fp.detach()
+                    return ways[0](p, t, x, u)
+                except NeuralArithError:
+                    raise
                 except RuntimeError as error:
-                    # A module that asks for values (``if (x < 0).any()``) cannot be batched over states.
-                    if "vmap" not in str(error):
-                        raise
-                    self._unbatched = True
-            _load_forward_mode()
-            fp = jacfwd(lambda q: self(q, t, x, u))(p)
-            shift = torch.zeros(x.shape[-1], dtype=x.dtype)
-            fx = jacfwd(lambda e: self(p, t, x + e, u))(shift)
+                    first = error
+                try:
+                    found = ways[1](p, t, x, u)
+                except RuntimeError:
+                    raise first from None
+                self._turned = True
+                return found
+            return ways[1](p, t, x, u)
+
+    @torch.no_grad()
+    def _reverse(self, p: Tensor, t: Tensor, x: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "There is a performance drop")  # nothing quicker is at hand
+            fp, fx = vmap(jacrev(self.__call__, argnums=(0, 2)), in_dims=(None, 0, 0, 0))(p, t, x, u)
+        return fx.detach(), fp.detach()
+
+    @torch.no_grad()
+    def _forward(self, p: Tensor, t: Tensor, x: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+        _load_forward_mode()
+        fp = jacfwd(lambda q: self(q, t, x, u))(p)
+        shift = torch.zeros(x.shape[-1], dtype=x.dtype)
+        fx = jacfwd(lambda e: self(p, t, x + e, u))(shift)
         return fx, fp
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from neural_arith.equations import EquationSystem
 from neural_arith.errors import DataError, NeuralArithError, OptionError
 from neural_arith.integrate.torch_solve import check_solver, solve_torch
-from neural_arith.ode.calls import call, check_function, home, n_arguments
+from neural_arith.ode.calls import call, check_function, fault, first_line, home, n_arguments
 
 Inputs = Tensor | Callable[[Tensor], Tensor]
 
@@ -47,6 +47,7 @@ class NeuralODE(nn.Module):
         super().__init__()
         self.field: Any = field.to_torch() if isinstance(field, EquationSystem) else field
         self._arguments = n_arguments(self.field)
+        self._inputs = field.inputs if isinstance(field, EquationSystem) else ()
         if isinstance(self.field, nn.Module):
             check_function(self.field)
         elif adjoint:
@@ -73,7 +74,10 @@ class NeuralODE(nn.Module):
         Raises:
             IntegrationError: the solver could not reach the end; it carries time, state and reason.
             DataError: ``x0``, ``t`` or ``u`` does not fit the field or each other in shape, type or device.
+            OptionError: the field returns no real tensor, changes its states, or answers otherwise when asked again.
         """
+        if u is None and self._inputs:
+            raise DataError(f"the equations have inputs {', '.join(self._inputs)}; pass them as u")
         return solve_torch(
             _Driven(self.field, self._arguments, _as_function(t, u)),
             x0,
@@ -101,21 +105,29 @@ class _Driven(nn.Module):
         self._begun = False
 
     def forward(self, t: Tensor, x: Tensor) -> Tensor:
+        if self._begun:
+            return self._slope(t, x)
+        # what does not fit shows at the first state; later failures are the field's own
+        given, asked = x.detach().clone(), x.detach().clone()
         try:
-            slope = call(self.field, self._arguments, t, x, None if self._drive is None else self._drive(t))
+            first = self._slope(t, asked)
+            slope = self._slope(t, x)
         except NeuralArithError:
             raise
         except Exception as error:
-            if self._begun:
-                raise
-            # what does not fit shows at the first state; later failures are the field's own
             weights = " of {1} weights on {0}".format(*home(self.field)) if isinstance(self.field, nn.Module) else ""
             raise DataError(
                 f"the field{weights} cannot be evaluated at x0, {x.dtype} of shape {tuple(x.shape)} on {x.device} "
-                f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'})"
+                f"({first_line(error)})"
             ) from error
+        wrong = fault(first, slope, given, asked)
+        if wrong:
+            raise OptionError(f"the field {wrong}")
         self._begun = True
         return slope
+
+    def _slope(self, t: Tensor, x: Tensor) -> Tensor:
+        return call(self.field, self._arguments, t, x, None if self._drive is None else self._drive(t))
 
 
 def _as_function(t: Tensor, u: Inputs | None) -> Callable[[Tensor], Tensor] | None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 import os
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from neural_arith.errors import DataError
 from neural_arith.ode.checkpoint import load_checkpoint, save_checkpoint
 from neural_arith.ode.lm import LMState
 
@@ -45,6 +47,7 @@ class Tracker:
         self._every = max(every, 1)
         self._progress = progress
         self._bar: Any = None
+        self._said = False
         self._best: dict[str, Tensor] = field_state(field)
         self._rank = float("inf")
         self.best_loss = float("inf")
@@ -60,7 +63,7 @@ class Tracker:
         return saved
 
     def save(self, state: dict[str, Any]) -> None:
-        """Write the checkpoint, if there is a file."""
+        """Write the checkpoint, if there is a file; one that cannot be written is said once and costs no training."""
         if self._path is not None:
             own = {
                 "history": self.history,
@@ -68,7 +71,12 @@ class Tracker:
                 "best_loss": self.best_loss,
                 "rank": self._rank,
             }
-            save_checkpoint(self._path, self._settings, own | state)
+            try:
+                save_checkpoint(self._path, self._settings, own | state)
+            except DataError as error:
+                if not self._said:
+                    warnings.warn(f"training goes on without a checkpoint: {error}", RuntimeWarning, stacklevel=2)
+                self._said = True
 
     def due(self, step: int) -> bool:
         """Whether this step ends with a save."""

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from neural_arith.errors import OptionError
+from neural_arith.ode.calls import differentiated
 from neural_arith.ode.checks import checkpoint_path, number, prepared, whole
 from neural_arith.ode.descent import descend
 from neural_arith.ode.lm import LMState
@@ -148,6 +149,7 @@ def train(
         raise OptionError(
             "nothing to train: every parameter of the field is frozen; field.requires_grad_(True) frees them"
         )
+    _check_depends(start, task := Task(data, segment_length, rtol), optimizer)
     settings = {
         "loss": loss,
         "optimizer": optimizer,
@@ -160,7 +162,6 @@ def train(
         "seed": seed,
         "field": [(n, list(p.shape)) for n, p in start.named_parameters()],
     }
-    task = Task(data, segment_length, rtol)
     tracker = Tracker(start, settings, checkpoint, checkpoint_every, progress)
     saved = tracker.load() if resume else None
     generator = torch.Generator().manual_seed(seed)
@@ -201,6 +202,27 @@ def train(
     finally:
         tracker.close()
     return TrainResult(back(tracker.best_field()), tracker.history, status, tracker.best_loss)
+
+
+def _check_depends(field: ArithmeticField, task: Task, optimizer: str) -> None:
+    """Refuse a field that no optimizer can learn, before any work is done."""
+    compiled = [name for name, value in field.named_parameters() if not value.is_leaf]
+    if compiled and optimizer != "lm":
+        raise OptionError(
+            f"{compiled[0]} belongs to a module compiled by torch.jit, which {optimizer} cannot train; give the module "
+            'itself, or use optimizer="lm"'
+        )
+    segments = task.segments
+    with differentiated(), torch.enable_grad():
+        out = field(segments.t[:2, 0], segments.start[:2], segments.u[:2, 0])
+        if out.requires_grad:
+            free = [p for p in field.parameters() if p.requires_grad]
+            if any(g is not None for g in torch.autograd.grad(out.sum(), free, allow_unused=True)):
+                return
+    raise OptionError(
+        "nothing to train: the output of the field does not depend on any trainable number; compute it from the "
+        "parameters by torch functions alone, without .detach(), .item() or .numpy()"
+    )
 
 
 def _check_sparsity(sparsity: Sparsity | None, optimizer: str, loss: str) -> None:

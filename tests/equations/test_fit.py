@@ -199,7 +199,8 @@ def test_a_negative_state_without_a_root_is_left_alone():
     data = Trajectories.from_arrays(t, x, names=["x", "v"])
     start = EquationSystem({"x": "0.7*sqrt(x) - 0.2*v", "v": "-0.3*v"})
     assert refit_constants(start, data).constants == pytest.approx(true.constants, rel=0.15)
-    assert refit_constants(start, data, fit_initial=False) == start  # held where it cannot start: as it came
+    with pytest.warns(RuntimeWarning, match="as they came"):
+        assert refit_constants(start, data, fit_initial=False) == start  # held where it cannot start: as it came
 
 
 def test_a_constant_the_data_do_not_determine_has_no_error():
@@ -317,3 +318,46 @@ def test_what_hold_does_not_take(hold):
     data = Trajectories.from_arrays(np.linspace(0, 1, 5), np.arange(5.0)[:, None], names=["x"])
     with pytest.raises(OptionError, match="hold has"):
         refit_constants(DECAY, data, hold=hold)
+
+
+@pytest.mark.parametrize(("text", "n"), [("-2*sin(2*x)", 6), ("-2*sign(x)", 40)])
+def test_a_fit_that_leads_nowhere_is_given_up(text, n):
+    """It took ten times as long, wandering through solutions that are given up."""
+    t = np.linspace(0, 6, n)
+    data = Trajectories.from_arrays(t, 3 * np.exp(-0.7 * t)[:, None], names=["x"])
+    assert not fit_constants(EquationSystem({"x": text}), data).converged
+
+
+DECAYING = Trajectories.from_arrays(np.linspace(0, 3, 10), np.exp(-np.linspace(0, 3, 10))[:, None], names=["x"])
+
+
+@pytest.mark.parametrize(("text", "says"), [("-x", "no constants"), ("sqrt(x - 5)", "as they came")])
+def test_a_fit_that_changes_nothing_is_said(text, says):
+    with pytest.warns(RuntimeWarning, match=says):
+        assert refit_constants(EquationSystem({"x": text}), DECAYING) == EquationSystem({"x": text})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        ({"max_iterations": "5"}, OptionError),
+        ({"max_iterations": None}, OptionError),
+        ({"max_iterations": float("nan")}, OptionError),
+        ({"fit_initial": "no"}, OptionError),
+        ({"equations": "-x"}, OptionError),
+        ({"equations": DECAYING, "data": DECAY}, OptionError),
+        ({"data": np.zeros((3, 1))}, DataError),
+        ({"data": None}, DataError),
+        (
+            {"data": Trajectories.from_arrays([0.0, 1, 2, 3], [[1e200], [2e200], [3e200], [4e200]], names=["x"])},
+            DataError,
+        ),
+        (
+            {"data": Trajectories.from_arrays([0.0, 1, 2, 3], [[1e-300], [2e-300], [3e-300], [5e-300]], names=["x"])},
+            DataError,
+        ),
+    ],
+)
+def test_arguments_that_are_none(wrong, error):
+    with pytest.raises(error, match=next(iter(wrong)) + "|another unit"):
+        refit_constants(**{"equations": DECAY, "data": DECAYING, **wrong})

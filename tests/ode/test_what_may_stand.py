@@ -1,6 +1,7 @@
 """What may stand in a field works, and all else is one clear line: when it is built, or before training begins."""
 
 import copy
+import os
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,28 @@ class Drag(nn.Module):
 
     def forward(self, t, x):
         return -self.k * x
+
+
+class Spoilt(nn.Module):
+    """Any function as a layer."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+
+def counter():
+    """A function that remembers how often it was called."""
+    calls = []
+
+    def count(x):
+        calls.append(1)
+        return -x * len(calls)
+
+    return count
 
 
 def known_part(made: na.ArithmeticField) -> Any:
@@ -216,6 +239,12 @@ BUILT = {
     "known of wrong shape": (lambda: field(known=lambda t, x, u: torch.zeros(3)), "one value per state"),
     "known of numpy": (lambda: field(known=lambda t, x, u: np.zeros(2)), "ndarray"),
     "known that fails": (lambda: field(known=lambda t, x, u: 1 / 0), "ZeroDivisionError"),
+    "random": (lambda: field(Spoilt(lambda x: x + torch.randn_like(x))), "random numbers"),
+    "random in the known part": (lambda: field(known=lambda t, x, u: torch.rand_like(x)), "random numbers"),
+    "in place": (lambda: field(Spoilt(lambda x: x.mul_(-1))), "in place"),
+    "remembers": (lambda: field(Spoilt(counter())), "remember earlier calls"),
+    "ode type": (lambda: na.NeuralODE(field(), options={"dtype": "a"}), "dtype must be"),
+    "ode first step": (lambda: na.NeuralODE(field(), options={"first_step": "a"}), "first_step must be"),
     "known of four": (lambda: field(known=lambda a, b, c, d: a), "is called as"),
     "ode of a number": (lambda: ANY(5), "module or a function"),
     "ode method": (lambda: na.NeuralODE(field(), method="magic"), "method must be"),
@@ -314,6 +343,48 @@ FIELDS = {
 def test_fields_that_cannot_be_fitted(name, work):
     with pytest.raises(na.OptionError, match=FIELDS[name][1]):
         work(FIELDS[name][0], DATA)
+
+
+class Stopped(nn.Linear):
+    """A layer whose output is spoilt for derivatives."""
+
+    def __init__(self, spoil):
+        super().__init__(2, 2)
+        self.spoil = spoil
+
+    def forward(self, input):
+        return self.spoil(super().forward(input))
+
+
+def changed_in_place(y):
+    z = y.exp()
+    z.mul_(2)
+    return z
+
+
+UNLEARNT = {
+    "detach": (lambda: Stopped(lambda y: y.detach()), "does not depend on any trainable number"),
+    "numpy": (lambda: Stopped(lambda y: torch.from_numpy(y.detach().numpy())), "does not depend on any"),
+    "numpy of a gradient": (lambda: Stopped(lambda y: torch.from_numpy(y.numpy())), "cannot be differentiated"),
+    "in place": (lambda: Stopped(changed_in_place), "cannot be differentiated"),
+}
+
+
+@pytest.mark.parametrize("name", UNLEARNT)
+@pytest.mark.parametrize("optimizer", ["lm", "adam"])
+def test_fields_that_cannot_learn(name, optimizer):
+    make, says = UNLEARNT[name]
+    with pytest.raises(na.OptionError, match=says) as caught:
+        quick(make(), optimizer=optimizer)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("optimizer", ["lm", "adam"])
+def test_layers_without_a_forward_derivative_are_trained(optimizer):
+    torch.manual_seed(0)
+    made = nn.utils.parametrizations.weight_norm(nn.Linear(2, 2))
+    found = quick(made, optimizer=optimizer, loss="derivative", steps=30, learning_rate=0.1)
+    assert found.history[-1]["loss"] < found.history[0]["loss"] or found.loss < 1e-3
 
 
 def test_nothing_to_train():
@@ -426,6 +497,65 @@ def test_inputs_that_do_not_fit(u):
     driven = na.NeuralODE(na.ArithmeticField(na.NAU(3, 2), states=("x", "y"), inputs="u"))
     with pytest.raises(na.DataError):
         driven(torch.ones(2), GRID, u)
+
+
+ANSWERS = {
+    "none": (lambda x: None, "NoneType"),
+    "tuple": (lambda x: (x, x), "tuple"),
+    "numpy": (lambda x: x.numpy(), "ndarray"),
+    "bool": (lambda x: x > 0, "torch.bool"),
+    "complex": (lambda x: x * 1j, "torch.complex64"),
+    "random": (lambda x: torch.randn_like(x), "random numbers"),
+    "in place": (lambda x: x.mul_(-1), "in place"),
+    "remembers": (counter(), "remember earlier calls"),
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+@pytest.mark.parametrize("method", ["dopri5", "rk4"])
+def test_answers_that_are_no_slopes(name, method):
+    function, says = ANSWERS[name]
+    with pytest.raises(na.OptionError, match=says) as caught:
+        na.NeuralODE(function, method=method)(torch.ones(2), GRID)
+    assert "\n" not in str(caught.value)
+
+
+def test_functions_without_a_signature_and_equations_without_their_inputs():
+    x = na.NeuralODE(torch.sin)(torch.ones(1, dtype=torch.float64), GRID.double())
+    torch.testing.assert_close(
+        torch.tan(x[:, 0] / 2), torch.tan(x[0, 0] / 2) * torch.exp(GRID.double()), rtol=1e-5, atol=1e-6
+    )
+    with pytest.raises(na.DataError, match="inputs u; pass them"):
+        na.NeuralODE(na.EquationSystem({"x": "-x + u"}, inputs=["u"]))(torch.ones(1), GRID)
+
+
+@pytest.mark.parametrize("path", ["/proc/1/x", "a\0b", "/dev/null/x", "a" * 300])
+def test_a_checkpoint_that_cannot_be_written_is_refused_before_training(path):
+    if path.startswith("/proc") and not os.path.isdir("/proc/1"):
+        pytest.skip("no /proc here")
+    with pytest.raises(na.OptionError, match=r"checkpoint .* cannot be written"):
+        quick(field(), steps=10**6, checkpoint=path)
+
+
+def test_a_checkpoint_that_can_no_longer_be_written_costs_no_training(tmp_path):
+    place = tmp_path / "runs"
+
+    def removed(x):
+        if place.is_dir():  # what a user may do meanwhile
+            place.rmdir()
+            place.write_text("a file now")
+        return x
+
+    with pytest.warns(RuntimeWarning, match="without a checkpoint"):
+        found = quick(
+            field(*layers(), Spoilt(removed)),
+            optimizer="adam",
+            steps=3,
+            checkpoint=place / "run.pt",
+            checkpoint_every=1,
+        )
+    assert np.isfinite(found.loss)
+    assert len(found.history) == 3
 
 
 def test_names_of_any_kind_are_read_back():
