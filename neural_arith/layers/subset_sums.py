@@ -140,7 +140,9 @@ def _whole(x: Tensor, sums: Tensor, y: Tensor, powers: tuple[float, float], tole
     for largest in (1, 2, 3):
         scale = sign * largest / first.abs().max()
         pair = torch.stack([first * scale, second * scale ** (-powers[0] / powers[1])])
-        simple = simplify(pair, y, predict, tolerance)
+        # Near a zero of a sum that is divided by, the order of addition alone changes much.
+        error = rounding(y, PowersOfSums(pair, exponents).sensitivity(x), tolerance)
+        simple = simplify(pair, y, predict, error)
         if simple is not pair:
             return simple
     scale = sign / first.abs().max()
