@@ -65,8 +65,10 @@ test: $(VENV)/.installed-test  ## everything that must pass: lint, types, docs, 
 	@$(MAKE) --no-print-directory docs
 	@echo '== doctests of the package and the README'
 	@$(BIN)/python -m pytest -q --doctest-modules --doctest-glob='*.md' neural_arith README.md
+	@echo '== notebooks say what is stored in them'
+	@$(BIN)/python -m pytest -q tests/test_notebooks.py
 	@echo '== tests'
-	@$(BIN)/python -m pytest -q -n 2 tests
+	@$(BIN)/python -m pytest -q -n 2 --ignore=tests/test_notebooks.py tests
 
 docs: $(VENV)/.installed-test  ## build the documentation into docs/_build/html
 	@$(BIN)/python -m sphinx -q -W -n --keep-going -b html docs docs/_build/html
