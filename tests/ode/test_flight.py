@@ -107,6 +107,6 @@ def test_forward_and_reverse_jacobians_agree():
     p, x = flat.read(), torch.rand(5, 2, dtype=torch.float64)
     t, u = torch.zeros(5, dtype=torch.float64), torch.zeros(5, 0, dtype=torch.float64)
     reverse = flat.jacobians(p, t, x, u)
-    flat._unbatched = True
+    flat._turned = True
     for a, b in zip(reverse, flat.jacobians(p, t, x, u), strict=True):
         torch.testing.assert_close(a, b)
