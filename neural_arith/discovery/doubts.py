@@ -18,10 +18,9 @@ from neural_arith.discovery.noise_level import CLEAN, noise_level
 from neural_arith.discovery.problem import telling_runs
 from neural_arith.discovery.scaling import Scaling
 from neural_arith.discovery.worth import Worth
-from neural_arith.equations.structures import from_structure
+from neural_arith.equations.structures import from_structure, term_text
 from neural_arith.integrate.batch import refine
 from neural_arith.integrate.kernel_refine import profile_misfit
-from neural_arith.integrate.structure import Structure
 
 BEYOND = 4.0
 """Times the scatter by which measurements must miss what was stated to contradict it."""
@@ -188,8 +187,7 @@ def runs_apart(judge: Judge, scaling: Scaling, noise: Noise, chosen: Judged, dat
     law = from_structure(structure, structure.values(values[low]), data.names, data.input_names)
     i, unit = structure.terms[most]
     ones = {**structure.values(values[low]), (i, unit): values[high, most]}
-    alone = Structure(tuple((unit,) if k == i else () for k in range(data.n_states)))
-    term = from_structure(alone, ones, data.names, data.input_names).to_text()[data.names[i]]
+    term = term_text((i, unit), ones, data.names, data.input_names)
     written = "; ".join(f"d {name}/dt = {text}" for name, text in law.to_text().items())
     return (
         f"Constants may differ between the runs: each alone follows one law, but with constants of its own. In "

@@ -9,9 +9,8 @@ import numpy as np
 from neural_arith.discovery.clock import OutOfTimeError
 from neural_arith.discovery.judge import Judge, Judged
 from neural_arith.discovery.scaling import Scaling
-from neural_arith.equations.structures import from_structure
+from neural_arith.equations.structures import term_text
 from neural_arith.integrate.batch import refine
-from neural_arith.integrate.structure import Structure
 
 _ITERATIONS = 15
 
@@ -65,8 +64,7 @@ def worth_of_terms(
         raise OutOfTimeError
     found = []
     for (i, unit), without, misfit in zip(structure.terms, shorter, refined.misfit, strict=True):
-        equations = [(unit,) if k == i else () for k in range(len(names))]
-        alone = from_structure(Structure(tuple(equations)), original, names, inputs)
+        term = term_text((i, unit), original, names, inputs)
         lost = float(misfit - judged.misfit) if np.isfinite(misfit) else np.inf
-        found.append(Worth(names[i], alone.to_text()[names[i]], lost, float(judged.price - judge.price(without))))
+        found.append(Worth(names[i], term, lost, float(judged.price - judge.price(without))))
     return tuple(found)

@@ -47,6 +47,20 @@ def from_structure(
     return EquationSystem(dict(zip(states, rhs, strict=True)), inputs=inputs)
 
 
+def term_text(term: Term, values: Values, states: Sequence[str], inputs: Sequence[str] = ()) -> str:
+    """One term with its coefficient as text.
+
+    Args:
+        term: the equation it stands in, and its unit.
+        values: as in :func:`from_structure`, for this term at least.
+        states: names of the states.
+        inputs: names of the inputs.
+    """
+    i, unit = term
+    alone = Structure(tuple((unit,) if k == i else () for k in range(len(states))))
+    return from_structure(alone, values, states, inputs).to_text()[states[i]]
+
+
 def _logarithm(unit: Unit, factor: float, values: Values, symbols: Sequence[sp.Symbol]) -> sp.Expr:
     v = unit.logs.index(1)
     return unit_expression(replace(unit, logs=()), values, symbols) * sp.log(sp.Float(factor) * symbols[v])
