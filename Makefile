@@ -38,9 +38,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(INSTALL) -e '.[plot,tables]'
 	@touch $@
 
-$(VENV)/.installed-test: $(VENV)/.installed
+$(VENV)/.installed-test: $(VENV)/.installed benchmarks/pyproject.toml
 	@echo '== environment: tools for tests and documentation'
-	@$(INSTALL) -e '.[plot,tables,test,docs]'
+	@$(INSTALL) -e '.[plot,tables,test,docs]' -e ./benchmarks
 	@touch $@
 
 # --- what a newcomer runs ---
@@ -65,7 +65,7 @@ test: $(VENV)/.installed-test  ## everything that must pass: lint, types, docs, 
 	@echo '== documentation builds without a warning'
 	@$(MAKE) --no-print-directory docs
 	@echo '== doctests of the package and the README'
-	@$(BIN)/python -m pytest -q --doctest-modules --doctest-glob='*.md' neural_arith README.md
+	@$(BIN)/python -m pytest -q --doctest-modules --doctest-glob='*.md' neural_arith benchmarks README.md
 	@echo '== tests, and notebooks say what is stored in them'
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 tests
 
@@ -82,4 +82,4 @@ format: $(VENV)/.installed-test  ## let ruff fix and format the tree
 
 clean:  ## remove the environment and everything that was built
 	@rm -rf $(VENV) demo build dist docs/_build docs/examples .pytest_cache .ruff_cache .hypothesis .jupyter_cache
-	@find neural_arith tests docs -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find neural_arith benchmarks tests docs -name __pycache__ -type d -prune -exec rm -rf {} +

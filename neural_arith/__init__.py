@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from neural_arith.discovery import discover as discover
     from neural_arith.equations import EquationSystem as EquationSystem
     from neural_arith.equations import load as load
-    from neural_arith.equations import refit_constants as refit_constants
-    from neural_arith.equations import round_coefficients as round_coefficients
     from neural_arith.errors import DataError as DataError
     from neural_arith.errors import DomainError as DomainError
     from neural_arith.errors import EquationError as EquationError
     from neural_arith.errors import IntegrationError as IntegrationError
     from neural_arith.errors import NeuralArithError as NeuralArithError
     from neural_arith.errors import OptionError as OptionError
+    from neural_arith.fit import refit_constants as refit_constants
+    from neural_arith.fit import round_coefficients as round_coefficients
     from neural_arith.layers import GNALU as GNALU
     from neural_arith.layers import INALU as INALU
     from neural_arith.layers import NAC as NAC
@@ -81,7 +81,8 @@ _ROOMS = {
         "RealNaiveNPU",
         "StochasticNMU",
     ),
-    "equations": ("EquationSystem", "load", "refit_constants", "round_coefficients"),
+    "equations": ("EquationSystem", "load"),
+    "fit": ("refit_constants", "round_coefficients"),
     "errors": (
         "DataError",
         "DomainError",

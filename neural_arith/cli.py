@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from neural_arith.arguments import filled, names, number, positive, whole
-from neural_arith.benchmarks.registry import BENCHMARKS
 from neural_arith.errors import DataError, NeuralArithError, OptionError
 from neural_arith.files import whole_folder, write_text
 from neural_arith.process import NOTHING_YET, interrupts_raise, streams
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
 
 DONE, WRONG_INPUT, NOT_PRINTED, INTERRUPTED = 0, 2, 3, 130
 _FILES = ("equations.json", "report.html", "trajectories.png", "phase.png", "residuals.png", "pareto.png")
+_BENCHMARKS = "neural_arith.benchmarks"  # entry points that name what `bench` knows
 _BUDGET_HELP = "stop searching after so long; finishing what was found adds a little"
 
 
@@ -165,12 +165,25 @@ def build_parser() -> argparse.ArgumentParser:
     systems.add_argument("--sample", metavar="FILE", type=filled, help="write data of system NAME to a CSV file")
     systems.set_defaults(run=_systems)
     bench = commands.add_parser("bench", help="run a benchmark with known answers and print its table")
-    benchmarks = bench.add_subparsers(metavar="NAME", required=True, parser_class=_Parser)
-    for benchmark in BENCHMARKS:
-        command = benchmarks.add_parser(benchmark.name, help=benchmark.help, description=benchmark.description)
-        benchmark.add_arguments(command)
-        command.set_defaults(run=_bench, bench=benchmark.run)
+    installed = importlib.metadata.entry_points(group=_BENCHMARKS)
+    if installed:
+        benchmarks = bench.add_subparsers(metavar="NAME", required=True, parser_class=_Parser)
+        for point in installed:
+            for benchmark in point.load():
+                command = benchmarks.add_parser(benchmark.name, help=benchmark.help, description=benchmark.description)
+                benchmark.add_arguments(command)
+                command.set_defaults(run=_bench, bench=benchmark.run)
+    else:
+        bench.add_argument("name", nargs="*", metavar="NAME")
+        bench.set_defaults(run=_no_bench)
     return parser
+
+
+def _no_bench(_: argparse.Namespace) -> int:
+    raise OptionError(
+        "the benchmarks are a distribution of their own: pip install neural-arith-bench, "
+        "in a checkout of neural_arith: pip install ./benchmarks"
+    )
 
 
 def _bench(arguments: argparse.Namespace) -> int:

@@ -16,9 +16,9 @@ from tqdm import tqdm
 from neural_arith.data import Trajectories
 from neural_arith.data.arrays import in_order, is_unnamed
 from neural_arith.discovery import Candidate, Discovery, Knowledge, Options, discover
-from neural_arith.discovery.noise import NoiseKind
 from neural_arith.equations import EquationSystem
 from neural_arith.errors import DataError, OptionError
+from neural_arith.fit.noise import NoiseKind
 
 
 class ODERegressor(BaseEstimator):

@@ -11,14 +11,14 @@ import numpy as np
 from scipy.integrate import solve_ivp
 
 from neural_arith.data import Run, Trajectories
-from neural_arith.discovery.judge import Judge
-from neural_arith.discovery.noise import Noise
-from neural_arith.discovery.problem import make_problem
-from neural_arith.discovery.smoothing import smooth
+from neural_arith.discovery.measurements.problem import make_problem
+from neural_arith.discovery.measurements.smoothing import smooth
+from neural_arith.discovery.search.judge import Judge
 from neural_arith.equations import EquationSystem
-from neural_arith.integrate.batch import Problem
-from neural_arith.integrate.structure import Structure, Term
-from neural_arith.integrate.units import FITTED, Number, Unit, power
+from neural_arith.fit.noise import Noise
+from neural_arith.solve.compiled.batch import Problem
+from neural_arith.terms.structure import Structure, Term
+from neural_arith.terms.units import FITTED, Number, Unit, power
 
 LOTKA = EquationSystem({"hare": "0.55*hare - 0.028*hare*lynx", "lynx": "-0.84*lynx + 0.026*hare*lynx"})
 LOTKA_STRUCTURE = Structure(((power(1, 0), power(1, 1)), (power(0, 1), power(1, 1))))

@@ -10,11 +10,11 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from neural_arith_bench.tables import summary
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import neural_arith
-from neural_arith.benchmarks.tables import summary
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

@@ -20,13 +20,15 @@ PACKAGE = "neural_arith"
 
 # Lower floors first. A room may import rooms of lower floors and itself, nothing else.
 FLOORS = (
-    ("errors", "arguments"),
-    ("layers", "data", "files", "process"),
-    ("integrate", "testing"),
+    ("errors", "arguments", "clock"),
+    ("layers", "data", "files", "process", "parallel"),
+    ("terms", "testing"),
+    ("solve",),
     ("equations",),
+    ("fit",),
     ("discovery", "ode"),
     ("regressor", "plotting", "systems"),
-    ("report", "benchmarks"),
+    ("report",),
     ("cli",),
     ("__main__",),
 )

@@ -15,8 +15,9 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 import neural_arith as na
-from neural_arith import ODERegressor, Trajectories
+from neural_arith.data.trajectories import Trajectories
 from neural_arith.errors import DataError, NeuralArithError, OptionError
+from neural_arith.regressor import ODERegressor
 
 T = np.linspace(0, 10, 40)
 X = logistic(T)

@@ -5,9 +5,10 @@ import pytest
 
 import neural_arith as na
 from neural_arith.discovery import Options
-from neural_arith.equations import RefitResult, read_reactions
-from neural_arith.integrate import solve
+from neural_arith.equations import read_reactions
+from neural_arith.fit import RefitResult
 from neural_arith.ode import L1Growth, MadsenRamp, TrainResult
+from neural_arith.solve import solve
 
 NAMES = [f"state number {k}" for k in range(40)]
 T = np.linspace(0, 1, 300)

@@ -14,14 +14,13 @@ import matplotlib as mpl
 mpl.use("Agg")
 
 import numpy as np
-
-from neural_arith.benchmarks.arithmetic.experiments import EXPERIMENTS, Experiment
-from neural_arith.benchmarks.arithmetic.models import MODELS
-from neural_arith.benchmarks.arithmetic.picture import draw
-from neural_arith.benchmarks.arithmetic.published import published
-from neural_arith.benchmarks.arithmetic.reference_rows import CLOSED_FORM, GOLD, REFERENCES, TRIVIAL
-from neural_arith.benchmarks.arithmetic.rows import Row, RowFile
-from neural_arith.benchmarks.arithmetic.summary import (
+from neural_arith_bench.arithmetic.experiments import EXPERIMENTS, Experiment
+from neural_arith_bench.arithmetic.models import MODELS
+from neural_arith_bench.arithmetic.picture import draw
+from neural_arith_bench.arithmetic.published import published
+from neural_arith_bench.arithmetic.reference_rows import CLOSED_FORM, GOLD, REFERENCES, TRIVIAL
+from neural_arith_bench.arithmetic.rows import Row, RowFile
+from neural_arith_bench.arithmetic.summary import (
     middle,
     published_number,
     published_text,
@@ -30,7 +29,7 @@ from neural_arith.benchmarks.arithmetic.summary import (
     table,
     title,
 )
-from neural_arith.benchmarks.record import origin
+from neural_arith_bench.record import origin
 
 HERE = Path(__file__).parent / "arithmetic"
 

@@ -6,12 +6,11 @@ import json
 from pathlib import Path
 
 import numpy as np
-
-from neural_arith.benchmarks.arithmetic.digit_images import scanned_digits
-from neural_arith.benchmarks.arithmetic.digit_models import REFERENCE
-from neural_arith.benchmarks.arithmetic.digit_results import bars, table
-from neural_arith.benchmarks.arithmetic.digit_sequences import TASKS, SequenceTask, constant_errors, fixed_sequences
-from neural_arith.benchmarks.arithmetic.rows import Row, RowFile
+from neural_arith_bench.arithmetic.digit_images import scanned_digits
+from neural_arith_bench.arithmetic.digit_models import REFERENCE
+from neural_arith_bench.arithmetic.digit_results import bars, table
+from neural_arith_bench.arithmetic.digit_sequences import TASKS, SequenceTask, constant_errors, fixed_sequences
+from neural_arith_bench.arithmetic.rows import Row, RowFile
 
 HERE = Path(__file__).parent / "arithmetic"
 

@@ -11,11 +11,11 @@ import matplotlib as mpl
 
 mpl.use("Agg")
 
-from neural_arith.benchmarks.arithmetic.fractional_sir_picture import draw
-from neural_arith.benchmarks.arithmetic.fractional_sir_rows import PROTOCOLS, TITLES, SirRow, table
-from neural_arith.benchmarks.arithmetic.intervals import wilson
-from neural_arith.benchmarks.arithmetic.table_file import TableFile
-from neural_arith.benchmarks.record import origin
+from neural_arith_bench.arithmetic.fractional_sir_picture import draw
+from neural_arith_bench.arithmetic.fractional_sir_rows import PROTOCOLS, TITLES, SirRow, table
+from neural_arith_bench.arithmetic.intervals import wilson
+from neural_arith_bench.arithmetic.table_file import TableFile
+from neural_arith_bench.record import origin
 
 HERE = Path(__file__).parent / "arithmetic"
 

@@ -15,9 +15,8 @@ mpl.use("Agg")
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
-
-from neural_arith.benchmarks.methods import METHODS
-from neural_arith.benchmarks.tables import table
+from neural_arith_bench.methods import METHODS
+from neural_arith_bench.tables import table
 
 HERE = Path(__file__).parent
 

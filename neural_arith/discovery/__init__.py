@@ -1,12 +1,13 @@
 """The discovery route: from trajectories to equations by a population of power units and a closed-form readout."""
 
 from neural_arith.discovery.discover import discover
-from neural_arith.discovery.knowledge import Knowledge
-from neural_arith.discovery.noise import Noise, estimate_noise
+from neural_arith.discovery.measurements.knowledge import Knowledge
+from neural_arith.discovery.measurements.noise import estimate_noise
 from neural_arith.discovery.options import Options
-from neural_arith.discovery.reactions import reactions_of
-from neural_arith.discovery.result import Candidate, Discovery
-from neural_arith.discovery.worth import Worth
+from neural_arith.discovery.verdict.reactions import reactions_of
+from neural_arith.discovery.verdict.result import Candidate, Discovery
+from neural_arith.discovery.verdict.worth import Worth
+from neural_arith.fit.noise import Noise
 
 __all__ = [
     "Candidate",

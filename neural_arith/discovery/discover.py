@@ -11,23 +11,24 @@ from typing import TypeVar
 
 import numpy as np
 
+from neural_arith.clock import Clock, OutOfTimeError
 from neural_arith.data import Run, Trajectories
-from neural_arith.discovery.advice import constant_inputs
-from neural_arith.discovery.choice import Choice, choose, telling, up_for_choice
-from neural_arith.discovery.clock import Clock, OutOfTimeError
-from neural_arith.discovery.compiled import load_compiled
-from neural_arith.discovery.doubts import (
+from neural_arith.discovery.engine import Searched, search
+from neural_arith.discovery.loading import load_compiled
+from neural_arith.discovery.measurements.advice import constant_inputs
+from neural_arith.discovery.measurements.knowledge import Knowledge
+from neural_arith.discovery.options import Options, Progress
+from neural_arith.discovery.search.climbing import plain_numbers
+from neural_arith.discovery.search.stages import near_noise
+from neural_arith.discovery.verdict.choice import Choice, choose, telling, up_for_choice
+from neural_arith.discovery.verdict.doubts import (
     against_positive,
     against_signs,
     against_sums,
     required_for_nothing,
     runs_apart,
 )
-from neural_arith.discovery.engine import Searched, search
-from neural_arith.discovery.judge import Judged
-from neural_arith.discovery.knowledge import Knowledge
-from neural_arith.discovery.options import Options, Progress
-from neural_arith.discovery.result import (
+from neural_arith.discovery.verdict.result import (
     Candidate,
     Curves,
     Discovery,
@@ -38,14 +39,13 @@ from neural_arith.discovery.result import (
     to_candidate,
     to_equations,
 )
-from neural_arith.discovery.rounded import round_values
-from neural_arith.discovery.search import plain_numbers
-from neural_arith.discovery.stages import near_noise
-from neural_arith.discovery.statements import COARSE, Circumstances, measured_rows, statements
-from neural_arith.discovery.worth import worth_of_terms
+from neural_arith.discovery.verdict.rounded import round_values
+from neural_arith.discovery.verdict.statements import COARSE, Circumstances, measured_rows, statements
+from neural_arith.discovery.verdict.worth import worth_of_terms
 from neural_arith.equations import EquationSystem
 from neural_arith.equations.places import places
-from neural_arith.integrate.blocks import Checkpoint
+from neural_arith.parallel import Checkpoint
+from neural_arith.terms.candidate import Judged
 
 
 def discover(

@@ -6,21 +6,24 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from neural_arith.clock import Clock, OutOfTimeError
 from neural_arith.data import Run, Trajectories
-from neural_arith.discovery.advice import input_values
-from neural_arith.discovery.choice import choose, up_for_choice
-from neural_arith.discovery.clock import Clock, OutOfTimeError
-from neural_arith.discovery.constraints import Constraints
-from neural_arith.discovery.judge import Judge, Judged
-from neural_arith.discovery.material import positive_variables
-from neural_arith.discovery.noise import Noise, NoiseKind, all_positive, estimate_noise
+from neural_arith.discovery.measurements.advice import input_values
+from neural_arith.discovery.measurements.constraints import Constraints
+from neural_arith.discovery.measurements.noise import estimate_noise
+from neural_arith.discovery.measurements.problem import SMALLEST, make_problem
+from neural_arith.discovery.measurements.scaling import Scaling, fit_scaling
+from neural_arith.discovery.measurements.smoothing import smooth
 from neural_arith.discovery.options import Options, Progress
-from neural_arith.discovery.problem import SMALLEST, make_problem
-from neural_arith.discovery.scaling import Scaling, fit_scaling
-from neural_arith.discovery.screening import untried
-from neural_arith.discovery.smoothing import Curve, smooth
-from neural_arith.discovery.stages import Stages, near_noise
-from neural_arith.integrate.blocks import Checkpoint
+from neural_arith.discovery.proposals.material import positive_variables
+from neural_arith.discovery.proposals.screening import untried
+from neural_arith.discovery.search.judge import Judge
+from neural_arith.discovery.search.stages import Stages, near_noise
+from neural_arith.discovery.verdict.choice import choose, up_for_choice
+from neural_arith.fit.curves import Curve
+from neural_arith.fit.noise import Noise, NoiseKind, all_positive
+from neural_arith.parallel import Checkpoint
+from neural_arith.terms.candidate import Judged
 
 PREPARING = 0.3
 """Share of a time budget after which measurements are smoothed no more, half of it for estimating the noise."""

@@ -9,9 +9,9 @@ from typing import Literal
 
 import numpy as np
 
-from neural_arith.discovery.knowledge import Knowledge
-from neural_arith.discovery.noise import NoiseKind
+from neural_arith.discovery.measurements.knowledge import Knowledge
 from neural_arith.errors import OptionError
+from neural_arith.fit.noise import NoiseKind
 
 Progress = Callable[[str], None]
 """Told what is being done, one line at a time."""

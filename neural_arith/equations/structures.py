@@ -10,8 +10,8 @@ import sympy as sp
 
 from neural_arith.equations.system import EquationSystem
 from neural_arith.equations.terms import exact_exponent
-from neural_arith.integrate.structure import Structure, Term
-from neural_arith.integrate.units import FITTED, Number, Sum, Unit
+from neural_arith.terms.structure import Structure, Term
+from neural_arith.terms.units import FITTED, Number, Sum, Unit
 
 Values = Mapping[Term | Number, float]
 

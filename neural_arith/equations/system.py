@@ -22,7 +22,7 @@ from neural_arith.equations.numeric import array_function, scalar_function
 from neural_arith.equations.text import MAX_BITS, read_expression
 from neural_arith.equations.writing import LATEX, latex_name, write
 from neural_arith.errors import DataError, EquationError, OptionError
-from neural_arith.integrate import solve
+from neural_arith.solve import solve
 
 if TYPE_CHECKING:
     import torch
@@ -277,7 +277,7 @@ class EquationSystem:
             u: the inputs: values at ``t``, shape ``(time, inputs)`` (or ``(time,)`` for one input; columns of a
                 frame or a mapping are taken by name), taken linearly in between, or a function of time that
                 returns ``(inputs,)``.
-            method: see `neural_arith.integrate.solve`, as for the other options.
+            method: see `neural_arith.solve.with_scipy`, as for the other options.
             rtol: relative tolerance per step.
             atol: absolute tolerance per step.
             bound: largest magnitude a state may reach.

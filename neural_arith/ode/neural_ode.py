@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from neural_arith.equations import EquationSystem
 from neural_arith.errors import DataError, NeuralArithError, OptionError
-from neural_arith.integrate.torch_solve import check_solver, solve_torch
 from neural_arith.ode.calls import call, check_function, fault, first_line, home, n_arguments
+from neural_arith.solve.with_torch import check_solver, solve_torch
 
 Inputs = Tensor | Callable[[Tensor], Tensor]
 

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from neural_arith.errors import IntegrationError
+from neural_arith.fit.levenberg_marquardt import LMState
 from neural_arith.ode.checks import number, prepared, whole
-from neural_arith.ode.lm import LMState
 from neural_arith.ode.refine import Fit, Task, best_by_shooting, candidates
 from neural_arith.ode.starts import arithmetic_layers, power_layers
 

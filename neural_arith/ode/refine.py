@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from neural_arith.fit.levenberg_marquardt import LMResult, LMState, OnStep, Residual, levenberg_marquardt, mean_square
 from neural_arith.ode.flat import FlatField
-from neural_arith.ode.lm import LMResult, LMState, OnStep, Residual, levenberg_marquardt, mean_square
 from neural_arith.ode.matching import MatchingResidual, Targets, derivative_targets, integral_targets
 from neural_arith.ode.residuals import PenalisedResidual, ShootingResidual
 from neural_arith.ode.segments import Segments, cut

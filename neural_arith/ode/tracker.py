@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from neural_arith.errors import DataError
+from neural_arith.fit.levenberg_marquardt import LMState
 from neural_arith.ode.checkpoint import load_checkpoint, save_checkpoint
-from neural_arith.ode.lm import LMState
 
 if TYPE_CHECKING:
     from neural_arith.ode.field import ArithmeticField

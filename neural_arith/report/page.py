@@ -15,7 +15,7 @@ import sympy as sp
 
 from neural_arith.data import Trajectories
 from neural_arith.discovery import Candidate, Discovery, Worth, reactions_of
-from neural_arith.discovery.choice import STRONG
+from neural_arith.discovery.verdict.choice import STRONG
 from neural_arith.equations import EquationSystem
 from neural_arith.equations.places import places
 from neural_arith.equations.writing import write

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from neural_arith.errors import OptionError
-from neural_arith.integrate import solve
+from neural_arith.solve import solve
 
 if TYPE_CHECKING:
     from neural_arith.equations import EquationSystem

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from neural_arith.benchmarks.formula_search import main
+from neural_arith_bench.formula_search import main
 
 
 def test_one_pass(tmp_path, capsys):

@@ -6,11 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import nn
-
-from neural_arith.benchmarks.arithmetic.optimisers import Adam, Averaged, RMSProp
-from neural_arith.benchmarks.arithmetic.population import Population, Recipe
-from neural_arith.benchmarks.arithmetic.schedules import (
+from neural_arith_bench.arithmetic.optimisers import Adam, Averaged, RMSProp
+from neural_arith_bench.arithmetic.population import Population
+from neural_arith_bench.arithmetic.schedules import (
     AuthorPenalty,
     Constant,
     During,
@@ -21,7 +19,10 @@ from neural_arith.benchmarks.arithmetic.schedules import (
     Restart,
     Tenfold,
 )
-from neural_arith.benchmarks.arithmetic.stacking import Stack
+from neural_arith_bench.arithmetic.stacking import Stack
+from neural_arith_bench.arithmetic.stepping import Recipe
+from torch import nn
+
 from neural_arith.errors import DataError, OptionError
 from neural_arith.layers import (
     GNALU,

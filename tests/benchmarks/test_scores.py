@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from neural_arith_bench import scores
 from sklearn.metrics import r2_score
 
-from neural_arith.benchmarks import scores
 from neural_arith.equations import EquationSystem
 
 T = np.linspace(0.0, 2.0, 41)

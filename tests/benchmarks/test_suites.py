@@ -14,13 +14,13 @@ import warnings
 import numpy as np
 import pytest
 from joblib.externals.loky.process_executor import BrokenProcessPool
+from neural_arith_bench import methods, suites
+from neural_arith_bench.methods import METHODS, Given
+from neural_arith_bench.suites import Task
+from neural_arith_bench.tables import summary, table
+from neural_arith_bench.workers import Worker, make_row
 
 from neural_arith import systems
-from neural_arith.benchmarks import methods, suites
-from neural_arith.benchmarks.methods import METHODS, Given
-from neural_arith.benchmarks.suites import Task
-from neural_arith.benchmarks.tables import summary, table
-from neural_arith.benchmarks.workers import Worker, make_row
 from neural_arith.cli import main
 
 
@@ -218,7 +218,7 @@ def test_a_missing_package_is_named_with_its_extra(monkeypatch, capsys):
     monkeypatch.setitem(METHODS, "absent", absent)
     assert main(["bench", "odebench", "--method", "absent"]) == 2
     err = capsys.readouterr().err
-    assert 'method absent needs no_package_of_this_name: pip install "neural-arith[bench]"' in err
+    assert 'method absent needs no_package_of_this_name: pip install "neural-arith-bench[peers]"' in err
 
 
 def test_a_damaged_result_file_is_left_alone(tmp_path, capsys):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import sympy as sp
+from neural_arith_bench import scores, symbolic
+from neural_arith_bench.suites import truth
 
 from neural_arith import systems
-from neural_arith.benchmarks import scores, symbolic
-from neural_arith.benchmarks.suites import truth
 from neural_arith.equations import EquationSystem
 
 WRONG, SHAPE, EXACT = (False, False), (True, False), (True, True)

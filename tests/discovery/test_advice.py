@@ -7,7 +7,7 @@ import pytest
 from simulated import logistic, scipy_solution
 
 from neural_arith.data import Trajectories
-from neural_arith.discovery.advice import (
+from neural_arith.discovery.measurements.advice import (
     constant_inputs,
     jumps,
     random_steps,
@@ -15,8 +15,8 @@ from neural_arith.discovery.advice import (
     spikes,
     switches,
 )
-from neural_arith.discovery.noise import Noise
-from neural_arith.discovery.smoothing import smooth
+from neural_arith.discovery.measurements.smoothing import smooth
+from neural_arith.fit.noise import Noise
 
 T = np.linspace(0, 12, 200)
 

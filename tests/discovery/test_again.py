@@ -7,14 +7,14 @@ from simulated import judge_of, right_hand_side, scipy_solution
 
 from neural_arith.data import Run, Trajectories
 from neural_arith.discovery import Options, discover
-from neural_arith.discovery.integral_form import integral_form
-from neural_arith.discovery.noise import Noise
-from neural_arith.discovery.regression import Regression
-from neural_arith.discovery.smoothing import smooth
-from neural_arith.discovery.stages import along_candidate
+from neural_arith.discovery.measurements.smoothing import smooth
+from neural_arith.discovery.search.stages import along_candidate
 from neural_arith.equations import EquationSystem
-from neural_arith.integrate.structure import Structure, Term
-from neural_arith.integrate.units import Number, power
+from neural_arith.fit.integral_form import integral_form
+from neural_arith.fit.noise import Noise
+from neural_arith.fit.regression import Regression
+from neural_arith.terms.structure import Structure, Term
+from neural_arith.terms.units import Number, power
 
 CLEAN = Noise("additive", np.zeros(2))
 X, Y, XXY = power(1, 0), power(0, 1), power(2, 1)

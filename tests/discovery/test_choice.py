@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 from simulated import make
 
-from neural_arith.discovery.choice import ALIKE, STRONG, choose, extends, pareto_front, without_twins
-from neural_arith.discovery.judge import Judged
-from neural_arith.integrate.structure import Structure
-from neural_arith.integrate.units import FITTED, Sum, Unit, power
+from neural_arith.discovery.verdict.choice import ALIKE, STRONG, choose, extends, pareto_front, without_twins
+from neural_arith.terms.candidate import Judged
+from neural_arith.terms.structure import Structure
+from neural_arith.terms.units import FITTED, Sum, Unit, power
 
 X, XX, XXX, ONE = power(1), power(2), power(3), power(0)
 

@@ -11,20 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neural_arith.discovery.dictionary import (
-    SHARED_PRICE,
-    exponent_price,
-    monomials,
-    roots_and_ratios,
-    snap,
-    structure_price,
-    sum_price,
-    unit_price,
-    units_of,
-)
-from neural_arith.discovery.population import Fitted
-from neural_arith.integrate.structure import Structure
-from neural_arith.integrate.units import FITTED, Number, is_simple, numbers_of, one_plus, power
+from neural_arith.discovery.proposals.population import Fitted, units_of
+from neural_arith.terms.dictionary import monomials, roots_and_ratios, snap
+from neural_arith.terms.prices import SHARED_PRICE, exponent_price, structure_price, sum_price, unit_price
+from neural_arith.terms.structure import Structure
+from neural_arith.terms.units import FITTED, Number, is_simple, numbers_of, one_plus, power
 
 
 def fitted_of(exponents: np.ndarray) -> Fitted:

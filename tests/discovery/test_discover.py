@@ -13,7 +13,7 @@ from neural_arith.data import Trajectories
 from neural_arith.discovery import Discovery, Options, discover
 from neural_arith.equations import EquationSystem
 from neural_arith.errors import OptionError
-from neural_arith.integrate.units import is_simple
+from neural_arith.terms.units import is_simple
 
 T = np.linspace(0, 10, 60)
 

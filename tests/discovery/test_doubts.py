@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from simulated import logistic, noisy, scipy_solution
 
-from neural_arith import Knowledge
 from neural_arith.data import Trajectories
 from neural_arith.discovery import Discovery, Options, discover
-from neural_arith.discovery.constraints import Constraints
-from neural_arith.discovery.doubts import against_positive, against_sums
+from neural_arith.discovery.measurements.constraints import Constraints
+from neural_arith.discovery.measurements.knowledge import Knowledge
+from neural_arith.discovery.verdict.doubts import against_positive, against_sums
 from neural_arith.equations import EquationSystem
-from neural_arith.integrate.units import FITTED, Unit, one_plus, power
+from neural_arith.terms.units import FITTED, Unit, one_plus, power
 
 T = np.linspace(0, 10, 40)
 

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 from simulated import lotka
 
+from neural_arith.clock import Clock
 from neural_arith.data import Run
-from neural_arith.discovery.clock import Clock
 from neural_arith.discovery.engine import other_kinds
-from neural_arith.discovery.integral_form import integral_form
-from neural_arith.discovery.material import build_dictionary, clip_nodes, positive_variables
-from neural_arith.discovery.noise import Noise
+from neural_arith.discovery.measurements.smoothing import smooth
 from neural_arith.discovery.options import Options
-from neural_arith.discovery.smoothing import smooth
+from neural_arith.discovery.proposals.material import build_dictionary, clip_nodes, positive_variables
 from neural_arith.errors import OptionError
-from neural_arith.integrate.units import numbers_of, power
+from neural_arith.fit.integral_form import integral_form
+from neural_arith.fit.noise import Noise
+from neural_arith.terms.units import numbers_of, power
 
 T = np.linspace(0, 10, 40)
 CLEAN = Noise("additive", np.zeros(2))

@@ -7,13 +7,13 @@ import pytest
 from simulated import judge_of, noisy, right_hand_side, scipy_solution
 
 from neural_arith.data import Run
-from neural_arith.discovery.dictionary import Dictionary, monomials, roots_and_ratios
-from neural_arith.discovery.exchanges import propose_exchanges
-from neural_arith.discovery.neighbours import propose
-from neural_arith.discovery.noise import Noise
-from neural_arith.discovery.search import rearrange
-from neural_arith.integrate.structure import Structure, Term
-from neural_arith.integrate.units import Number, power
+from neural_arith.discovery.proposals.exchanges import propose_exchanges
+from neural_arith.discovery.proposals.neighbours import propose
+from neural_arith.discovery.search.climbing import rearrange
+from neural_arith.fit.noise import Noise
+from neural_arith.terms.dictionary import Dictionary, monomials, roots_and_ratios
+from neural_arith.terms.structure import Structure, Term
+from neural_arith.terms.units import Number, power
 
 T = np.linspace(0, 6, 80)
 ONE, X, Y, ROOT_X, ROOT_Y = power(0, 0), power(1, 0), power(0, 1), power(0.5, 0), power(0, 0.5)

@@ -7,10 +7,10 @@ import pytest
 from simulated import judge_of, right_hand_side, scipy_solution
 
 from neural_arith.data import Run
-from neural_arith.discovery.noise import Noise
-from neural_arith.discovery.sums import other_fractions, other_sums, shared_fractions
-from neural_arith.integrate.structure import Structure
-from neural_arith.integrate.units import FITTED, Number, Unit, one_plus, power
+from neural_arith.discovery.proposals.sums import other_fractions, other_sums, shared_fractions
+from neural_arith.fit.noise import Noise
+from neural_arith.terms.structure import Structure
+from neural_arith.terms.units import FITTED, Number, Unit, one_plus, power
 
 ONE, X, XX = power(0), power(1), power(2)
 CLEAN = Noise("additive", np.zeros(1))

@@ -6,16 +6,17 @@ import numpy as np
 import pytest
 from simulated import LOTKA_STRUCTURE, judge_of, lotka, noisy, scipy_solution
 
+from neural_arith.clock import Clock, OutOfTimeError
 from neural_arith.data import Run
-from neural_arith.discovery.clock import Clock, OutOfTimeError
-from neural_arith.discovery.constraints import Constraints
-from neural_arith.discovery.dictionary import structure_price
-from neural_arith.discovery.judge import MANY_RUNS, PATIENCE, Judged
-from neural_arith.discovery.noise import Noise
-from neural_arith.discovery.problem import FLOOR, make_problem
-from neural_arith.discovery.smoothing import smooth
-from neural_arith.integrate.structure import Structure, Term
-from neural_arith.integrate.units import FITTED, Number, Unit, numbers_of, one_plus, power
+from neural_arith.discovery.measurements.constraints import Constraints
+from neural_arith.discovery.measurements.problem import FLOOR, make_problem
+from neural_arith.discovery.measurements.smoothing import smooth
+from neural_arith.discovery.search.judge import MANY_RUNS, PATIENCE
+from neural_arith.fit.noise import Noise
+from neural_arith.terms.candidate import Judged
+from neural_arith.terms.prices import structure_price
+from neural_arith.terms.structure import Structure, Term
+from neural_arith.terms.units import FITTED, Number, Unit, numbers_of, one_plus, power
 
 T = np.linspace(0, 14, 40)
 SIZE = np.array([20.0, 15.0])

@@ -14,18 +14,19 @@ from hypothesis import strategies as st
 from simulated import LOGISTIC, judge_of, logistic, noisy, predator_prey
 from sklearn.base import clone
 
-from neural_arith import Knowledge, ODERegressor
 from neural_arith.data import Run, Trajectories
 from neural_arith.discovery import Discovery, Options, discover
-from neural_arith.discovery.constraints import ROOTS, Constraints, closed, closures, kinds_of
-from neural_arith.discovery.lifted import KINDS, Ranges, lifted_units
-from neural_arith.discovery.noise import Noise
-from neural_arith.discovery.scaling import Scaling
-from neural_arith.discovery.tied import refine_tied
+from neural_arith.discovery.measurements.constraints import ROOTS, Constraints, closed, closures, kinds_of
+from neural_arith.discovery.measurements.knowledge import Knowledge
+from neural_arith.discovery.measurements.scaling import Scaling
 from neural_arith.equations.structures import from_structure
 from neural_arith.errors import OptionError
-from neural_arith.integrate.structure import Structure
-from neural_arith.integrate.units import FITTED, Number, Unit, one_plus, power
+from neural_arith.fit.noise import Noise
+from neural_arith.fit.tied import refine_tied
+from neural_arith.regressor import ODERegressor
+from neural_arith.terms.library import KINDS, Ranges, lifted_units
+from neural_arith.terms.structure import Structure
+from neural_arith.terms.units import FITTED, Number, Unit, one_plus, power
 
 HARES = predator_prey(12)
 T = np.linspace(0, 10, 30)

@@ -10,12 +10,12 @@ import pytest
 from simulated import LOTKA_STRUCTURE, judge_of, noisy, right_hand_side, scipy_solution
 
 from neural_arith.data import Run
-from neural_arith.discovery.dictionary import Dictionary, monomials
-from neural_arith.discovery.neighbours import fixed_choices, propose
-from neural_arith.discovery.noise import Noise
-from neural_arith.discovery.sums import other_sums, over_present_sums
-from neural_arith.integrate.structure import Structure, Term
-from neural_arith.integrate.units import FITTED, Number, Sum, Unit, numbers_of, one_plus, power
+from neural_arith.discovery.proposals.neighbours import fixed_choices, propose
+from neural_arith.discovery.proposals.sums import other_sums, over_present_sums
+from neural_arith.fit.noise import Noise
+from neural_arith.terms.dictionary import Dictionary, monomials
+from neural_arith.terms.structure import Structure, Term
+from neural_arith.terms.units import FITTED, Number, Sum, Unit, numbers_of, one_plus, power
 
 T = np.linspace(0, 14, 60)
 X, Y, XY, XX = power(1, 0), power(0, 1), power(1, 1), power(2, 0)

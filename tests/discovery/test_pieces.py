@@ -7,12 +7,12 @@ import pytest
 from simulated import noisy, scipy_solution
 
 from neural_arith.data import Run
-from neural_arith.discovery.judge import Judge
-from neural_arith.discovery.noise import Noise
-from neural_arith.discovery.problem import FLOOR, make_problem
-from neural_arith.discovery.smoothing import smooth
-from neural_arith.integrate.structure import Structure
-from neural_arith.integrate.units import power
+from neural_arith.discovery.measurements.problem import FLOOR, make_problem
+from neural_arith.discovery.measurements.smoothing import smooth
+from neural_arith.discovery.search.judge import Judge
+from neural_arith.fit.noise import Noise
+from neural_arith.terms.structure import Structure
+from neural_arith.terms.units import power
 
 X, Y, Z, XY, XZ = power(1, 0, 0), power(0, 1, 0), power(0, 0, 1), power(1, 1, 0), power(1, 0, 1)
 LORENZ = Structure(((X, Y), (X, Y, XZ), (Z, XY)))

@@ -8,13 +8,13 @@ from simulated import lotka, scipy_solution
 
 from neural_arith import systems
 from neural_arith.data import Run
-from neural_arith.discovery.grid import make_grid
-from neural_arith.discovery.integral_form import IntegralForm, integral_form
-from neural_arith.discovery.noise import Noise
-from neural_arith.discovery.population import Fitted, climb_all, fit_population
-from neural_arith.discovery.smoothing import smooth
-from neural_arith.discovery.starts import Starts, draw_lifted, draw_plain
+from neural_arith.discovery.measurements.smoothing import smooth
+from neural_arith.discovery.proposals.population import Fitted, climb_all, fit_population
+from neural_arith.discovery.proposals.starts import Starts, draw_lifted, draw_plain
 from neural_arith.errors import DataError
+from neural_arith.fit.grid import make_grid
+from neural_arith.fit.integral_form import IntegralForm, integral_form
+from neural_arith.fit.noise import Noise
 
 
 def form_of(runs: list[Run], window: int | None = None) -> IntegralForm:

@@ -7,11 +7,11 @@ import pytest
 from simulated import LOGISTIC_STRUCTURE, LOTKA_STRUCTURE, judge_of, logistic, lotka, noisy, scipy_solution
 
 from neural_arith.data import Trajectories
-from neural_arith.discovery.choice import choose
 from neural_arith.discovery.engine import Searched
-from neural_arith.discovery.judge import Judged
-from neural_arith.discovery.noise import Noise
-from neural_arith.discovery.result import (
+from neural_arith.discovery.measurements.scaling import Scaling, fit_scaling
+from neural_arith.discovery.measurements.smoothing import smooth
+from neural_arith.discovery.verdict.choice import choose
+from neural_arith.discovery.verdict.result import (
     fitted_curves,
     horizon_words,
     horizons,
@@ -20,11 +20,11 @@ from neural_arith.discovery.result import (
     to_equations,
     uncertainty,
 )
-from neural_arith.discovery.scaling import Scaling, fit_scaling
-from neural_arith.discovery.smoothing import smooth
 from neural_arith.equations import EquationSystem
-from neural_arith.integrate.structure import Structure, Term
-from neural_arith.integrate.units import FITTED, numbers_of, one_plus, power
+from neural_arith.fit.noise import Noise
+from neural_arith.terms.candidate import Judged
+from neural_arith.terms.structure import Structure, Term
+from neural_arith.terms.units import FITTED, numbers_of, one_plus, power
 
 
 def factors(scaling: Scaling, structure: Structure, theta: np.ndarray) -> np.ndarray:

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from simulated import right_hand_side
 
 from neural_arith.data import Run, Trajectories
-from neural_arith.discovery.scaling import can_be_written, fit_scaling
+from neural_arith.discovery.measurements.scaling import can_be_written, fit_scaling
 from neural_arith.errors import DataError
-from neural_arith.integrate.structure import Structure
-from neural_arith.integrate.units import FITTED, Sum, Unit, one_plus, power
+from neural_arith.terms.structure import Structure
+from neural_arith.terms.units import FITTED, Sum, Unit, one_plus, power
 
 
 def made(sizes: tuple[float, float, float], seed: int = 0) -> Trajectories:

@@ -11,22 +11,22 @@ import numpy as np
 import pytest
 from simulated import LOTKA_STRUCTURE, judge_of, lotka, noisy, scipy_solution
 
+from neural_arith.clock import Clock, OutOfTimeError
 from neural_arith.data import Run
-from neural_arith.discovery.clock import Clock, OutOfTimeError
-from neural_arith.discovery.dictionary import Dictionary, monomials
-from neural_arith.discovery.integral_form import integral_form
-from neural_arith.discovery.lifted import lifted_units
-from neural_arith.discovery.material import ranges_of
-from neural_arith.discovery.noise import Noise
-from neural_arith.discovery.pairings import combinations, interleave, join, slim
-from neural_arith.discovery.regression import Regression
-from neural_arith.discovery.search import climb
-from neural_arith.discovery.shortlists import Pick, around_each, shortlist
-from neural_arith.discovery.smoothing import smooth
-from neural_arith.integrate.batch import values_at
-from neural_arith.integrate.blocks import Checkpoint
-from neural_arith.integrate.structure import Structure, Term
-from neural_arith.integrate.units import FITTED, Number, Unit, numbers_of, one_plus, power
+from neural_arith.discovery.measurements.smoothing import smooth
+from neural_arith.discovery.proposals.material import ranges_of
+from neural_arith.discovery.proposals.pairings import combinations, interleave, join, slim
+from neural_arith.discovery.proposals.shortlists import Pick, around_each, shortlist
+from neural_arith.discovery.search.climbing import climb
+from neural_arith.fit.integral_form import integral_form
+from neural_arith.fit.noise import Noise
+from neural_arith.fit.regression import Regression
+from neural_arith.parallel import Checkpoint
+from neural_arith.solve.compiled.batch import values_at
+from neural_arith.terms.dictionary import Dictionary, monomials
+from neural_arith.terms.library import lifted_units
+from neural_arith.terms.structure import Structure, Term
+from neural_arith.terms.units import FITTED, Number, Unit, numbers_of, one_plus, power
 
 T = np.linspace(0, 14, 40)
 X, Y, XY, XX, ONE = power(1, 0), power(0, 1), power(1, 1), power(2, 0), power(0, 0)

@@ -8,9 +8,10 @@ from simulated import one_run
 
 from neural_arith import systems
 from neural_arith.data import Run
-from neural_arith.discovery.noise import Noise, estimate_noise
-from neural_arith.discovery.scaling import fit_scaling
-from neural_arith.discovery.smoothing import smooth
+from neural_arith.discovery.measurements.noise import estimate_noise
+from neural_arith.discovery.measurements.scaling import fit_scaling
+from neural_arith.discovery.measurements.smoothing import smooth
+from neural_arith.fit.noise import Noise
 
 T = np.linspace(0, 1, 80)
 CLEAN_NOISE = Noise("additive", np.zeros(1))

@@ -7,9 +7,9 @@ import pytest
 from simulated import logistic
 
 from neural_arith.data import Trajectories
-from neural_arith.discovery.noise import Noise
-from neural_arith.discovery.smoothing import smooth
-from neural_arith.discovery.statements import Circumstances, statements
+from neural_arith.discovery.measurements.smoothing import smooth
+from neural_arith.discovery.verdict.statements import Circumstances, statements
+from neural_arith.fit.noise import Noise
 
 T = np.linspace(0, 10, 60)
 NOISE = Noise("additive", np.array([0.02]))

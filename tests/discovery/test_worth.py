@@ -8,11 +8,11 @@ from simulated import LOTKA_STRUCTURE, judge_of, lotka, noisy
 
 from neural_arith.data import Trajectories
 from neural_arith.discovery import Options, discover
-from neural_arith.discovery.noise import Noise
-from neural_arith.discovery.scaling import fit_scaling
-from neural_arith.discovery.worth import worth_of_terms
-from neural_arith.integrate.structure import Structure, Term
-from neural_arith.integrate.units import Number, power
+from neural_arith.discovery.measurements.scaling import fit_scaling
+from neural_arith.discovery.verdict.worth import worth_of_terms
+from neural_arith.fit.noise import Noise
+from neural_arith.terms.structure import Structure, Term
+from neural_arith.terms.units import Number, power
 
 T = np.linspace(0, 14, 60)
 DATA = Trajectories.from_arrays(T, noisy(lotka(T), 0.03, 0), names=("hare", "lynx"))

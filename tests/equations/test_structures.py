@@ -12,8 +12,8 @@ import sympy as sp
 
 from neural_arith.equations import EquationSystem
 from neural_arith.equations.structures import from_structure, unit_expression
-from neural_arith.integrate.structure import Structure, Term
-from neural_arith.integrate.units import FITTED, Number, Sum, Unit, numbers_of, one_plus, power
+from neural_arith.terms.structure import Structure, Term
+from neural_arith.terms.units import FITTED, Number, Sum, Unit, numbers_of, one_plus, power
 
 SINE = -math.pi / 2
 ONE, X, Y, U = power(0, 0, 0), power(1, 0, 0), power(0, 1, 0), power(0, 0, 1)

@@ -40,7 +40,7 @@ sys.exit(main())
 ROWS = """
 import sys
 from pathlib import Path
-from neural_arith.benchmarks.record import add_row
+from neural_arith_bench.record import add_row
 print("ready", flush=True)
 for k in range(int(sys.argv[3])):
     row = {"who": sys.argv[2], "k": k}

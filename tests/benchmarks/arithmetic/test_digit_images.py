@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 from idx_files import four_files, idx
+from neural_arith_bench.arithmetic.digit_images import mnist, scanned_digits
+from neural_arith_bench.arithmetic.digit_networks import LSTM, DigitReader, Patches, SequenceNetwork, shift_penalty
+from neural_arith_bench.arithmetic.idx import read_idx
 from torch import nn
 from torch.nn.functional import conv2d, max_pool2d
 
-from neural_arith.benchmarks.arithmetic.digit_images import mnist, scanned_digits
-from neural_arith.benchmarks.arithmetic.digit_networks import LSTM, DigitReader, Patches, SequenceNetwork, shift_penalty
-from neural_arith.benchmarks.arithmetic.idx import read_idx
 from neural_arith.errors import DataError
 from neural_arith.layers import NAC, NACNMU, NAU, NMU
 

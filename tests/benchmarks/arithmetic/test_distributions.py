@@ -8,11 +8,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from neural_arith_bench.arithmetic.distributions import Exponential, TruncatedNormal, Uniform
+from neural_arith_bench.arithmetic.large_scale import LargeScaleTask
 from scipy import stats
 from scipy.stats import qmc
 
-from neural_arith.benchmarks.arithmetic.distributions import Exponential, TruncatedNormal, Uniform
-from neural_arith.benchmarks.arithmetic.large_scale import LargeScaleTask
 from neural_arith.errors import OptionError
 
 U = np.linspace(0, 1, 101)[:-1]

@@ -6,23 +6,23 @@ import math
 import numpy as np
 import pytest
 import torch
+from neural_arith_bench.arithmetic import runner
+from neural_arith_bench.arithmetic.batches import Batches
+from neural_arith_bench.arithmetic.command import ARITHMETIC_BENCHMARKS, budget, settings
+from neural_arith_bench.arithmetic.experiments import EXPERIMENTS
+from neural_arith_bench.arithmetic.large_scale import LargeScaleTask
+from neural_arith_bench.arithmetic.models import MODELS
+from neural_arith_bench.arithmetic.networks import sums_under
+from neural_arith_bench.arithmetic.published import published
+from neural_arith_bench.arithmetic.recurrent import RecurrentTask
+from neural_arith_bench.arithmetic.reference_rows import REFERENCES, reference_rows
+from neural_arith_bench.arithmetic.rows import RowFile
+from neural_arith_bench.arithmetic.runner import Budget, jobs, train
+from neural_arith_bench.arithmetic.simple import SimpleTask
+from neural_arith_bench.arithmetic.single_module import SingleModuleTask
+from neural_arith_bench.arithmetic.static import StaticTask
+from neural_arith_bench.arithmetic.summary import published_number, table
 
-from neural_arith.benchmarks.arithmetic import runner
-from neural_arith.benchmarks.arithmetic.batches import Batches
-from neural_arith.benchmarks.arithmetic.command import ARITHMETIC_BENCHMARKS, budget, settings
-from neural_arith.benchmarks.arithmetic.experiments import EXPERIMENTS
-from neural_arith.benchmarks.arithmetic.large_scale import LargeScaleTask
-from neural_arith.benchmarks.arithmetic.models import MODELS
-from neural_arith.benchmarks.arithmetic.networks import sums_under
-from neural_arith.benchmarks.arithmetic.published import published
-from neural_arith.benchmarks.arithmetic.recurrent import RecurrentTask
-from neural_arith.benchmarks.arithmetic.reference_rows import REFERENCES, reference_rows
-from neural_arith.benchmarks.arithmetic.rows import RowFile
-from neural_arith.benchmarks.arithmetic.runner import Budget, jobs, train
-from neural_arith.benchmarks.arithmetic.simple import SimpleTask
-from neural_arith.benchmarks.arithmetic.single_module import SingleModuleTask
-from neural_arith.benchmarks.arithmetic.static import StaticTask
-from neural_arith.benchmarks.arithmetic.summary import published_number, table
 from neural_arith.cli import main
 
 TASKS = [StaticTask("mul"), LargeScaleTask("sqrt"), RecurrentTask("add"), SimpleTask(), SingleModuleTask("div")]
@@ -49,7 +49,7 @@ def test_batches_are_those_of_the_streams_at_any_step(task):
 
 
 def test_batches_of_several_tasks_stand_one_after_the_other(monkeypatch):
-    monkeypatch.setattr("neural_arith.benchmarks.arithmetic.batches._NUMBERS", 3 * 2 * 2 * 128 * 2)
+    monkeypatch.setattr("neural_arith_bench.arithmetic.batches._NUMBERS", 3 * 2 * 2 * 128 * 2)
     tasks = [SingleModuleTask("mul"), SingleModuleTask("div")]
     together, alone = Batches(tasks, [0, 1], torch.float64), Batches(tasks[1:], [1], torch.float64)
     for step in (0, 2, 3, 7, 4):

@@ -7,14 +7,14 @@ import csv
 import numpy as np
 import pytest
 import torch
+from neural_arith_bench.arithmetic import fractional_sir_scores as scores
+from neural_arith_bench.arithmetic.fractional_sir_fields import KINDS, Fields
+from neural_arith_bench.arithmetic.fractional_sir_flow import Solver
+from neural_arith_bench.arithmetic.fractional_sir_rows import SirRow, table
+from neural_arith_bench.arithmetic.fractional_sir_runs import Cell, Task, make, tasks
+from neural_arith_bench.arithmetic.fractional_sir_training import Objective, train
+from neural_arith_bench.arithmetic.lockstep import minimise_each
 
-from neural_arith.benchmarks.arithmetic import fractional_sir_scores as scores
-from neural_arith.benchmarks.arithmetic.fractional_sir_fields import KINDS, Fields
-from neural_arith.benchmarks.arithmetic.fractional_sir_flow import Solver
-from neural_arith.benchmarks.arithmetic.fractional_sir_rows import SirRow, table
-from neural_arith.benchmarks.arithmetic.fractional_sir_runs import Cell, Task, make, tasks
-from neural_arith.benchmarks.arithmetic.fractional_sir_training import Objective, train
-from neural_arith.benchmarks.arithmetic.lockstep import minimise_each
 from neural_arith.cli import main
 from neural_arith.errors import OptionError
 from neural_arith.layers import NAU, NPU, RealNPU

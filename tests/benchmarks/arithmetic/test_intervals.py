@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from neural_arith_bench.arithmetic import intervals
 from scipy import optimize, stats
 
-from neural_arith.benchmarks.arithmetic import intervals
 from neural_arith.errors import DataError
 
 HALF_DROP = stats.chi2.ppf(0.95, 1) / 2

@@ -10,9 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from neural_arith_bench.arithmetic import metrics
+from neural_arith_bench.arithmetic.trivial import trivial_errors
 
-from neural_arith.benchmarks.arithmetic import metrics
-from neural_arith.benchmarks.arithmetic.trivial import trivial_errors
 from neural_arith.errors import DataError, OptionError
 
 ERRORS = st.one_of(st.floats(0, 10), st.just(math.nan), st.just(math.inf))

@@ -8,11 +8,10 @@ import runpy
 from pathlib import Path
 
 import pytest
-
-from neural_arith.benchmarks.arithmetic.experiments import EXPERIMENTS
-from neural_arith.benchmarks.arithmetic.fractional_sir_rows import SirRow
-from neural_arith.benchmarks.arithmetic.rows import Row, RowFile
-from neural_arith.benchmarks.arithmetic.table_file import TableFile
+from neural_arith_bench.arithmetic.experiments import EXPERIMENTS
+from neural_arith_bench.arithmetic.fractional_sir_rows import SirRow
+from neural_arith_bench.arithmetic.rows import Row, RowFile
+from neural_arith_bench.arithmetic.table_file import TableFile
 
 RESULTS = Path(__file__).resolve().parents[3] / "docs" / "results"
 PAGES = runpy.run_path(str(RESULTS / "arithmetic.py"))

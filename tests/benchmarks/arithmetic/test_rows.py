@@ -8,8 +8,8 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from neural_arith_bench.arithmetic.rows import Row, RowFile
 
-from neural_arith.benchmarks.arithmetic.rows import Row, RowFile
 from neural_arith.errors import DataError
 
 names = st.text(st.characters(categories=["L", "N", "P", "Zs"]), min_size=1)

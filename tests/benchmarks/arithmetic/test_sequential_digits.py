@@ -8,12 +8,10 @@ import numpy as np
 import pytest
 import torch
 from idx_files import four_files
-from scipy import stats
-
-from neural_arith.benchmarks.arithmetic.digit_images import Labelled, scanned_digits
-from neural_arith.benchmarks.arithmetic.digit_models import REFERENCE, chosen_models, models
-from neural_arith.benchmarks.arithmetic.digit_results import bars, judged, rows_of
-from neural_arith.benchmarks.arithmetic.digit_sequences import (
+from neural_arith_bench.arithmetic.digit_images import Labelled, scanned_digits
+from neural_arith_bench.arithmetic.digit_models import REFERENCE, chosen_models, models
+from neural_arith_bench.arithmetic.digit_results import bars, judged, rows_of
+from neural_arith_bench.arithmetic.digit_sequences import (
     TASKS,
     Batches,
     constant_errors,
@@ -21,9 +19,11 @@ from neural_arith.benchmarks.arithmetic.digit_sequences import (
     fixed_sequences,
     task,
 )
-from neural_arith.benchmarks.arithmetic.digit_training import Course, train
-from neural_arith.benchmarks.arithmetic.published import published
-from neural_arith.benchmarks.arithmetic.rows import Row
+from neural_arith_bench.arithmetic.digit_training import Course, train
+from neural_arith_bench.arithmetic.published import published
+from neural_arith_bench.arithmetic.rows import Row
+from scipy import stats
+
 from neural_arith.cli import main
 from neural_arith.errors import OptionError
 

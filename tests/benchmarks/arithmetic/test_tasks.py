@@ -7,19 +7,19 @@ import math
 import numpy as np
 import pytest
 import torch
+from neural_arith_bench.arithmetic.distributions import Exponential, TruncatedNormal, Uniform
+from neural_arith_bench.arithmetic.experiments import EXPERIMENTS
+from neural_arith_bench.arithmetic.inalu import INALU, INALUTask
+from neural_arith_bench.arithmetic.large_scale import LARGE_SCALE, LargeScaleTask
+from neural_arith_bench.arithmetic.metrics import mean_squared_error, sparsity_error, success
+from neural_arith_bench.arithmetic.published import Family, published
+from neural_arith_bench.arithmetic.recurrent import RECURRENT, RecurrentTask
+from neural_arith_bench.arithmetic.simple import SimpleTask
+from neural_arith_bench.arithmetic.single_module import SINGLE_MODULE, SINGLE_MODULE_TASKS, SingleModuleTask
+from neural_arith_bench.arithmetic.static import RANGES, STATIC, StaticTask
+from neural_arith_bench.arithmetic.task import KEYS, Task, layout, selected
+from neural_arith_bench.arithmetic.trivial import trivial_errors
 
-from neural_arith.benchmarks.arithmetic.distributions import Exponential, TruncatedNormal, Uniform
-from neural_arith.benchmarks.arithmetic.experiments import EXPERIMENTS
-from neural_arith.benchmarks.arithmetic.inalu import INALU, INALUTask
-from neural_arith.benchmarks.arithmetic.large_scale import LARGE_SCALE, LargeScaleTask
-from neural_arith.benchmarks.arithmetic.metrics import mean_squared_error, sparsity_error, success
-from neural_arith.benchmarks.arithmetic.published import Family, published
-from neural_arith.benchmarks.arithmetic.recurrent import RECURRENT, RecurrentTask
-from neural_arith.benchmarks.arithmetic.simple import SimpleTask
-from neural_arith.benchmarks.arithmetic.single_module import SINGLE_MODULE, SINGLE_MODULE_TASKS, SingleModuleTask
-from neural_arith.benchmarks.arithmetic.static import RANGES, STATIC, StaticTask
-from neural_arith.benchmarks.arithmetic.task import KEYS, Task, layout, selected
-from neural_arith.benchmarks.arithmetic.trivial import trivial_errors
 from neural_arith.errors import OptionError
 
 TASKS: tuple[Task, ...] = (

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from neural_arith_bench.arithmetic import thresholds
+from neural_arith_bench.arithmetic.distributions import Uniform
+from neural_arith_bench.arithmetic.operations import OPERATIONS
+from neural_arith_bench.arithmetic.single_module import SINGLE_MODULE, SINGLE_MODULE_RANGES, SingleModuleTask
+from neural_arith_bench.arithmetic.static import STATIC, StaticTask
 
-from neural_arith.benchmarks.arithmetic import thresholds
-from neural_arith.benchmarks.arithmetic.distributions import Uniform
-from neural_arith.benchmarks.arithmetic.operations import OPERATIONS
-from neural_arith.benchmarks.arithmetic.single_module import SINGLE_MODULE, SINGLE_MODULE_RANGES, SingleModuleTask
-from neural_arith.benchmarks.arithmetic.static import STATIC, StaticTask
 from neural_arith.errors import OptionError
 
 

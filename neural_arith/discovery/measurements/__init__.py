@@ -1,0 +1,1 @@
+"""What was measured: noise, smooth curves, units of measurement, and what is known before any equation."""

@@ -1,0 +1,1 @@
+"""What may stand in the equations: dictionaries, populations, shortlists, neighbours, exchanges."""

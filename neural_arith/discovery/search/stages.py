@@ -1,0 +1,339 @@
+"""The stages of a search under one noise model, from plain to rich; its candidates end up in the judge."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+from scipy.interpolate import make_interp_spline
+
+from neural_arith.clock import OutOfTimeError
+from neural_arith.discovery.options import Options, Progress
+from neural_arith.discovery.proposals.material import build_dictionary, clip_nodes, ranges_of
+from neural_arith.discovery.proposals.pairings import abreast, combinations, interleave, slim
+from neural_arith.discovery.proposals.screening import MANY, fitting_products
+from neural_arith.discovery.proposals.shortlists import Pick, around_each, low_degree, shortlist
+from neural_arith.discovery.search.climbing import climb, one_by_one, rearrange, triage
+from neural_arith.discovery.search.judge import Judge
+from neural_arith.fit.curves import Curve
+from neural_arith.fit.integral_form import IntegralForm, integral_form, some_windows
+from neural_arith.fit.noise import Noise
+from neural_arith.fit.regression import Regression
+from neural_arith.terms.candidate import Judged
+from neural_arith.terms.dictionary import Dictionary, monomials
+from neural_arith.terms.library import lifted_units
+from neural_arith.terms.prices import structure_price
+from neural_arith.terms.structure import Structure, form_of
+from neural_arith.terms.units import Unit
+
+WINDOW = 6
+"""Samples of a window of the integral form; whole runs are used beside it."""
+
+ENOUGH = 300
+"""Samples that guide the search for units beyond powers; trajectories judge by all."""
+
+SHORT = 45.0
+"""Price of a polynomial that is short enough to be believed when it meets the measurements as closely as can be told;
+other equations have to be shorter by a third."""
+
+
+AGAIN = 3
+"""Most rounds of looking again along the best candidate's trajectory."""
+
+PARTS = 8
+"""Points of a candidate's trajectory in each interval between samples."""
+
+POPULATIONS = 0.35
+"""Share of a time budget after which no more populations are fitted: what is found has to be judged as well."""
+
+WIDEST = 600
+"""Terms that one quadratic model of the neighbours may hold: its cost grows with their square."""
+
+
+class Stages:
+    """A search under one noise model; each stage goes on from what the judge has.
+
+    Args:
+        judge: remembers the candidates.
+        curves: smooth curves through the measurements.
+        noise: the noise model.
+        positive: which variables never change sign.
+        options: settings.
+        progress: told what is being done.
+    """
+
+    def __init__(
+        self,
+        judge: Judge,
+        curves: list[Curve],
+        noise: Noise,
+        positive: np.ndarray,
+        options: Options,
+        progress: Progress,
+    ) -> None:
+        self.judge, self.curves, self.noise, self.positive = judge, curves, noise, positive
+        self.options, self.progress = options, progress
+        self.known, self.scale, self.n_states = judge.known, judge.problem.scale, len(judge.problem.floor)
+        self.forms = self._forms_of(curves)
+        self.many = len(self.scale) > MANY
+        self.few = self.known.filter(Dictionary(self._simple()))
+        self.polynomials: list[list[Pick]] = []
+        self.lists: list[list[Pick]] = []
+        # As many pairings as a second or so affords: with few points the integral form is a poor guide.
+        self.most = int(np.clip(12_000 / len(judge.problem.t), 40, 3000))
+
+    def run(self) -> None:
+        """All stages, as far as the measurements pay for them."""
+        self.regress()
+        self.pair()
+        unsettled = [i for i in range(self.n_states) if not settled(self.judge, i)]
+        if self.many:
+            one_by_one(self.judge, self.lists, report=self.progress)
+            climb(self.judge, self.allowed, report=self.progress)
+        elif unsettled:
+            self.enrich(unsettled)
+            self.try_few_terms()
+        self.look_again()
+        if not self.judge.at_floor:
+            self.progress("exchanging several terms at once")
+            rearrange(self.judge, self._shared(), report=self.progress)
+        self.progress("polishing the best candidates")
+        self.judge.improve(self.judge.ranked[:20], 40)
+        if self.judge.in_pieces:
+            self.try_whole_runs()
+
+    def regress(self) -> None:
+        """Shortlists of plain units for each equation, by the integral form."""
+        judge, clock = self.judge, self.judge.clock
+        self.regressions: list[list[Regression]] = []
+        for i in range(self.n_states):
+            clock.check()
+            self.progress(f"regression for equation {i + 1}")
+            both = [Regression(form, i, self.scale) for form in self.forms]
+            self.regressions.append(both)
+            self.polynomials.append(self._sized(i, self._short(i, both, self.few, keep=20)))
+        if clock.limited:  # something to return
+            triage(judge, abreast(self.polynomials, 6), judge.starts)
+        if self.many:
+            self.dictionary, self.lists = self.few, self.polynomials
+            each = max(WIDEST // self.n_states, 2)
+            self.allowed = Dictionary([units[:each] for units in self.few.units])
+            return
+        found = build_dictionary(
+            self.forms, self.positive, self.options, self.progress, clock.until(POPULATIONS), judge.checkpoint
+        )
+        self.dictionary = self.known.filter(found)
+        # Exponents a population left unusual are worth trying only where they were found.
+        self.allowed = Dictionary([[u for u in units if not u.n_fitted] for units in self.dictionary.units])
+        for i, both in enumerate(self.regressions):
+            clock.check()
+            self.progress(f"more of equation {i + 1}")
+            self.lists.append(self._sized(i, self._short(i, both, self.dictionary)))
+
+    def first_answer(self) -> None:
+        """Take what the regression says as it is, for want of time; equations it has not come to stay at rest."""
+        rest = Pick(Structure(((),)), np.zeros(0), 0.0)
+        lists = self.polynomials if len(self.polynomials) > len(self.lists) else self.lists
+        full = [picks or [rest] for picks in lists] + [[rest]] * (self.n_states - len(lists))
+        for structure, theta in [*abreast(full, 3), *slim(full, 3)] if lists else ():
+            for one in self.known.complete(structure, theta):
+                self.judge.take_as_it_is(*one)
+
+    def pair(self) -> None:
+        """The best pairings of plain right-hand sides, judged by trajectory, and their neighbours where all is met."""
+        judge = self.judge
+        self.progress("judging the best pairings by trajectory")
+        # Of many equations some are always wrong at first, but low degrees never leave their domain: neighbours mend
+        # them.
+        triage(judge, [*abreast(self.polynomials, 6), *slim(self.lists)], judge.starts)
+        pairings, before = combinations(self.lists, self.most), None
+        if near_noise(judge, self.noise):
+            judge.patience = 0
+        elif judge.may_go_to_pieces and judge.chaotic(pairings[:8]):
+            self.progress("judging by linked pieces for now: first guesses follow them far better than whole runs")
+            before = copy.copy(judge)
+            judge.turn([])
+        try:
+            triage(judge, pairings, until_floor=True)
+        except OutOfTimeError:  # what was found by whole runs is the answer, if nothing was by pieces
+            if before is not None and (judge.best is None or not judge.best.structure.n_terms):
+                vars(judge).update(vars(before))
+            raise
+        if judge.at_floor:
+            climb(judge, self.allowed, report=self.progress)
+        elif not near_noise(judge, self.noise):
+            self.look_again(and_climb=False)
+
+    def enrich(self, unsettled: list[int]) -> None:
+        """Units beyond products of powers in some equations; then the climb, plain units first."""
+        judge = self.judge
+        lifted = self.known.filter(lifted_units(ranges_of(self.curves, self.positive, self.scale), self.n_states))
+        rich = Dictionary(
+            [list(dict.fromkeys(a + b)) for a, b in zip(self.dictionary.units, lifted.units, strict=True)],
+            {**self.dictionary.values, **lifted.values},
+        )
+        for i in unsettled:
+            self.progress(f"looking beyond products of powers in equation {i + 1}")
+            judge.clock.check()
+            must = self.known.required_in(i)
+            picks = [self.lists[i], self._short(i, self.regressions[i], rich, largest=4)]
+            if lifted.units[i]:
+                guide = Regression(some_windows(self.forms[1], ENOUGH), i, self.scale)
+                around = around_each(
+                    guide,
+                    self.few.units[i],
+                    lifted,
+                    judge.per_number,
+                    required=must,
+                    n_jobs=judge.n_jobs,
+                    checkpoint=judge.checkpoint,
+                    clock=judge.clock,
+                )
+                picks.append(around)
+            self.lists[i] = self._sized(i, interleave(*picks))
+        self.progress("judging the best pairings by trajectory")
+        triage(judge, [*slim(self.lists), *combinations(self.lists, self.most)], until_floor=True)
+        one_by_one(judge, self.lists, report=self.progress)
+        climb(judge, self.allowed, report=self.progress)
+        # Quartic products of three variables are too many to carry along from the start.
+        last = monomials(3, 4) if len(self.scale) == 3 else []
+        quartic = self.known.filter(Dictionary([last for _ in range(self.n_states)])).units
+        rich_units = list(self.allowed.units)
+        for i in unsettled:
+            rich_units[i] = self._promising(i, list(dict.fromkeys((*rich_units[i], *quartic[i]))), lifted.units[i])
+        self.allowed = Dictionary(rich_units, lifted.values)
+        climb(judge, self.allowed, report=self.progress)
+
+    def look_again(self, *, and_climb: bool = True) -> None:
+        """Shortlists by integrals along the best candidate's trajectory, smoother than any curve through samples."""
+        judge = self.judge
+        for _ in range(AGAIN):
+            best = judge.best
+            if best is None or not best.structure.n_terms:
+                return
+            self.progress("looking again along the best trajectory")
+            curves = along_candidate(judge, best, self.curves)
+            if curves is None:
+                return
+            forms = self._forms_of(curves)
+            values = best.structure.values(best.theta)
+            known = {**self.allowed.values, **{number: values[number] for number in best.structure.numbers}}
+            lists = []
+            for i, allowed in enumerate(self.allowed.units):
+                units: list[list[Unit]] = [[] for _ in range(self.n_states)]
+                units[i] = list(dict.fromkeys((*allowed, *best.structure.units)))
+                both = [Regression(form, i, self.scale) for form in forms]
+                lists.append(self._sized(i, self._short(i, both, Dictionary(units, known))))
+            triage(judge, slim(lists))
+            one_by_one(judge, lists, tried=20, report=self.progress)
+            if judge.best is best:
+                return
+            if and_climb:
+                climb(judge, self.allowed, report=self.progress)
+
+    def _simple(self) -> list[list[Unit]]:
+        """Products of whole powers of low degree for each equation; of very many those that fit best."""
+        if self.many:
+            return fitting_products(self.forms, self.judge.clock)
+        simple = monomials(len(self.scale), {1: 4, 2: 3}.get(len(self.scale), 2))
+        return [simple for _ in range(self.n_states)]
+
+    def _forms_of(self, curves: list[Curve]) -> list[IntegralForm]:
+        """The integral form along curves, over whole runs and over windows."""
+        forms = [integral_form(curves, self.noise, length) for length in (None, WINDOW)]
+        return [clip_nodes(form, self.positive, self.noise) for form in forms]
+
+    def _promising(self, i: int, plain: list[Unit], lifted: list[Unit]) -> list[Unit]:
+        """The units neighbours are made of: all that there is room for, those of the equation's shortlist first."""
+        liked = {form_of(unit) for pick in self.lists[i] for unit in pick.structure.units}
+        room = max(50, WIDEST // self.n_states - len(plain))
+        return plain + sorted(lifted, key=lambda unit: form_of(unit) not in liked)[:room]
+
+    def _shared(self) -> Dictionary:
+        """The units neighbours are made of, products of powers that one equation may hold in all others as well."""
+        plain = sorted({unit for units in self.allowed.units for unit in units if unit.plain})
+        units = [list(dict.fromkeys((*units, *plain))) for units in self.allowed.units]
+        return self.known.filter(Dictionary(units, self.allowed.values))
+
+    def try_few_terms(self) -> None:
+        """All equations of few simple terms, one equation after the other."""
+        judge = self.judge
+        if judge.at_floor:
+            return
+        self.progress("trying all equations of few terms")
+        before = judge.best
+        picks = [
+            low_degree(r[1], units, judge.per_number, required=self.known.required_in(i), clock=judge.clock)
+            for i, (r, units) in enumerate(zip(self.regressions, self.few.units, strict=True))
+        ]
+        one_by_one(judge, [self._sized(i, p) for i, p in enumerate(picks)], tried=200, report=self.progress)
+        if judge.best is not before:
+            climb(judge, self.allowed, report=self.progress)
+
+    def try_whole_runs(self) -> None:
+        """Judge by whole runs after all, if the candidates found by pieces can follow them."""
+        judge = self.judge
+        self.progress("trying whole runs")
+        before, best = copy.copy(judge), judge.ranked[0]
+        try:
+            judge.turn(judge.ranked[:20])
+        except BaseException:  # what was found by pieces is the answer, then
+            vars(judge).update(vars(before))
+            raise
+        if judge.ranked[0].score < best.score + judge.freedom:
+            self.progress("whole runs can be followed: judging by them")
+            judge.raise_floor()
+            climb(judge, self.allowed, report=self.progress)
+            judge.improve(judge.ranked[:20], 40)
+        else:
+            self.progress("whole runs cannot be followed: judged by linked pieces")
+            vars(judge).update(vars(before))
+
+    def _short(self, i: int, both: list[Regression], dictionary: Dictionary, **sizes: int) -> list[Pick]:
+        """The shortlist of one equation, kept on disk where that is wanted."""
+        judge = self.judge
+        return judge.checkpoint.recall(
+            shortlist,
+            both,
+            dictionary,
+            judge.per_number,
+            **sizes,
+            required=self.known.required_in(i),
+            ignored={"clock": judge.clock},
+        )
+
+    def _sized(self, i: int, picks: list[Pick]) -> list[Pick]:
+        """The picks that are not larger than is known, or all where none is small enough."""
+        return [p for p in picks if self.known.within_size(i, p.structure.equations[0])] or picks
+
+
+def along_candidate(judge: Judge, judged: Judged, curves: list[Curve]) -> list[Curve] | None:
+    """Curves through a candidate's trajectory; None where it cannot be followed."""
+    t, x = judge.along(judged, PARTS)
+    if not np.isfinite(x).all():
+        return None
+    found, begin = [], 0
+    for curve in curves:
+        end = begin + (len(curve.run.t) - 1) * PARTS + 1
+        degree = min(5, end - begin - 1)
+        splines = tuple(make_interp_spline(t[begin:end], column, k=degree) for column in x[begin:end].T)
+        found.append(Curve(splines, False, curve.run))
+        begin = end
+    return found
+
+
+def settled(judge: Judge, state: int) -> bool:
+    """Whether the best candidate leaves nothing to look for in one equation: short and as good as can be told."""
+    best = judge.best
+    if best is None or not judge.at_floor:
+        return False
+    equation = best.structure.equations[state]
+    polynomial = all(unit.plain and all(e >= 0 and float(e).is_integer() for e in unit.powers) for unit in equation)
+    return structure_price(Structure((equation,)), judge.per_number) < (SHORT if polynomial else SHORT * 2 / 3)
+
+
+def near_noise(judge: Judge, noise: Noise, times: float = 1.5) -> bool:
+    """Whether the best candidate leaves no more than so many times the noise that was estimated."""
+    if judge.best is None:
+        return False
+    return bool(np.all(judge.spread(judge.best) < times * noise.level))

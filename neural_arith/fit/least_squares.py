@@ -1,0 +1,468 @@
+"""Least squares of a system's constants on trajectories: residuals, descents, and the way from a bad start."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from neural_arith.data import Trajectories
+from neural_arith.equations.constants import Template
+from neural_arith.equations.system import EquationSystem
+from neural_arith.errors import DataError
+from neural_arith.fit.shooting import Model, Piece, budget, cut, match_slopes, pieces_of, shortened
+
+_CLEAN = 1e-6
+"""Residuals below this share of a state's spread count as none."""
+
+_GOOD = 0.05
+"""Above this share of the variance a mean squared residual always asks for another start."""
+
+_STEEPEST = 12.0
+"""Largest size of a fitted exponent."""
+
+_FLOOR = 0.05
+"""Share of a state's size (root mean square) below which noise in proportion to the value shrinks no further."""
+
+_NEAR_ZERO = 1e-2
+"""Starting value, as a share of the state's spread, instead of a negative one that has no slope."""
+
+_PATIENCE = 12
+"""How many solutions at the limit of their evaluations a fit may cost, for each run; good fits need one or two."""
+
+_ROUGH = 25
+"""Steps of the descents that only prepare a start."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where a fit stands.
+
+    Attributes:
+        constants: ``(constants,)``.
+        starts: starting states, ``(pieces, states)``.
+    """
+
+    constants: np.ndarray
+    starts: np.ndarray
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Where a fit ended.
+
+    Attributes:
+        point: the constants and starting states.
+        squares: sum of squared residuals in units of ``sigma``; infinite after failure.
+        sigma: the scatter of each state's residuals, ``(states,)``, not below the share that counts as none.
+        log: whether residuals are those of logarithms.
+        converged: whether the last step was negligible.
+    """
+
+    point: Point
+    squares: float
+    sigma: np.ndarray
+    log: bool
+    converged: bool
+
+
+class Problem:
+    """Least squares of one system on one set of trajectories.
+
+    Args:
+        equations: the system.
+        template: its right-hand sides with open constants.
+        data: the trajectories.
+        fit_initial: whether starting states are free.
+        relative: whether residuals are divided by the size of the measured value, not below a share of the state's.
+    """
+
+    def __init__(
+        self,
+        equations: EquationSystem,
+        template: Template,
+        data: Trajectories,
+        fit_initial: bool = True,
+        relative: bool = False,
+    ) -> None:
+        self.equations = equations
+        self.template = template
+        self.fit_initial = fit_initial
+        self.exponents = np.flatnonzero(template.is_exponent)
+        self.pieces = pieces_of(data, equations.states, equations.inputs)
+        every = np.concatenate([piece.x for piece in self.pieces])
+        self.spread = _spread(every)
+        self.floor = _FLOOR * _size(every) if relative else None
+        positive = every[every > 0]
+        self.can_log = bool(np.all(every[np.isfinite(every)] >= 0)) and positive.size > 0
+        with np.errstate(all="ignore"):
+            self.log_spread = _spread(np.where(every > 0, np.log(every), np.nan))
+        self.unit = self.spread
+        if self.floor is not None:
+            apart = (every - np.nanmean(every, axis=0)) / _weight(every, self.floor)
+            self.unit = np.maximum(_size(apart), 1e-9)
+        self.n_values = int(np.isfinite(every).sum())
+        self.good = float(np.clip(10 * np.mean(_roughness(self.pieces) / self.spread**2), 1e-8, _GOOD))
+        self.model = Model(template, equations.states, equations.inputs, self.spread)
+        self._limit = math.inf
+
+    # ------------------------------------------------------------------ the whole way
+    def fit(self, start: Point, free: np.ndarray, noise: str, max_iterations: int) -> Fitted:
+        """Fit from anywhere: choose the kind of noise, mend a bad start, weigh the states by their scatter."""
+        if noise == "log" and not self.can_log:
+            raise DataError("noise='log' needs data that are never negative; use 'proportional' or 'additive'")
+        self._limit = self.model.spent + _PATIENCE * sum(budget(piece) for piece in self.pieces)
+        try:
+            return self._fit(start, free, noise, max_iterations)
+        finally:
+            self._limit = math.inf
+
+    def _fit(self, start: Point, free: np.ndarray, noise: str, max_iterations: int) -> Fitted:
+        start = self._in_domain(start) if self.fit_initial else start
+        best = self._from_anywhere(start, free, noise == "log", max_iterations)
+        best = self.reweighted(best, free, max_iterations)
+        if noise == "auto" and self.can_log and np.isfinite(best.squares) and not self.is_clean(best):
+            # starting states come from the data again: a fitted one may be negative, where a logarithm has no value
+            point = Point(best.point.constants, start.starts)
+            other = self.descend(point, free, self.log_spread, True, max_iterations)
+            other = self.reweighted(other, free, max_iterations)
+            if self._likelihood(other) > self._likelihood(best):
+                return other
+        return best
+
+    def is_clean(self, fitted: Fitted) -> bool:
+        """Whether nothing is left to explain."""
+        return bool(np.all(fitted.sigma <= 1.001 * _CLEAN * self._unit(fitted.log)))
+
+    def _unit(self, log: bool) -> np.ndarray:
+        return self.log_spread if log else self.unit
+
+    def _in_domain(self, point: Point) -> Point:
+        """Small positive starting values where noise took measured ones to where a root or logarithm has no value."""
+        starts = point.starts.copy()
+        for piece, own in zip(shortened(self.pieces, 0.0), starts, strict=True):
+            negative = np.flatnonzero(own < 0)
+            # no start, then each alone, then all of them: the first that has a slope
+            for changed in ([], *[[i] for i in negative], negative):
+                trial = own.copy()
+                trial[changed] = _NEAR_ZERO * self.spread[changed]
+                if self.model.states(piece, point.constants, trial) is not None:
+                    own[:] = trial
+                    break
+        return Point(point.constants, starts)
+
+    def _from_anywhere(self, start: Point, free: np.ndarray, log: bool, max_iterations: int) -> Fitted:
+        unit = self._unit(log)
+        makers = [self._as_given, self._by_stretches, self._by_growing]
+        if self._squares(self.residuals(start, unit, log)) > _GOOD * self.n_values:
+            # so far off, single shooting crawls: carry measured states over short stretches first
+            makers = [self._by_stretches, self._as_given, self._by_growing]
+        best = Fitted(start, np.inf, unit, log, False)
+        tried: list[Point] = []
+        for make in makers:
+            point = make(start, free, log)
+            if any(point is other for other in tried):
+                continue
+            tried.append(point)
+            found = self.descend(point, free, unit, log, max_iterations)
+            best = min(best, found, key=lambda fitted: fitted.squares)
+            if self.loss(best) < self.good or self._exhausted:
+                break
+        return best
+
+    @property
+    def _exhausted(self) -> bool:
+        """Whether a fit has cost so much that it is given up where it stands."""
+        return self.model.spent > self._limit
+
+    def _as_given(self, start: Point, free: np.ndarray, log: bool) -> Point:
+        return start
+
+    def _by_stretches(self, start: Point, free: np.ndarray, log: bool) -> Point:
+        """Constants that carry short stretches from one measured state to the next ones, longer by and by."""
+        constants = match_slopes(self.template, self.equations, self.pieces, start.constants, free, self.spread)
+        for n_samples in (2, 6):
+            short = cut(self.pieces, n_samples)
+            point = Point(constants, np.array([piece.start for piece in short]))
+            found = self.descend(point, free, self._unit(log), log, _ROUGH, pieces=short, hold_starts=True)
+            if np.isfinite(found.squares):
+                constants = found.point.constants
+        return start if constants is start.constants else Point(constants, start.starts)
+
+    def _by_growing(self, start: Point, free: np.ndarray, log: bool) -> Point:
+        """Constants that carry the first part of every run, then more of it."""
+        point = start
+        for share in (0.1, 0.2, 0.4, 0.7):
+            part = shortened(self.pieces, share)
+            found = self.descend(point, free, self._unit(log), log, _ROUGH, pieces=part)
+            if np.isfinite(found.squares):
+                point = found.point
+        return point
+
+    def reweighted(self, fitted: Fitted, free: np.ndarray, max_iterations: int) -> Fitted:
+        """Weigh states by the scatter of their own residuals, and descend again where that changes weights."""
+        for _ in range(3):
+            sigma = self._scatter(fitted)
+            if sigma is None:
+                return fitted
+            ratio = sigma / fitted.sigma
+            same = bool(ratio.max() < 1.2 * ratio.min())
+            again = self.descend(fitted.point, free, sigma, fitted.log, 1 if same else max_iterations)
+            if not np.isfinite(again.squares):
+                return fitted
+            fitted = Fitted(again.point, again.squares, sigma, fitted.log, again.converged or fitted.converged)
+            if same:
+                break
+        return fitted
+
+    def _scatter(self, fitted: Fitted) -> np.ndarray | None:
+        residuals = self.residuals(fitted.point, np.ones(len(self.spread)), fitted.log)
+        if residuals is None:
+            return None
+        every = np.concatenate(residuals)
+        with np.errstate(invalid="ignore"):
+            counts = np.maximum(np.isfinite(every).sum(0), 1)
+        return np.maximum(np.sqrt(np.nansum(every**2, 0) / counts), _CLEAN * self._unit(fitted.log))
+
+    def _likelihood(self, fitted: Fitted) -> float:
+        """Log-likelihood of the positive values, constants apart, comparable between both kinds of noise."""
+        if not np.isfinite(fitted.squares):
+            return -np.inf
+        residuals = self.residuals(fitted.point, np.ones(len(self.spread)), fitted.log)
+        if residuals is None:
+            return -np.inf
+        every = np.concatenate(residuals)
+        values = np.concatenate([piece.x for piece in self.pieces])
+        total = 0.0
+        for j in range(every.shape[1]):
+            use = np.isfinite(every[:, j]) & (values[:, j] > 0)
+            if use.any():
+                total -= use.sum() / 2 * np.log(np.mean(every[use, j] ** 2) + (_CLEAN * self._unit(fitted.log)[j]) ** 2)
+                total -= np.log(values[use, j]).sum() if fitted.log else 0.0
+        return float(total)
+
+    # ------------------------------------------------------------------ one descent
+    def descend(
+        self,
+        point: Point,
+        free: np.ndarray,
+        sigma: np.ndarray,
+        log: bool,
+        max_iterations: int,
+        *,
+        pieces: Sequence[Piece] | None = None,
+        hold_starts: bool = False,
+    ) -> Fitted:
+        """Levenberg-Marquardt (Marquardt 1963, damping scaled by the diagonal) from one point."""
+        pieces = self.pieces if pieces is None else pieces
+        moving = self._moving_starts(pieces, log) & (self.fit_initial and not hold_starts)
+        squares = self._squares(self.residuals(point, sigma, log, pieces))
+        damping, widest, converged = 1e-3, None, False
+        for _ in range(max_iterations):
+            if not np.isfinite(squares) or not (free.size or moving.any()):
+                converged = bool(np.isfinite(squares))
+                break
+            units = self._units(point, free)
+            parts = None if self._exhausted else self._normal(point, free, moving, units, sigma, log, pieces)
+            if parts is None:
+                break
+            normal, gradient = parts
+            widest = np.diag(normal).copy() if widest is None else np.maximum(widest, np.diag(normal))
+            scale = np.maximum(widest, 1e-14 * widest.max() + 1e-300)
+            size, gain = 0.0, 0.0
+            while damping < 1e10 and not self._exhausted:
+                try:
+                    step = np.linalg.solve(normal + damping * np.diag(scale), -gradient)
+                except np.linalg.LinAlgError:
+                    damping *= 10
+                    continue
+                size = float(np.abs(step).max())
+                if size < 1e-9:
+                    break
+                trial = self._moved(point, free, moving, units, step)
+                found = self._squares(self.residuals(trial, sigma, log, pieces))
+                if found < squares:
+                    gain = squares - found
+                    point, squares, damping = trial, found, max(damping * 0.2, 1e-12)
+                    break
+                damping *= 5
+            if gain == 0 and self._exhausted:
+                break
+            if size < 1e-9 or gain == 0 or (gain < 1e-9 * squares and size < 1e-5):
+                converged = True
+                break
+        return Fitted(point, squares, sigma, log, converged)
+
+    def _moving_starts(self, pieces: Sequence[Piece], log: bool) -> np.ndarray:
+        """Which starting values are free; an exact zero under proportional noise is known exactly."""
+        first = np.array([piece.x[0] for piece in pieces])
+        return ~(first == 0) if log else np.ones(first.shape, dtype=bool)
+
+    def _units(self, point: Point, free: np.ndarray) -> np.ndarray:
+        """The sizes of the free constants, then of the starting states, ``(pieces, free + states)``."""
+        size = np.abs(point.constants[free])
+        starts = np.clip(np.abs(point.starts), 1e-3 * self.spread, self.spread)
+        return np.hstack([np.tile(np.where(size > 0, size, 1.0), (len(starts), 1)), starts])
+
+    def _moved(self, point: Point, free: np.ndarray, moving: np.ndarray, units: np.ndarray, step: np.ndarray) -> Point:
+        constants, starts = point.constants.copy(), point.starts.copy()
+        constants[free] += step[: free.size] * units[0, : free.size]
+        # exponents that the data do not determine would wander off
+        constants[self.exponents] = np.clip(constants[self.exponents], -_STEEPEST, _STEEPEST)
+        starts[moving] += step[free.size :] * units[:, free.size :][moving]
+        return Point(constants, starts)
+
+    def residuals(
+        self, point: Point, sigma: np.ndarray, log: bool, pieces: Sequence[Piece] | None = None
+    ) -> list[np.ndarray] | None:
+        """For each piece ``(model - measured)/sigma``, ``(time, states)``, NaN where missing; None after failure."""
+        out = []
+        for piece, start in zip(self.pieces if pieces is None else pieces, point.starts, strict=True):
+            x = self.model.states(piece, point.constants, start)
+            if x is None:
+                return None
+            part = _difference(x, piece.x, log, self.floor)
+            if part is None:
+                return None
+            out.append(part / sigma)
+        return out
+
+    @staticmethod
+    def _squares(residuals: list[np.ndarray] | None) -> float:
+        if residuals is None:
+            return np.inf
+        with np.errstate(over="ignore"):
+            return float(sum(np.nansum(part**2) for part in residuals))
+
+    def _normal(
+        self,
+        point: Point,
+        free: np.ndarray,
+        moving: np.ndarray,
+        units: np.ndarray,
+        sigma: np.ndarray,
+        log: bool,
+        pieces: Sequence[Piece],
+    ) -> tuple[np.ndarray, np.ndarray] | None:
+        """Normal matrix and gradient in the unknowns: free constants, then the moving starting values."""
+        p = free.size
+        place = np.full(moving.shape, -1)
+        place[moving] = p + np.arange(int(moving.sum()))
+        normal = np.zeros((p + int(moving.sum()),) * 2)
+        gradient = np.zeros(len(normal))
+        for index, (piece, start) in enumerate(zip(pieces, point.starts, strict=True)):
+            slopes = self.model.sensitivities(piece, point.constants, start, free, units[index])
+            x = self.model.states(piece, point.constants, start)
+            residual = None if x is None else _difference(x, piece.x, log, self.floor)
+            if slopes is None or x is None or residual is None:
+                return None
+            if log:
+                with np.errstate(all="ignore"):
+                    slopes = slopes / x[..., None]
+            elif self.floor is not None:
+                slopes = slopes / _weight(piece.x, self.floor)[..., None]
+            use = np.isfinite(residual)
+            rows = (slopes / sigma[:, None])[use]
+            columns = np.concatenate([np.arange(p), place[index]])
+            keep = columns >= 0
+            rows, columns = rows[:, keep], columns[keep]
+            if not np.all(np.isfinite(rows)):
+                return None
+            normal[np.ix_(columns, columns)] += rows.T @ rows
+            gradient[columns] += rows.T @ (residual / sigma)[use]
+        return normal, gradient
+
+    # ------------------------------------------------------------------ what comes out
+    def loss(self, fitted: Fitted) -> float:
+        """Mean squared residual in units of each state's variance."""
+        residuals = self.residuals(fitted.point, self._unit(fitted.log), fitted.log)
+        if residuals is None:
+            return np.inf
+        return float(np.nanmean(np.concatenate(residuals) ** 2))
+
+    def covariance(self, fitted: Fitted, free: np.ndarray) -> np.ndarray | None:
+        """Covariance of the free constants (starting states fitted beside), ``(free, free)``.
+
+        NaN for those that the data do not see; None where they cannot tell the others apart.
+        """
+        moving = self._moving_starts(self.pieces, fitted.log) & self.fit_initial
+        units = self._units(fitted.point, free)
+        parts = self._normal(fitted.point, free, moving, units, fitted.sigma, fitted.log, self.pieces)
+        if parts is None:
+            return None
+        size = np.sqrt(np.diag(parts[0]))
+        known = size > 0
+        scaled = parts[0][np.ix_(known, known)] / np.outer(size[known], size[known])
+        if not known.any() or np.linalg.cond(scaled) > 1e14:
+            return None
+        inverse = np.full(parts[0].shape, np.nan)
+        inverse[np.ix_(known, known)] = np.linalg.inv(scaled) / np.outer(size[known], size[known])
+        excess = self.n_values / max(self.n_values - len(size), 1)
+        unit = units[0, : free.size]
+        return excess * inverse[: free.size, : free.size] * np.outer(unit, unit)
+
+
+def _difference(
+    model: np.ndarray, measured: np.ndarray, log: bool, floor: np.ndarray | None = None
+) -> np.ndarray | None:
+    """Model minus measured (in shares of the measured with a floor), or of logarithms; None where there is none."""
+    if not log:
+        return model - measured if floor is None else (model - measured) / _weight(measured, floor)
+    use = measured > 0
+    if np.any(model[use] <= 0):
+        return None
+    out = np.full(measured.shape, np.nan)
+    out[use] = np.log(model[use] / measured[use])
+    return out
+
+
+def _weight(measured: np.ndarray, floor: np.ndarray) -> np.ndarray:
+    """What a residual is divided by where noise is in proportion to the value."""
+    return np.maximum(np.abs(measured), floor)
+
+
+def _size(values: np.ndarray) -> np.ndarray:
+    """Root mean square of each column, or 1 where that is zero."""
+    counts = np.maximum(np.isfinite(values).sum(0), 1)
+    size = np.sqrt(np.nansum(values**2, axis=0) / counts)
+    return np.where(size > 0, size, 1.0)
+
+
+def _roughness(pieces: Sequence[Piece]) -> np.ndarray:
+    """Variance of the noise in each state, from how far samples lie off the cubic through their four neighbours.
+
+    On sparse samples it is too large, which here only means that a fit is trusted sooner.
+    """
+    out = np.full(pieces[0].x.shape[1], np.inf)
+    for j in range(len(out)):
+        squares = []
+        for piece in pieces:
+            known = np.isfinite(piece.x[:, j])
+            t, x = piece.t[known], piece.x[known, j]
+            if len(t) < 5:
+                continue
+            around = np.stack([t[:-4], t[1:-3], t[3:-1], t[4:]])
+            weight = np.ones_like(around)
+            for k in range(4):
+                for m in range(4):
+                    if m != k:
+                        weight[k] *= (t[2:-2] - around[m]) / (around[k] - around[m])
+            guess = (weight * np.stack([x[:-4], x[1:-3], x[3:-1], x[4:]])).sum(0)
+            squares.append((x[2:-2] - guess) ** 2 / (1 + (weight**2).sum(0)))
+        if squares:
+            out[j] = np.mean(np.concatenate(squares))
+    return out
+
+
+def _spread(values: np.ndarray) -> np.ndarray:
+    """Standard deviation of each column, or its size where it does not vary, or 1."""
+    out = np.ones(values.shape[1])
+    for j, column in enumerate(values.T):
+        known = column[np.isfinite(column)]
+        if known.size:
+            size = float(np.abs(known).max())
+            deviation = float(known.std())
+            out[j] = deviation if deviation > 1e-9 * size else size if size > 0 else 1.0
+    return out

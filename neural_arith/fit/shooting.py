@@ -1,0 +1,280 @@
+"""Trajectories of a system with open constants, and how they change with constants and starting states.
+
+Forward sensitivities are integrated beside the states (Hairer, Norsett, Wanner: Solving Ordinary Differential
+Equations I, section I.14). Where a derivative does not exist, as that of sqrt(x) at x = 0, finite differences take
+over.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import sympy as sp
+from scipy.optimize import least_squares
+
+from neural_arith.data import Run, Trajectories
+from neural_arith.equations.constants import Template
+from neural_arith.equations.numeric import array_function, scalar_function
+from neural_arith.equations.system import EquationSystem
+from neural_arith.errors import DataError
+from neural_arith.solve import solve
+
+_RTOL = 1e-9
+_ATOL = 1e-11  # in units of each state's spread
+_SLOPE_RTOL = 1e-6  # of sensitivities: the residuals are exact, slopes only steer the descent
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A stretch of one run, integrated from a starting state of its own.
+
+    Attributes:
+        t: times, ``(time,)``.
+        x: measured states, ``(time, states)``, NaN where missing.
+        u: inputs, ``(time, inputs)``, or None.
+        start: first guess of the state at ``t[0]``, ``(states,)``.
+    """
+
+    t: np.ndarray
+    x: np.ndarray
+    u: np.ndarray | None
+    start: np.ndarray
+
+
+def pieces_of(data: Trajectories, states: Sequence[str], inputs: Sequence[str]) -> list[Piece]:
+    """One piece for each run, columns in the order of the system.
+
+    Raises:
+        DataError: the data lack a state or an input of the system.
+    """
+    missing = [name for name in states if name not in data.names]
+    missing += [name for name in inputs if name not in data.input_names]
+    if missing or len(data.names) != len(states):
+        raise DataError(
+            f"the equations have states {', '.join(states)} and inputs {', '.join(inputs) or '(none)'}, the data "
+            f"have {', '.join(data.names)} and {', '.join(data.input_names) or '(none)'}; give data of the same"
+        )
+    columns = [data.names.index(name) for name in states]
+    drives = [data.input_names.index(name) for name in inputs]
+    return [_piece(run, columns, drives) for run in data.runs]
+
+
+def _piece(run: Run, columns: list[int], drives: list[int]) -> Piece:
+    x = run.x[:, columns]
+    start = np.zeros(len(columns))
+    for j, column in enumerate(x.T):
+        known = np.isfinite(column)
+        if known.any():
+            start[j] = column[known][0]
+    return Piece(run.t, x, run.u[:, drives] if run.u is not None and drives else None, start)
+
+
+def cut(pieces: Sequence[Piece], n_samples: int) -> list[Piece]:
+    """Cut runs into stretches of about so many samples, which start at measured states."""
+    out: list[Piece] = []
+    for piece in pieces:
+        whole = np.flatnonzero(np.isfinite(piece.x).all(1))
+        first = 0
+        for stop in [*whole[whole > 0].tolist(), len(piece.t) - 1]:
+            if stop - first >= n_samples or (stop == len(piece.t) - 1 and stop > first):
+                rows = slice(first, stop + 1)
+                start = piece.start if first == 0 else piece.x[first]
+                out.append(Piece(piece.t[rows], piece.x[rows], None if piece.u is None else piece.u[rows], start))
+                first = stop
+    return out
+
+
+def shortened(pieces: Sequence[Piece], share: float) -> list[Piece]:
+    """The first part of every run, at least four samples."""
+    out = []
+    for piece in pieces:
+        n = max(min(4, len(piece.t)), math.ceil(share * len(piece.t)))
+        out.append(Piece(piece.t[:n], piece.x[:n], None if piece.u is None else piece.u[:n], piece.start))
+    return out
+
+
+def match_slopes(
+    template: Template,
+    equations: EquationSystem,
+    pieces: Sequence[Piece],
+    constants: np.ndarray,
+    free: np.ndarray,
+    spread: np.ndarray,
+) -> np.ndarray:
+    """Constants by which the right-hand sides, integrated over the samples by trapezoids, explain the steps.
+
+    Crude, but nothing is solved, so nothing can blow up: a start for better fits.
+
+    Args:
+        template: right-hand sides with open constants.
+        equations: the system they come from.
+        pieces: the runs.
+        constants: first guess, all constants.
+        free: numbers of the constants to fit.
+        spread: unit of each state.
+
+    Returns:
+        New constants, or the first guess where nothing better was found.
+    """
+    names = [*equations.states, *equations.inputs, *(f"c{i}" for i in range(len(constants)))]
+    opened = {symbol: sp.Symbol(f"c{i}") for i, symbol in enumerate(template.symbols)}
+    if not free.size or len(set(names)) < len(names):
+        return constants
+    opened_rhs: list[Any] = [expr.xreplace(opened) for expr in template.expressions]
+    function = array_function(opened_rhs, names)
+    steps = [_steps(piece) for piece in pieces]
+    before, after, gaps, moves = (np.concatenate([part[i] for part in steps]) for i in range(4))
+    if len(moves) < 2:
+        return constants
+    size = np.where(constants[free] != 0, np.abs(constants[free]), 1.0)
+
+    def misfit(shares: np.ndarray) -> np.ndarray:
+        trial = constants.copy()
+        trial[free] = shares * size
+        slopes = [function(np.hstack([part, np.tile(trial, (len(part), 1))])) for part in (before, after)]
+        out = ((slopes[0] + slopes[1]) / 2 * gaps[:, None] - moves) / spread
+        return np.clip(np.nan_to_num(out, nan=1e6, posinf=1e6, neginf=-1e6), -1e6, 1e6).ravel()
+
+    first = constants[free] / size
+    found = least_squares(misfit, first, max_nfev=200, loss="soft_l1")
+    out = constants.copy()
+    out[free] = found.x * size
+    return out if np.all(np.isfinite(out)) and found.cost < 0.5 * np.sum(misfit(first) ** 2) else constants
+
+
+def _steps(piece: Piece) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """States and inputs before and after each step between complete samples, its length, and the move."""
+    table = piece.x if piece.u is None else np.hstack([piece.x, piece.u])
+    whole = np.isfinite(table).all(1)
+    table, t, d = table[whole], piece.t[whole], piece.x.shape[1]
+    return table[:-1], table[1:], np.diff(t), np.diff(table[:, :d], axis=0)
+
+
+class Model:
+    """Solves a template for given constants.
+
+    Args:
+        template: right-hand sides with open constants.
+        states: names of the states.
+        inputs: names of the inputs.
+        spread: typical size of the variation of each state, ``(states,)``, for absolute tolerances.
+    """
+
+    def __init__(self, template: Template, states: Sequence[str], inputs: Sequence[str], spread: np.ndarray) -> None:
+        self.n_states, self.n_constants = len(states), len(template.symbols)
+        self.spread = spread
+        self.spent = 0  # evaluations of right-hand sides so far
+        names = [*states, *inputs]
+        real = [sp.Dummy(real=True) for _ in names]
+        swap = {sp.Symbol(name): symbol for name, symbol in zip(names, real, strict=True)}
+        f = [sp.sympify(expr).xreplace(swap) for expr in template.expressions]
+        slopes = [_derivative(g, v) for g in f for v in real[: self.n_states]]
+        slopes += [_derivative(g, c) for g in f for c in template.symbols]
+        arguments = [*real, *template.symbols]
+        self._f = _compiled(f, arguments)
+        self._slopes = _compiled([*f, *slopes], arguments)
+
+    def states(self, piece: Piece, constants: np.ndarray, start: np.ndarray) -> np.ndarray | None:
+        """The states at the times of the piece, ``(time, states)``; None when its end is not reached."""
+        if not np.all(np.isfinite(start)):
+            return None
+        numbers = constants.tolist()
+        drive = _drive(piece)
+
+        def f(time: float, x: np.ndarray) -> list[float]:
+            return self._f(*x.tolist(), *drive(time), *numbers)
+
+        found = solve(
+            f, start, piece.t, rtol=_RTOL, atol=_ATOL * self.spread, max_evaluations=budget(piece), throw=False
+        )
+        self.spent += found.n_evaluations
+        return found.x if found.ok else None
+
+    def sensitivities(
+        self, piece: Piece, constants: np.ndarray, start: np.ndarray, free: np.ndarray, steps: np.ndarray
+    ) -> np.ndarray | None:
+        """How the states change with constants and starting state.
+
+        Args:
+            piece: where.
+            constants: all constants.
+            start: starting state.
+            free: numbers of the constants to differentiate by.
+            steps: unit in which each of these constants, then each starting state, is measured.
+
+        Returns:
+            Derivatives of the states per unit, ``(time, states, free + states)``, or None.
+        """
+        d, p = self.n_states, len(free)
+        numbers = constants.tolist()
+        drive = _drive(piece)
+
+        def f(time: float, z: np.ndarray) -> np.ndarray:
+            values = np.array(self._slopes(*z[:d].tolist(), *drive(time), *numbers))
+            jacobian = values[d : d + d * d].reshape(d, d)
+            by_constant = values[d + d * d :].reshape(d, -1)[:, free] * steps[:p]
+            if not np.all(np.isfinite(by_constant)):
+                # x**c*log(x) at x = 0 is 0 in the limit
+                by_constant = np.where(np.isfinite(by_constant), by_constant, 0.0)
+            moved = jacobian @ z[d:].reshape(d, p + d)
+            moved[:, :p] += by_constant
+            return np.concatenate([values[:d], moved.ravel()])
+
+        first = np.zeros((d, p + d))
+        first[:, p:] = np.diag(steps[p:])
+        atol = 1e-3 * _SLOPE_RTOL * np.concatenate([self.spread, np.repeat(self.spread, p + d)])
+        z0 = np.concatenate([start, first.ravel()])
+        found = solve(f, z0, piece.t, rtol=_SLOPE_RTOL, atol=atol, max_evaluations=budget(piece), throw=False)
+        self.spent += found.n_evaluations
+        if found.ok:
+            return found.x[:, d:].reshape(-1, d, p + d)
+        return self._differences(piece, constants, start, free, steps)
+
+    def _differences(
+        self, piece: Piece, constants: np.ndarray, start: np.ndarray, free: np.ndarray, steps: np.ndarray
+    ) -> np.ndarray | None:
+        base = self.states(piece, constants, start)
+        if base is None:
+            return None
+        p = len(free)
+        out = np.zeros((*base.shape, p + self.n_states))
+        for k in range(p + self.n_states):
+            for size in (1e-5, -1e-5, 1e-7):
+                moved_constants, moved_start = constants.copy(), start.copy()
+                if k < p:
+                    moved_constants[free[k]] += size * steps[k]
+                else:
+                    moved_start[k - p] += size * steps[k]
+                moved = self.states(piece, moved_constants, moved_start)
+                if moved is not None:
+                    out[..., k] = (moved - base) / size
+                    break
+        return out
+
+
+def budget(piece: Piece) -> int:
+    """Evaluations after which one solution over a piece is given up."""
+    return 5_000 + 100 * len(piece.t)
+
+
+def _derivative(expr: Any, by: sp.Symbol) -> Any:
+    slope = sp.diff(expr, by)
+    # the jump of sign(x) is left out
+    return slope.replace(sp.DiracDelta, lambda *_: sp.S.Zero)
+
+
+def _compiled(expressions: Sequence[Any], arguments: Sequence[sp.Symbol]) -> Callable[..., list[float]]:
+    names = [f"a{i}" for i in range(len(arguments))]
+    swap = {argument: sp.Symbol(name) for argument, name in zip(arguments, names, strict=True)}
+    return scalar_function([expr.xreplace(swap) for expr in expressions], names)
+
+
+def _drive(piece: Piece) -> Callable[[float], list[float]]:
+    if piece.u is None:
+        return lambda time: []
+    columns = [np.ascontiguousarray(column) for column in piece.u.T]
+    return lambda time: [float(np.interp(time, piece.t, column)) for column in columns]
