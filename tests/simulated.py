@@ -11,9 +11,10 @@ import numpy as np
 from scipy.integrate import solve_ivp
 
 from neural_arith.data import Run, Trajectories
+from neural_arith.discovery.likelihood import Likelihood
 from neural_arith.discovery.measurements.problem import make_problem
 from neural_arith.discovery.measurements.smoothing import smooth
-from neural_arith.discovery.search.judge import Judge
+from neural_arith.discovery.search.archive import Archive
 from neural_arith.equations import EquationSystem
 from neural_arith.fit.noise import Noise
 from neural_arith.solve.compiled.batch import Problem
@@ -141,14 +142,15 @@ def predator_prey(points: int = 30, share: float = 0.0, seed: int = 0) -> Trajec
     return Trajectories.from_arrays(t, noisy(lotka(t), share, seed), names=("hare", "lynx"))
 
 
-def judge_of(
+def archive_of(
     runs: list[Run], noise: Noise, *, piece: int = 7, rtol: float = 1e-7, scale: np.ndarray | None = None
-) -> Judge:
-    """A judge for scaled runs; ``scale`` (sizes of states, then inputs) defaults to ones."""
+) -> Archive:
+    """An archive for scaled runs; ``scale`` (sizes of states, then inputs) defaults to ones."""
     curves = smooth(runs, noise)
     d = runs[0].x.shape[1]
     n_inputs = 0 if runs[0].u is None else runs[0].u.shape[1]
     sizes = np.ones(d + n_inputs) if scale is None else scale
     states = np.concatenate([c(r.t)[:, :d] for c, r in zip(curves, runs, strict=True)])
     whole, pieces = make_problem(runs, curves, noise, sizes), make_problem(runs, curves, noise, sizes, piece)
-    return Judge(whole, states[whole.start[:-1]], pieces, states[pieces.start[:-1]], rtol)
+    one, other = (Likelihood(problem, states[problem.start[:-1]], rtol) for problem in (whole, pieces))
+    return Archive(one, other)

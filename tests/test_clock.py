@@ -104,7 +104,7 @@ def test_a_candidate_that_is_halted_stays_as_far_as_it_has_come():
     )  # fmt: skip
     structure = batch.Structure(((power(1, 0), power(1, 1)), (power(0, 1), power(1, 1))))
     theta = np.array([0.5, -0.5, -0.8, 0.5])
-    found = batch.refine([structure], [theta], data.x[:1], problem, halt=np.ones(1, dtype=np.uint8))
+    found = refine.refine([structure], [theta], data.x[:1], problem, halt=np.ones(1, dtype=np.uint8))
     assert not found.complete
     assert np.isinf(found.misfit).all()
     assert found.thetas[0].tolist() == theta.tolist()

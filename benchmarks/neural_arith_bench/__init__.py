@@ -1,1 +1,1 @@
-"""Published experiments and benchmarks of neural_arith: what ``neural-arith bench`` lists, a distribution of its own."""
+"""Published experiments and benchmarks of neural_arith, a distribution of its own; ``neural-arith bench`` lists them."""

@@ -1,11 +1,10 @@
 """The discovery route: from trajectories to equations by a population of power units and a closed-form readout."""
 
-from neural_arith.discovery.discover import discover
+from neural_arith.discovery.engine import discover
 from neural_arith.discovery.measurements.knowledge import Knowledge
 from neural_arith.discovery.measurements.noise import estimate_noise
 from neural_arith.discovery.options import Options
-from neural_arith.discovery.verdict.reactions import reactions_of
-from neural_arith.discovery.verdict.result import Candidate, Discovery
+from neural_arith.discovery.verdict.result import Candidate, Discovery, reactions_of
 from neural_arith.discovery.verdict.worth import Worth
 from neural_arith.fit.noise import Noise
 

@@ -15,11 +15,11 @@ import sympy as sp
 
 from neural_arith.data import Trajectories
 from neural_arith.discovery import Candidate, Discovery, Worth, reactions_of
-from neural_arith.discovery.verdict.choice import STRONG
 from neural_arith.equations import EquationSystem
 from neural_arith.equations.places import places
 from neural_arith.equations.writing import write
 from neural_arith.files import write_text
+from neural_arith.fit.evidence import STRONG
 from neural_arith.report.formulas import mathml
 from neural_arith.report.pictures import draw_pictures, inline_svg
 
@@ -52,7 +52,7 @@ def write_report(path: str | os.PathLike[str], discovery: Discovery) -> None:
 
     Args:
         path: the file to write; it appears whole or not at all.
-        discovery: what `neural_arith.discovery.discover` returned, or a fitted regressor's ``discovery_``.
+        discovery: what `neural_arith.discovery.engine` returned, or a fitted regressor's ``discovery_``.
 
     Raises:
         DataError: the file cannot be written.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from simulated import judge_of, right_hand_side, scipy_solution
+from simulated import archive_of, right_hand_side, scipy_solution
 
 from neural_arith.data import Run, Trajectories
 from neural_arith.discovery import Options, discover
 from neural_arith.discovery.measurements.smoothing import smooth
+from neural_arith.discovery.search.judging import judge
 from neural_arith.discovery.search.stages import along_candidate
 from neural_arith.equations import EquationSystem
 from neural_arith.fit.integral_form import integral_form
@@ -28,9 +29,9 @@ def test_integrals_along_a_candidate_are_exact_where_samples_are_sparse():
     t = np.linspace(0, 12, 40)
     runs = [Run(t, scipy_solution(right_hand_side(VAN_DER_POL, theta), (2.0, 0.0), t))]
     curves = smooth(runs, CLEAN)
-    judge = judge_of(runs, CLEAN)
-    (found,) = judge.judge([(VAN_DER_POL, theta)], iterations=3)
-    along = along_candidate(judge, found, curves)
+    archive = archive_of(runs, CLEAN)
+    (found,) = judge(archive, [(VAN_DER_POL, theta)], iterations=3)
+    along = along_candidate(archive.likelihood, found, curves)
     assert along is not None
     second = Structure((VAN_DER_POL.equations[1],))
     errors = []
@@ -45,11 +46,11 @@ def test_integrals_along_a_candidate_are_exact_where_samples_are_sparse():
 def test_what_cannot_be_followed_has_no_curves():
     t = np.linspace(0, 3, 20)
     runs = [Run(t, np.column_stack([np.ones(20), np.ones(20)]))]
-    judge = judge_of(runs, CLEAN)
-    (found,) = judge.judge([(Structure(((X,), (Y,))), np.zeros(2))], iterations=1)
+    archive = archive_of(runs, CLEAN)
+    (found,) = judge(archive, [(Structure(((X,), (Y,))), np.zeros(2))], iterations=1)
     explosive = Structure(((power(3, 0),), (Y,)))
     lost = type(found)(explosive, np.array([50.0, 1.0]), found.starts, 0.0, 0.0, found.rss)
-    assert along_candidate(judge, lost, smooth(runs, CLEAN)) is None
+    assert along_candidate(archive.likelihood, lost, smooth(runs, CLEAN)) is None
 
 
 def test_a_denominator_of_three_terms():

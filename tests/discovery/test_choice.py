@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 from simulated import make
 
-from neural_arith.discovery.verdict.choice import ALIKE, STRONG, choose, extends, pareto_front, without_twins
+from neural_arith.discovery.verdict.choice import ALIKE, choose, extends, pareto_front, without_twins
+from neural_arith.fit.evidence import STRONG
 from neural_arith.terms.candidate import Judged
 from neural_arith.terms.structure import Structure
 from neural_arith.terms.units import FITTED, Sum, Unit, power

@@ -9,9 +9,10 @@ from simulated import lotka
 from neural_arith.clock import Clock
 from neural_arith.data import Run
 from neural_arith.discovery.engine import other_kinds
+from neural_arith.discovery.measurements.ranges import positive_variables
 from neural_arith.discovery.measurements.smoothing import smooth
 from neural_arith.discovery.options import Options
-from neural_arith.discovery.proposals.material import build_dictionary, clip_nodes, positive_variables
+from neural_arith.discovery.proposals.dictionary import build_dictionary, clip_nodes
 from neural_arith.errors import OptionError
 from neural_arith.fit.integral_form import integral_form
 from neural_arith.fit.noise import Noise

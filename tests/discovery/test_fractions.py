@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from simulated import judge_of, right_hand_side, scipy_solution
+from simulated import archive_of, right_hand_side, scipy_solution
 
 from neural_arith.data import Run
 from neural_arith.discovery.proposals.sums import other_fractions, other_sums, shared_fractions
+from neural_arith.discovery.search.judging import judge
 from neural_arith.fit.noise import Noise
 from neural_arith.terms.structure import Structure
 from neural_arith.terms.units import FITTED, Number, Unit, one_plus, power
@@ -23,8 +24,8 @@ def judged(units: tuple[Unit, ...], coefficients: dict[Unit, float], b: float):
     numbers = dict.fromkeys(structure.numbers, b)
     theta = structure.theta({(0, u): c for u, c in coefficients.items()} | numbers)
     x = scipy_solution(right_hand_side(structure, theta), (2.0,), T)
-    judge = judge_of([Run(T, x)], CLEAN, rtol=1e-11)
-    (found,) = judge.judge([(structure, theta)], iterations=5)
+    archive = archive_of([Run(T, x)], CLEAN, rtol=1e-11)
+    (found,) = judge(archive, [(structure, theta)], iterations=5)
     return found
 
 
@@ -84,7 +85,7 @@ def test_a_hill_term_with_a_fitted_power_is_turned_over():
     (p,) = [n for n in structure.numbers if n.kind == "power"]
     theta = structure.theta({(0, ONE): 0.8, (0, X): -0.3, (0, hill): -0.8, b: 0.5, p: 1.4})
     x = scipy_solution(right_hand_side(structure, theta), (2.0,), T)
-    (here,) = judge_of([Run(T, x)], CLEAN).judge([(structure, theta)], iterations=5)
+    (here,) = judge(archive_of([Run(T, x)], CLEAN), [(structure, theta)], iterations=5)
     ((turned, values),) = [c for c in other_fractions(here) if c[0] == Structure(((X, hill),))]
     for x in (0.5, 1.0, 3.0):
         assert slope(turned, values, x) == pytest.approx(slope(structure, theta, x), rel=1e-5)
@@ -97,7 +98,7 @@ def test_two_sums_with_fitted_powers_are_offered_as_one():
     values = {n: (1.4 if n.kind == "power" else 0.5) for n in structure.numbers}
     theta = structure.theta({(0, ONE): 0.3, (0, first): -0.4, (0, second): 0.2} | values)
     x = scipy_solution(right_hand_side(structure, theta), (2.0,), T)
-    (here,) = judge_of([Run(T, x)], CLEAN).judge([(structure, theta)], iterations=2)
+    (here,) = judge(archive_of([Run(T, x)], CLEAN), [(structure, theta)], iterations=2)
     assert any(found.n_fitted == structure.n_fitted - 2 for found, _ in other_sums(here, 1))
 
 
@@ -111,7 +112,7 @@ def test_a_fraction_is_written_as_that_of_another_equation():
     theta = structure.theta({(0, x): 0.7, (0, flow): -0.9, (1, y): 0.8, (1, bar): -1.1, b: 0.5})
     rhs = right_hand_side(structure, theta)
     solution = scipy_solution(rhs, (2.0, 0.3), T)
-    (here,) = judge_of([Run(T, solution)], Noise("additive", np.zeros(2))).judge([(structure, theta)], iterations=5)
+    (here,) = judge(archive_of([Run(T, solution)], Noise("additive", np.zeros(2))), [(structure, theta)], iterations=5)
     ((shared, values),) = shared_fractions(here)
     assert shared == Structure(((x, flow), (y, flow)))
     for point in ([0.5, 1.0], [3.0, 0.2]):

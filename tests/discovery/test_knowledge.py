@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import scipy.optimize
 import sympy as sp
 from hypothesis import given
 from hypothesis import strategies as st
-from simulated import LOGISTIC, judge_of, logistic, noisy, predator_prey
+from simulated import LOGISTIC, archive_of, logistic, noisy, predator_prey
 from sklearn.base import clone
 
 from neural_arith.data import Run, Trajectories
@@ -19,6 +20,7 @@ from neural_arith.discovery import Discovery, Options, discover
 from neural_arith.discovery.measurements.constraints import ROOTS, Constraints, closed, closures, kinds_of
 from neural_arith.discovery.measurements.knowledge import Knowledge
 from neural_arith.discovery.measurements.scaling import Scaling
+from neural_arith.discovery.search.judging import judge
 from neural_arith.equations.structures import from_structure
 from neural_arith.errors import OptionError
 from neural_arith.fit.noise import Noise
@@ -160,10 +162,10 @@ def test_limits_of_size():
 def test_tied_coefficients_count_once():
     structure = Structure(((CATCH,), (ILL, CATCH), (ILL,)))
     assert SIR.n_tied(structure) == 2
-    judge = judge_of([Run(T, np.ones((30, 3)))], Noise("additive", np.full(3, 0.1)))
-    free = judge.price(structure)
-    judge.known = SIR
-    assert judge.price(structure) < free - 2 * judge.per_number
+    archive = archive_of([Run(T, np.ones((30, 3)))], Noise("additive", np.full(3, 0.1)))
+    free = archive.likelihood.price(structure)
+    archive.likelihood = replace(archive.likelihood, known=SIR)
+    assert archive.likelihood.price(structure) < free - 2 * archive.likelihood.per_number
 
 
 def test_a_unit_in_one_equation_is_completed_or_taken_out():
@@ -248,12 +250,12 @@ def test_a_forbidden_term_does_not_come_in_disguise(number, allowed):
 def test_a_candidate_that_leaves_the_positive_numbers_has_failed():
     line = Structure(((power(0),),))
     x = (0.5 - T / 10)[:, None]
-    judge = judge_of([Run(T, x)], Noise("additive", np.full(1, 0.01)))
-    assert judge.judge([(line, np.array([-0.1]))])
-    judge = judge_of([Run(T, x)], Noise("additive", np.full(1, 0.01)))
-    judge.known = Constraints(positive=np.array([True]))
-    assert judge.judge([(line, np.array([-0.1]))]) == []
-    assert judge.seen == {line: None}
+    archive = archive_of([Run(T, x)], Noise("additive", np.full(1, 0.01)))
+    assert judge(archive, [(line, np.array([-0.1]))])
+    archive = archive_of([Run(T, x)], Noise("additive", np.full(1, 0.01)))
+    archive.likelihood = replace(archive.likelihood, known=Constraints(positive=np.array([True])))
+    assert judge(archive, [(line, np.array([-0.1]))]) == []
+    assert archive.seen == {line: None}
 
 
 def test_a_tied_fit_is_the_most_likely_one():
@@ -261,7 +263,7 @@ def test_a_tied_fit_is_the_most_likely_one():
     rng = np.random.default_rng(2)
     fall = np.exp(-0.4 * T)
     x = np.column_stack([fall, 1 - fall]) + np.array([0.02, 0.1]) * rng.standard_normal((30, 2))
-    judge = judge_of([Run(T, x)], Noise("additive", np.array([0.02, 0.1])))
+    archive = archive_of([Run(T, x)], Noise("additive", np.array([0.02, 0.1])))
 
     def misfit(free: np.ndarray) -> float:
         k, a, b = free
@@ -276,7 +278,13 @@ def test_a_tied_fit_is_the_most_likely_one():
     basis = known.basis(structure)
     assert basis is not None
     theta, starts, found = refine_tied(
-        structure, np.array([-0.3, 0.6]), judge.starts, judge.problem, basis, tolerance=1e-7, rtol=1e-9
+        structure,
+        np.array([-0.3, 0.6]),
+        archive.likelihood.starts,
+        archive.likelihood.problem,
+        basis,
+        tolerance=1e-7,
+        rtol=1e-9,
     )
     np.testing.assert_allclose(theta, [-best.x[0], best.x[0]], rtol=1e-4)
     np.testing.assert_allclose(starts, [best.x[1:]], atol=1e-4)

@@ -7,11 +7,12 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from simulated import LOTKA_STRUCTURE, judge_of, noisy, right_hand_side, scipy_solution
+from simulated import LOTKA_STRUCTURE, archive_of, noisy, right_hand_side, scipy_solution
 
 from neural_arith.data import Run
 from neural_arith.discovery.proposals.neighbours import fixed_choices, propose
 from neural_arith.discovery.proposals.sums import other_sums, over_present_sums
+from neural_arith.discovery.search.judging import judge
 from neural_arith.fit.noise import Noise
 from neural_arith.terms.dictionary import Dictionary, monomials
 from neural_arith.terms.structure import Structure, Term
@@ -36,10 +37,10 @@ WIDE = LOTKA_STRUCTURE.replace(0, [X, XY, XX])
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("strength", [-0.003, -0.006])
 def test_adding_the_true_missing_term_scores_as_expected(strength, seed):
-    judge = judge_of(measured(WIDE, {**TRUE, (0, XX): strength}, seed), LOG)
-    (lacking,) = judge.judge([(LOTKA_STRUCTURE, VALUES)], iterations=60)
-    proposal = next(p for p in propose(judge, lacking, DICTIONARY) if p.structure == WIDE)
-    (refined,) = judge.judge([(WIDE, proposal.theta)], lacking.starts, iterations=60)
+    archive = archive_of(measured(WIDE, {**TRUE, (0, XX): strength}, seed), LOG)
+    (lacking,) = judge(archive, [(LOTKA_STRUCTURE, VALUES)], iterations=60)
+    proposal = next(p for p in propose(archive.likelihood, lacking, DICTIONARY) if p.structure == WIDE)
+    (refined,) = judge(archive, [(WIDE, proposal.theta)], lacking.starts, iterations=60)
     gain = lacking.misfit - refined.misfit
     assert proposal.expected == pytest.approx(refined.score, abs=max(1.0, 0.35 * gain))
     named = dict(zip(WIDE.terms, proposal.theta, strict=True))
@@ -48,20 +49,20 @@ def test_adding_the_true_missing_term_scores_as_expected(strength, seed):
 
 
 def test_dropping_a_term_that_is_not_needed_scores_as_expected():
-    judge = judge_of(measured(LOTKA_STRUCTURE, TRUE), LOG)
+    archive = archive_of(measured(LOTKA_STRUCTURE, TRUE), LOG)
     values = np.array([TRUE.get(t, 0.0) for t in WIDE.terms])
-    (wide,) = judge.judge([(WIDE, values)], iterations=60)
-    proposal = next(p for p in propose(judge, wide, DICTIONARY) if p.structure == LOTKA_STRUCTURE)
-    (refined,) = judge.judge([(LOTKA_STRUCTURE, proposal.theta)], wide.starts, iterations=60)
+    (wide,) = judge(archive, [(WIDE, values)], iterations=60)
+    proposal = next(p for p in propose(archive.likelihood, wide, DICTIONARY) if p.structure == LOTKA_STRUCTURE)
+    (refined,) = judge(archive, [(LOTKA_STRUCTURE, proposal.theta)], wide.starts, iterations=60)
     assert proposal.expected == pytest.approx(refined.score, abs=0.5)
     assert refined.score < wide.score
-    assert propose(judge, wide, DICTIONARY)[0].structure.n_terms == 4
+    assert propose(archive.likelihood, wide, DICTIONARY)[0].structure.n_terms == 4
 
 
 def test_every_kind_of_neighbour_is_offered_best_first():
-    judge = judge_of(measured(LOTKA_STRUCTURE, TRUE), LOG)
-    (found,) = judge.judge([(LOTKA_STRUCTURE, VALUES)])
-    proposals = propose(judge, found, DICTIONARY)
+    archive = archive_of(measured(LOTKA_STRUCTURE, TRUE), LOG)
+    (found,) = judge(archive, [(LOTKA_STRUCTURE, VALUES)])
+    proposals = propose(archive.likelihood, found, DICTIONARY)
     offered = {p.structure for p in proposals}
     assert LOTKA_STRUCTURE not in offered
     assert WIDE in offered  # a term more
@@ -76,21 +77,21 @@ def test_every_kind_of_neighbour_is_offered_best_first():
 
 
 def test_an_unneeded_neighbour_is_not_expected_to_score_better():
-    judge = judge_of(measured(LOTKA_STRUCTURE, TRUE), LOG)
-    (found,) = judge.judge([(LOTKA_STRUCTURE, VALUES)], iterations=60)
-    assert propose(judge, found, DICTIONARY)[0].expected > found.score - 6
+    archive = archive_of(measured(LOTKA_STRUCTURE, TRUE), LOG)
+    (found,) = judge(archive, [(LOTKA_STRUCTURE, VALUES)], iterations=60)
+    assert propose(archive.likelihood, found, DICTIONARY)[0].expected > found.score - 6
 
 
 def test_the_empty_structure_has_neighbours():
-    judge = judge_of(measured(LOTKA_STRUCTURE, TRUE), LOG)
-    (found,) = judge.judge([(Structure(((), ())), np.zeros(0))])
-    assert Structure(((X,), ())) in {p.structure for p in propose(judge, found, DICTIONARY)}
+    archive = archive_of(measured(LOTKA_STRUCTURE, TRUE), LOG)
+    (found,) = judge(archive, [(Structure(((), ())), np.zeros(0))])
+    assert Structure(((X,), ())) in {p.structure for p in propose(archive.likelihood, found, DICTIONARY)}
 
 
 def test_a_dictionary_without_news_offers_only_less():
-    judge = judge_of(measured(LOTKA_STRUCTURE, TRUE), LOG)
-    (found,) = judge.judge([(LOTKA_STRUCTURE, VALUES)])
-    proposals = propose(judge, found, Dictionary([list(units) for units in LOTKA_STRUCTURE.equations]))
+    archive = archive_of(measured(LOTKA_STRUCTURE, TRUE), LOG)
+    (found,) = judge(archive, [(LOTKA_STRUCTURE, VALUES)])
+    proposals = propose(archive.likelihood, found, Dictionary([list(units) for units in LOTKA_STRUCTURE.equations]))
     less = [p.structure for p in proposals if not p.structure.numbers]
     assert all(set(structure.terms) < set(LOTKA_STRUCTURE.terms) for structure in less)
     assert Counter(structure.n_terms for structure in less) == {3: 4, 2: 1, 1: 1}  # each term, then one by one
@@ -125,11 +126,11 @@ FREE = LOTKA_STRUCTURE.replace(0, [power(FITTED, 0), XY])
 )
 @pytest.mark.parametrize("seed", range(2))
 def test_with_exact_data_the_expected_score_is_the_refined_one(start, end, seed):
-    judge = judge_of(close_measured(LOTKA_STRUCTURE, TRUE, seed), EXACT, rtol=1e-10)
+    archive = archive_of(close_measured(LOTKA_STRUCTURE, TRUE, seed), EXACT, rtol=1e-10)
     guess: dict[Term | Number, float] = {**TRUE, (0, power(FITTED, 0)): 0.55}
-    (here,) = judge.judge([(start, start.theta({**guess, **dict.fromkeys(start.numbers, 1.0)}))], iterations=60)
-    proposal = next(p for p in propose(judge, here, DICTIONARY) if p.structure == end)
-    (there,) = judge.judge([(end, proposal.theta)], here.starts, iterations=60)
+    (here,) = judge(archive, [(start, start.theta({**guess, **dict.fromkeys(start.numbers, 1.0)}))], iterations=60)
+    proposal = next(p for p in propose(archive.likelihood, here, DICTIONARY) if p.structure == end)
+    (there,) = judge(archive, [(end, proposal.theta)], here.starts, iterations=60)
     assert proposal.expected == pytest.approx(there.score, abs=0.3)
     np.testing.assert_allclose(proposal.theta, there.theta, atol=2e-4)
 
@@ -137,15 +138,15 @@ def test_with_exact_data_the_expected_score_is_the_refined_one(start, end, seed)
 def test_a_phase_half_a_turn_away_is_fixed_with_the_sign_turned():
     t = np.linspace(0, 8, 60)
     x = scipy_solution(lambda _, s: [0.8 + 0.5 * np.sin(2.3 * s[0])], (0.1,), t)
-    judge = judge_of([Run(t, noisy(x, 1e-3, 0))], Noise("additive", np.array([1e-3])))
+    archive = archive_of([Run(t, noisy(x, 1e-3, 0))], Noise("additive", np.array([1e-3])))
     wave = Unit((0.0,), frequencies=(FITTED,), phase=FITTED)
     sine = Unit((0.0,), frequencies=(FITTED,), phase=-math.pi / 2)
     asked = Structure(((power(0), wave),))
     frequency, phase = Number("frequency", wave, 0), Number("phase", wave)
     for turn, sign in ((-math.pi / 2, 1.0), (math.pi / 2, -1.0)):
         guess = {(0, power(0)): 0.8, (0, wave): sign * 0.5, frequency: 2.3, phase: turn}
-        (found,) = judge.judge([(asked, asked.theta(guess))], again=True)
-        proposals = propose(judge, found, Dictionary([[]]))
+        (found,) = judge(archive, [(asked, asked.theta(guess))], again=True)
+        proposals = propose(archive.likelihood, found, Dictionary([[]]))
         (fixed,) = [p for p in proposals if p.structure == Structure(((power(0), sine),))]
         assert fixed.structure.values(fixed.theta)[0, sine] == pytest.approx(0.5, rel=0.05)
 
@@ -155,10 +156,10 @@ def test_powers_within_sums_with_fixed_coefficients_are_not_freed():
     drag = power(1).over(x_squared, 0.5)
     t = np.linspace(0, 4, 40)
     x = scipy_solution(lambda _, s: [1.0 - 0.3 * s[0] * abs(s[0])], (-1.0,), t)
-    judge = judge_of([Run(t, x / 2)], Noise("additive", np.zeros(1)), scale=np.array([2.0]))
+    archive = archive_of([Run(t, x / 2)], Noise("additive", np.zeros(1)), scale=np.array([2.0]))
     asked = Structure(((power(0), drag),))
-    (found,) = judge.judge([(asked, asked.theta({(0, power(0)): 0.5, (0, drag): -0.6}))])
-    proposals = propose(judge, found, Dictionary([[power(1)]]))
+    (found,) = judge(archive, [(asked, asked.theta({(0, power(0)): 0.5, (0, drag): -0.6}))])
+    proposals = propose(archive.likelihood, found, Dictionary([[power(1)]]))
     assert proposals
     for proposal in proposals:
         for unit in proposal.structure.units:
@@ -191,11 +192,11 @@ def test_what_has_the_same_unit_may_be_added_up_as_it_is():
 def test_other_sums_keep_what_is_there():
     t = np.linspace(0, 6, 50)
     x = scipy_solution(lambda _, s: [0.5 - 1.2 * s[0] / (1 + 0.7 * s[0])], (4.0,), t)
-    judge = judge_of([Run(t, x)], Noise("additive", np.zeros(1)))
+    archive = archive_of([Run(t, x)], Noise("additive", np.zeros(1)))
     monod = power(1).over(one_plus(power(1)))
     (number,) = numbers_of(monod)
     asked = Structure(((power(0), monod),))
-    (found,) = judge.judge([(asked, asked.theta({(0, power(0)): 0.5, (0, monod): -1.2, number: 0.7}))])
+    (found,) = judge(archive, [(asked, asked.theta({(0, power(0)): 0.5, (0, monod): -1.2, number: 0.7}))])
     ((wider, theta),) = other_sums(found, 1)
     values = wider.values(theta)
     ((total, q),) = next(unit.sums for unit in wider.units if unit.sums)

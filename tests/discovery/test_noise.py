@@ -8,11 +8,11 @@ from simulated import one_run
 
 from neural_arith.data import Run
 from neural_arith.discovery.measurements.noise import estimate_noise
-from neural_arith.discovery.measurements.noise_level import CLEAN, differences
+from neural_arith.discovery.measurements.noise_level import differences
 from neural_arith.discovery.measurements.problem import make_problem
 from neural_arith.discovery.measurements.smoothing import smooth
 from neural_arith.errors import OptionError
-from neural_arith.fit.noise import Noise
+from neural_arith.fit.noise import CLEAN, Noise
 
 T = np.linspace(0, 1, 120)
 WAVE = np.column_stack([np.sin(6 * T), np.cos(9 * T)])

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from simulated import LOGISTIC_STRUCTURE, LOTKA_STRUCTURE, judge_of, logistic, lotka, noisy, scipy_solution
+from simulated import LOGISTIC_STRUCTURE, LOTKA_STRUCTURE, archive_of, logistic, lotka, noisy, scipy_solution
 
 from neural_arith.data import Trajectories
-from neural_arith.discovery.engine import Searched
 from neural_arith.discovery.measurements.scaling import Scaling, fit_scaling
 from neural_arith.discovery.measurements.smoothing import smooth
+from neural_arith.discovery.search.archive import Searched
+from neural_arith.discovery.search.judging import judge, turned
 from neural_arith.discovery.verdict.choice import choose
-from neural_arith.discovery.verdict.result import (
-    fitted_curves,
-    horizon_words,
-    horizons,
-    solutions,
-    to_candidate,
-    to_equations,
-    uncertainty,
-)
+from neural_arith.discovery.verdict.solutions import fitted_curves, horizon_words, horizons, solutions
+from neural_arith.discovery.verdict.standard_errors import to_candidate, to_equations, uncertainty
 from neural_arith.equations import EquationSystem
 from neural_arith.fit.noise import Noise
 from neural_arith.terms.candidate import Judged
@@ -37,10 +33,10 @@ def searched(data: Trajectories, noise: Noise, structure: Structure, guess: np.n
     """What a search for one structure alone would leave."""
     scaling = fit_scaling(data)
     runs = scaling.runs(data)
-    judge = judge_of(runs, noise, scale=scaling.variable)
-    (judged,) = judge.judge([(structure, guess / factors(scaling, structure, guess))], iterations=60)
+    archive = archive_of(runs, noise, scale=scaling.variable)
+    (judged,) = judge(archive, [(structure, guess / factors(scaling, structure, guess))], iterations=60)
     positive = np.ones(len(scaling.variable), dtype=bool)
-    return Searched(judge, scaling, smooth(runs, noise), noise, positive, "done"), judged
+    return Searched(archive, scaling, smooth(runs, noise), noise, positive, "done"), judged
 
 
 T = np.linspace(0, 10, 40)
@@ -209,13 +205,13 @@ def test_chaos_is_shown_in_the_pieces_that_were_judged_and_its_horizon_is_said()
     t = np.linspace(0, 20, 400)
     data = Trajectories.from_arrays(t, noisy(lorenz(t), 0.01, 0), names=("x", "y", "z"))
     found, judged = searched(data, Noise("proportional", np.full(3, 0.01)), LORENZ, LORENZ_THETA)
-    found.judge.turn([judged])
-    (judged,) = (j for j in found.judge.ranked if j.structure == LORENZ)
+    found = replace(found, archive=turned(found.archive, [judged]))
+    (judged,) = (j for j in found.archive.ranked if j.structure == LORENZ)
     equations = to_equations(found, data, judged)
     size = found.scaling.state
     solved = solutions(data, equations, judged.starts[:1] * size)
-    judged_at = found.judge.predict(judged).x * size
-    ((dense, fit),) = fitted_curves(data, found.judge, judged, size, solved, judged_at)
+    judged_at = found.likelihood.predict(judged).x * size
+    ((dense, fit),) = fitted_curves(data, found.likelihood, judged, size, solved, judged_at)
     assert np.isin(t, dense).all()
     at = np.searchsorted(dense, t)
     np.testing.assert_allclose(fit[at], judged_at, rtol=1e-4, atol=1e-3)
@@ -236,7 +232,7 @@ def test_a_run_that_is_followed_to_its_end_needs_no_word():
     found, judged = searched(data, LOG, LOTKA_STRUCTURE, GUESS)
     size = found.scaling.state
     solved = solutions(data, to_equations(found, data, judged), judged.starts * size)
-    fitted = fitted_curves(data, found.judge, judged, size, solved, found.judge.predict(judged).x * size)
+    fitted = fitted_curves(data, found.likelihood, judged, size, solved, found.likelihood.predict(judged).x * size)
     np.testing.assert_allclose(fitted[0][1], solved[0][1], rtol=1e-4)
     assert len(fitted[0][0]) >= 300
     assert horizons(data, fitted, solved) == (10.0,)

@@ -9,15 +9,16 @@ from types import MappingProxyType
 import joblib
 import numpy as np
 import pytest
-from simulated import LOTKA_STRUCTURE, judge_of, lotka, noisy, scipy_solution
+from simulated import LOTKA_STRUCTURE, archive_of, lotka, noisy, scipy_solution
 
 from neural_arith.clock import Clock, OutOfTimeError
 from neural_arith.data import Run
+from neural_arith.discovery.measurements.ranges import ranges_of
 from neural_arith.discovery.measurements.smoothing import smooth
-from neural_arith.discovery.proposals.material import ranges_of
 from neural_arith.discovery.proposals.pairings import combinations, interleave, join, slim
 from neural_arith.discovery.proposals.shortlists import Pick, around_each, shortlist
 from neural_arith.discovery.search.climbing import climb
+from neural_arith.discovery.search.judging import judge
 from neural_arith.fit.integral_form import integral_form
 from neural_arith.fit.noise import Noise
 from neural_arith.fit.regression import Regression
@@ -111,21 +112,21 @@ def test_coefficients_follow_the_canonical_order_of_terms():
 )
 def test_the_climb_reaches_the_truth(begin):
     start = Structure(tuple(tuple(u for i, u in begin if i == k) for k in range(2)))
-    judge = judge_of([Run(T, noisy(SCALED, 0.02, 0))], LOG)
-    judge.judge([(start, np.array([begin[t] for t in start.terms]))])
-    assert judge.ranked
+    archive = archive_of([Run(T, noisy(SCALED, 0.02, 0))], LOG)
+    judge(archive, [(start, np.array([begin[t] for t in start.terms]))])
+    assert archive.ranked
     lines: list[str] = []
-    found = climb(judge, Dictionary([monomials(2, 2)] * 2), report=lines.append)
+    found = climb(archive, Dictionary([monomials(2, 2)] * 2), report=lines.append)
     best = min(found, key=lambda j: j.score)
     assert set(LOTKA_STRUCTURE.terms) <= set(best.structure.terms)
-    assert judge.seen[LOTKA_STRUCTURE] is not None
+    assert archive.seen[LOTKA_STRUCTURE] is not None
     assert [j.score for j in found] == sorted(j.score for j in found)
     assert lines
 
 
 def test_nothing_to_climb_from_is_no_error():
-    judge = judge_of([Run(T, SCALED)], LOG)
-    assert climb(judge, Dictionary([monomials(2, 2)] * 2)) == []
+    archive = archive_of([Run(T, SCALED)], LOG)
+    assert climb(archive, Dictionary([monomials(2, 2)] * 2)) == []
 
 
 # ------------------------------------------------------------------------------ numbers within units, several lists

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from simulated import LOTKA_STRUCTURE, judge_of, lotka, noisy
+from simulated import LOTKA_STRUCTURE, archive_of, lotka, noisy
 
 from neural_arith.data import Trajectories
 from neural_arith.discovery import Options, discover
 from neural_arith.discovery.measurements.scaling import fit_scaling
+from neural_arith.discovery.search.judging import judge
 from neural_arith.discovery.verdict.worth import worth_of_terms
 from neural_arith.fit.noise import Noise
 from neural_arith.terms.structure import Structure, Term
@@ -20,7 +21,7 @@ DATA = Trajectories.from_arrays(T, noisy(lotka(T), 0.03, 0), names=("hare", "lyn
 
 def test_it_is_the_misfit_of_a_search_that_never_had_the_term():
     scaling = fit_scaling(DATA)
-    judge = judge_of(scaling.runs(DATA), Noise("log", np.full(2, 0.03)))
+    archive = archive_of(scaling.runs(DATA), Noise("log", np.full(2, 0.03)))
     useless = LOTKA_STRUCTURE.replace(0, [*LOTKA_STRUCTURE.equations[0], power(0, 2)])
     guess: dict[Term | Number, float] = {
         (0, power(1, 0)): 7.0,
@@ -28,9 +29,9 @@ def test_it_is_the_misfit_of_a_search_that_never_had_the_term():
         (1, power(0, 1)): -11.0,
         (1, power(1, 1)): 8.0,
     }
-    (truth,) = judge.judge([(LOTKA_STRUCTURE, LOTKA_STRUCTURE.theta(guess))], iterations=40)
-    (wide,) = judge.judge([(useless, useless.theta(guess))], truth.starts, iterations=40)
-    worth = worth_of_terms(judge, scaling, wide, DATA.names, ())
+    (truth,) = judge(archive, [(LOTKA_STRUCTURE, LOTKA_STRUCTURE.theta(guess))], iterations=40)
+    (wide,) = judge(archive, [(useless, useless.theta(guess))], truth.starts, iterations=40)
+    worth = worth_of_terms(archive.likelihood, scaling, wide, DATA.names, ())
     assert [w.state for w in worth] == ["hare", "hare", "hare", "lynx", "lynx"]
     place = useless.terms.index((0, power(0, 2)))
     assert worth[place].buys == pytest.approx(truth.misfit - wide.misfit, abs=0.2)
@@ -49,6 +50,6 @@ def test_every_term_of_a_choice_earns_its_place():
 
 
 def test_nothing_is_worth_nothing():
-    judge = judge_of(fit_scaling(DATA).runs(DATA), Noise("log", np.full(2, 0.03)))
-    (still,) = judge.judge([(Structure(((), ())), np.zeros(0))])
-    assert worth_of_terms(judge, fit_scaling(DATA), still, DATA.names, ()) == ()
+    archive = archive_of(fit_scaling(DATA).runs(DATA), Noise("log", np.full(2, 0.03)))
+    (still,) = judge(archive, [(Structure(((), ())), np.zeros(0))])
+    assert worth_of_terms(archive.likelihood, fit_scaling(DATA), still, DATA.names, ()) == ()

@@ -2,6 +2,10 @@
 
 Dropping a term, adding one, exchanging one, exchanging a unit wherever it stands, fixing a fitted number or freeing a
 fixed one costs a small linear solve each; only the most promising ones are refined through the solver.
+
+Where no single step leads on, several terms of an equation are exchanged at once: a wrong pair of terms often imitates
+the right one so closely that neither half of the exchange pays alone. What leaves one state arrives in another, so
+units that stand in other equations, or over the same sums, are the first to try.
 """
 
 from __future__ import annotations
@@ -13,10 +17,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from neural_arith.discovery.likelihood import Likelihood
 from neural_arith.discovery.proposals.quadratic import Move, QuadraticModel
-from neural_arith.discovery.search.judge import Judge
 from neural_arith.terms.candidate import Judged
 from neural_arith.terms.dictionary import Dictionary, snap
+from neural_arith.terms.prices import unit_price
 from neural_arith.terms.structure import Structure, rewrite, tidy
 from neural_arith.terms.units import FITTED, Number, Sum
 
@@ -57,16 +62,16 @@ def fixed_choices(number: Number, value: float, scale: np.ndarray) -> list[tuple
     return []
 
 
-def propose(judge: Judge, judged: Judged, dictionary: Dictionary, most: int = 200) -> list[Proposal]:
+def propose(likelihood: Likelihood, judged: Judged, dictionary: Dictionary, most: int = 200) -> list[Proposal]:
     """Neighbours of a candidate, most promising first, each structure once.
 
     Args:
-        judge: knows the measurements.
+        likelihood: of the measurements.
         judged: the candidate.
         dictionary: units allowed in each equation.
         most: how many promising moves are spelt out.
     """
-    model = QuadraticModel(judge, judged, dictionary)
+    model = QuadraticModel(likelihood, judged, dictionary)
     if not model.good:
         return []
     none = np.zeros((1, 0), dtype=int)
@@ -77,7 +82,7 @@ def propose(judge: Judge, judged: Judged, dictionary: Dictionary, most: int = 20
     if len(freeable):
         moves.extend(model.moves([], freeable[:, None], most))
     for number in judged.structure.numbers:
-        for said, target in fixed_choices(number, model.values[number], judge.problem.scale):
+        for said, target in fixed_choices(number, model.values[number], likelihood.problem.scale):
             moves.extend(model.moves([], none, 1, ((number, said, target),)))
     for k in model.present:
         moves.extend(model.moves([k], none, 1))
@@ -123,14 +128,14 @@ def spelt_out(model: QuadraticModel, moves: list[Move], most: int) -> list[Propo
     for move in sorted(moves, key=lambda m: m.expected):
         if most == 0:
             break
-        model.judge.clock.check()
+        model.likelihood.clock.check()
         structure, theta = model.build(move)
-        if not model.judge.known.variants(structure):  # takes no place of what may be
+        if not model.likelihood.known.variants(structure):  # takes no place of what may be
             continue
         most -= 1
         alike = found.setdefault(structure, [])
         if len(alike) < (2 if structure.numbers else 1):
-            alike.append(Proposal(structure, theta, move.misfit + model.judge.price(structure)))
+            alike.append(Proposal(structure, theta, move.misfit + model.likelihood.price(structure)))
     return sorted((p for alike in found.values() for p in alike), key=lambda p: p.expected)
 
 
@@ -148,3 +153,70 @@ def _drop_one_by_one(model: QuadraticModel) -> Iterator[Move]:
         left.remove(gone)
         if len(dropped) > 1:
             yield best
+
+
+# -------------------------------------------------------------------------------------- exchanges of several terms
+_WIDE = 120
+"""Units of one equation of which all pairs are tried."""
+
+_PLAIN = 12
+"""Cheapest units that may come in pairs beside a third one."""
+
+_EACH = 5
+"""Most exchanges for the same terms that go."""
+
+
+def propose_exchanges(
+    likelihood: Likelihood, judged: Judged, dictionary: Dictionary, most: int = 300
+) -> list[Proposal]:
+    """Candidates with up to two terms of one equation exchanged for two or three others, most promising first.
+
+    Args:
+        likelihood: of the measurements.
+        judged: the candidate.
+        dictionary: units allowed in each equation.
+        most: how many promising moves are spelt out.
+    """
+    model = QuadraticModel(likelihood, judged, dictionary)
+    if not model.good:
+        return []
+    moves: list[Move] = []
+    for i in range(len(judged.structure.equations)):
+        here = [k for k in model.present if model.owner[k] == i]
+        tables = [table for table in (_pairs(model, i), _triples(model, i)) if len(table)]
+        for size, added in itertools.product(range(3), tables):
+            for dropped in itertools.combinations(here, size):
+                moves.extend(model.moves(list(dropped), added, _EACH))
+    return spelt_out(model, moves, most)
+
+
+def _flows(model: QuadraticModel, i: int) -> list[int]:
+    """Columns of units new to an equation that stand in another one, or over a sum that stands somewhere."""
+    present = {model.terms[k] for k in model.present}
+    units = {unit for j, unit in present if j != i}
+    totals = {total for _, unit in present for total, _ in unit.sums}
+    return [
+        int(k)
+        for k in model.absent[model.owner[model.absent] == i]
+        if model.terms[k][1] in units or totals.intersection(total for total, _ in model.terms[k][1].sums)
+    ]
+
+
+def _by_price(model: QuadraticModel, i: int) -> list[int]:
+    """Columns of units new to an equation, the cheapest first."""
+    mine = model.absent[model.owner[model.absent] == i]
+    return sorted(map(int, mine), key=lambda k: (unit_price(model.terms[k][1]), k))
+
+
+def _pairs(model: QuadraticModel, i: int) -> np.ndarray:
+    """Rows of two new columns of an equation, ``(pairs, 2)``."""
+    first = _flows(model, i)
+    wide = list(dict.fromkeys((*first, *_by_price(model, i))))[:_WIDE]
+    return np.array(list(itertools.combinations(wide, 2)), dtype=int)
+
+
+def _triples(model: QuadraticModel, i: int) -> np.ndarray:
+    """Rows of a unit from elsewhere and two cheap ones, ``(triples, 3)``."""
+    cheap = [k for k in _by_price(model, i) if not model.terms[k][1].sums][:_PLAIN]
+    rows = [(k, a, b) for k in _flows(model, i) for a, b in itertools.combinations(cheap, 2) if k not in (a, b)]
+    return np.array(rows, dtype=int)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neural_arith.discovery.search.judge import Judge
+from neural_arith.discovery.likelihood import Likelihood
 from neural_arith.terms.candidate import Judged
 from neural_arith.terms.dictionary import Dictionary
 from neural_arith.terms.prices import SHARED_PRICE, sum_price, unit_price
@@ -43,15 +43,15 @@ class Move:
 class QuadraticModel:
     """The quadratic model around a candidate, in terms of the dictionary and numbers within units."""
 
-    def __init__(self, judge: Judge, judged: Judged, dictionary: Dictionary) -> None:
-        self.judge, self.judged = judge, judged
+    def __init__(self, likelihood: Likelihood, judged: Judged, dictionary: Dictionary) -> None:
+        self.likelihood, self.judged = likelihood, judged
         current = judged.structure
         wide = Structure(tuple((*eq, *units) for eq, units in zip(current.equations, dictionary.units, strict=True)))
         self.values: dict[Term | Number, float] = {**dictionary.values, **current.values(judged.theta)}
         # Numbers that could become fitted have columns too.
-        self.numbers = [*current.numbers, *(n for n in _fixed_numbers(current) if judge.may_free(n))]
+        self.numbers = [*current.numbers, *(n for n in _fixed_numbers(current) if likelihood.may_free(n))]
         self.values.update(
-            {n: _fixed_value(n, judge.problem.scale) for n in self.numbers if n not in set(current.numbers)}
+            {n: _fixed_value(n, likelihood.problem.scale) for n in self.numbers if n not in set(current.numbers)}
         )
         self.wide = wide
         self.terms: list[Term] = wide.terms
@@ -62,7 +62,7 @@ class QuadraticModel:
         self.good = (states + 1) * (columns + judged.starts.size) * (columns + 2 * states) < _LARGEST
         if not self.good:
             return
-        model = judge.predict(judged, wide, theta, self.numbers)
+        model = likelihood.predict(judged, wide, theta, self.numbers)
         self.good = bool(np.isfinite(model.misfit) and np.isfinite(model.normal).all())
         if not self.good:
             return
@@ -75,7 +75,7 @@ class QuadraticModel:
         here = set(self.present)
         self.absent = np.array([k for k in range(len(self.terms)) if k not in here], dtype=int)
         self.inner = [self.place[number] for number in current.numbers]
-        per = judge.per_number
+        per = likelihood.per_number
         known = set(current.numbers)
         told = {total for unit in current.units for total, _ in unit.sums}
         prices = {unit: self._naming(unit, told) + per * (1 + sum(x not in known for x in numbers_of(unit)))
@@ -83,7 +83,7 @@ class QuadraticModel:
         again = {unit: min(SHARED_PRICE, unit_price(unit)) + per for unit in current.units}
         owners = {unit: {i for i, other in current.terms if other == unit} for unit in current.units}
         self.price = np.array([(again if owners.get(u, {i}) != {i} else prices)[u] for i, u in self.terms])
-        spare = judge.price(current) / max(sum(self.price[self.present]), 1e-9)
+        spare = likelihood.price(current) / max(sum(self.price[self.present]), 1e-9)
         self.price *= max(spare, 1.0) if np.isfinite(spare) else 1.0
         self.owner = np.array([i for i, _ in self.terms])
 
@@ -131,7 +131,7 @@ class QuadraticModel:
         self, dropped: list[int], added: np.ndarray, most: int, fixed: tuple[tuple[Number, float, float], ...] = ()
     ) -> Iterator[Move]:
         """The best of the moves that drop some columns and add, row by row, others."""
-        self.judge.clock.check()
+        self.likelihood.clock.check()
         gone = {self.terms[k] for k in dropped}
         left = {n for i, unit in self.judged.structure.terms if (i, unit) not in gone for n in numbers_of(unit)}
         inner = [k for k in self.inner if self.numbers[k - len(self.terms)] in left]
@@ -140,11 +140,11 @@ class QuadraticModel:
         kept = [k for k in (*self.present, *inner, *self.starts) if k not in dropped and k not in held]
         moved = {**{k: -self.value(k) for k in dropped}, **held}
         gain, shift_of = self.solve(kept, moved, added)
-        cost = self.judge.price(self.judged.structure) - sum(self.price[dropped]) if dropped else (
-            self.judge.price(self.judged.structure))  # fmt: skip
-        cost = cost - self.judge.per_number * len(fixed)
+        cost = self.likelihood.price(self.judged.structure) - sum(self.price[dropped]) if dropped else (
+            self.likelihood.price(self.judged.structure))  # fmt: skip
+        cost = cost - self.likelihood.per_number * len(fixed)
         terms = added < len(self.terms)
-        bill = np.where(terms, self.price[np.minimum(added, len(self.terms) - 1)], self.judge.per_number).sum(1)
+        bill = np.where(terms, self.price[np.minimum(added, len(self.terms) - 1)], self.likelihood.per_number).sum(1)
         misfit = self.judged.misfit - gain
         expected = misfit + cost + bill
         for row in np.argsort(expected, kind="stable")[:most]:

@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from neural_arith.discovery.proposals.exchanges import propose_exchanges
-from neural_arith.discovery.proposals.neighbours import Proposal, propose, with_plain_numbers
+from neural_arith.discovery.proposals.neighbours import Proposal, propose, propose_exchanges, with_plain_numbers
 from neural_arith.discovery.proposals.pairings import with_equation
 from neural_arith.discovery.proposals.shortlists import Pick
 from neural_arith.discovery.proposals.sums import other_fractions, other_sums, over_present_sums, shared_fractions
-from neural_arith.discovery.search.judge import Judge
-from neural_arith.discovery.verdict.choice import STRONG
+from neural_arith.discovery.search.archive import Archive
+from neural_arith.discovery.search.judging import improve, judge
+from neural_arith.fit.evidence import STRONG
 from neural_arith.terms.candidate import Judged
 from neural_arith.terms.dictionary import Dictionary
 from neural_arith.terms.structure import Structure
@@ -27,7 +27,7 @@ _PLAIN = 5
 
 
 def triage(
-    judge: Judge,
+    archive: Archive,
     proposals: Sequence[tuple[Structure, np.ndarray]],
     starts: np.ndarray | None = None,
     *,
@@ -38,35 +38,39 @@ def triage(
     """Refine many candidates a little and the best of them thoroughly.
 
     Args:
-        judge: knows the measurements.
+        archive: remembers the candidates.
         proposals: structures with first guesses.
         starts: first guess of the starting states; default the smoothed ones.
-        again: see :meth:`Judge.judge`.
-        until_floor: see :meth:`Judge.judge`.
+        again: see :func:`neural_arith.discovery.search.judging.judge`.
+        until_floor: see :func:`neural_arith.discovery.search.judging.judge`.
         kept: how many are refined thoroughly.
     """
-    rough = judge.judge(proposals, starts, iterations=4, again=again, roughly=True, until_floor=until_floor)
-    judge.improve(sorted(rough, key=lambda j: j.score)[:kept], 15)
-    judge.raise_floor()
+    rough = judge(archive, proposals, starts, iterations=4, again=again, roughly=True, until_floor=until_floor)
+    improve(archive, sorted(rough, key=lambda j: j.score)[:kept], 15)
+    archive.raise_floor()
 
 
 def one_by_one(
-    judge: Judge, lists: Sequence[Sequence[Pick]], *, tried: int = 60, report: Callable[[str], None] = lambda _: None
+    archive: Archive,
+    lists: Sequence[Sequence[Pick]],
+    *,
+    tried: int = 60,
+    report: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Exchange one equation of the best candidate after the other for entries of its shortlist, while that helps."""
-    for _ in range(2 if judge.ranked else 0):  # what is known may have left none
-        current = judge.ranked[0].structure
+    for _ in range(2 if archive.ranked else 0):  # what is known may have left none
+        current = archive.ranked[0].structure
         for i, picks in enumerate(lists):
-            best = judge.ranked[0]
-            report(f"{len(judge.seen)} candidates, best score {best.score:.1f}")
+            best = archive.ranked[0]
+            report(f"{len(archive.seen)} candidates, best score {best.score:.1f}")
             proposals = [with_equation(best, i, pick) for pick in picks[:tried]]
-            triage(judge, [p for p in proposals if judge.can_win(p[0])], best.starts, until_floor=True)
-        if judge.ranked[0].structure == current:
+            triage(archive, [p for p in proposals if archive.can_win(p[0])], best.starts, until_floor=True)
+        if archive.ranked[0].structure == current:
             break
 
 
 def climb(
-    judge: Judge,
+    archive: Archive,
     dictionary: Dictionary,
     *,
     width: int = 3,
@@ -77,7 +81,7 @@ def climb(
     """Walk to better candidates: neighbours of the best few, until none of them leads on.
 
     Args:
-        judge: holds the candidates to start from.
+        archive: remembers the candidates.
         dictionary: units allowed in each equation.
         width: how many of the best candidates have their neighbours tried.
         tried: neighbours of one candidate that are refined.
@@ -88,33 +92,33 @@ def climb(
         All candidates, best first.
     """
     expanded: set[Structure] = set()
-    n_variables = len(judge.problem.scale)
+    n_variables = len(archive.likelihood.problem.scale)
     for _ in range(rounds * width):
-        front = [j for j in judge.ranked[:width] if j.structure not in expanded]
+        front = [j for j in archive.ranked[:width] if j.structure not in expanded]
         # Where the measurements are met as closely as can be told, only something simpler than the best can still win.
-        if not front or (judge.slack < STRONG and front[0] is not judge.ranked[0]):
+        if not front or (archive.slack < STRONG and front[0] is not archive.ranked[0]):
             break
         best = front[0]
         expanded.add(best.structure)
-        report(f"{len(judge.seen)} candidates, best score {judge.ranked[0].score:.1f}")
-        proposals = propose(judge, best, _around(best, dictionary, n_variables))
-        most = 8 if judge.slack < STRONG else tried
-        chosen = [*_worth(judge, proposals, most), *other_sums(best, n_variables), *other_fractions(best)]
-        triage(judge, chosen, best.starts, again=True)
-    return judge.ranked
+        report(f"{len(archive.seen)} candidates, best score {archive.ranked[0].score:.1f}")
+        proposals = propose(archive.likelihood, best, _around(best, dictionary, n_variables))
+        most = 8 if archive.slack < STRONG else tried
+        chosen = [*_worth(archive, proposals, most), *other_sums(best, n_variables), *other_fractions(best)]
+        triage(archive, chosen, best.starts, again=True)
+    return archive.ranked
 
 
-def plain_numbers(judge: Judge) -> None:
+def plain_numbers(archive: Archive) -> None:
     """Try plain values for the fitted numbers within the best candidates, where the search came to its end too early.
 
     An exponent of 0.994 that explains no more than one would say is the work of a search, not of the measurements.
     """
-    for judged in judge.ranked[:_PLAIN]:
-        judge.judge(with_plain_numbers(judged, judge.problem.scale), judged.starts, iterations=10)
+    for judged in archive.ranked[:_PLAIN]:
+        judge(archive, with_plain_numbers(judged, archive.likelihood.problem.scale), judged.starts, iterations=10)
 
 
 def rearrange(
-    judge: Judge,
+    archive: Archive,
     dictionary: Dictionary,
     *,
     width: int = 4,
@@ -125,7 +129,7 @@ def rearrange(
     """Exchange several terms of the best few candidates at once, and climb on where that helps.
 
     Args:
-        judge: holds the candidates to start from.
+        archive: remembers the candidates.
         dictionary: units allowed in each equation.
         width: how many of the best candidates are rearranged.
         tried: exchanges for one candidate that are refined.
@@ -133,20 +137,22 @@ def rearrange(
         report: told what is being tried.
     """
     for _ in range(rounds):
-        before = judge.best
-        for best in judge.ranked[:width]:
-            proposals = propose_exchanges(judge, best, _around(best, dictionary, len(judge.problem.scale)))
-            triage(judge, _worth(judge, proposals, tried), best.starts, again=True)
-        for judged in judge.ranked[:_RESPELT]:
-            judge.judge(shared_fractions(judged), judged.starts)
-        if judge.best is before or before is None:
+        before = archive.best
+        for best in archive.ranked[:width]:
+            proposals = propose_exchanges(
+                archive.likelihood, best, _around(best, dictionary, len(archive.likelihood.problem.scale))
+            )
+            triage(archive, _worth(archive, proposals, tried), best.starts, again=True)
+        for judged in archive.ranked[:_RESPELT]:
+            judge(archive, shared_fractions(judged), judged.starts)
+        if archive.best is before or before is None:
             return
-        climb(judge, dictionary, report=report)
+        climb(archive, dictionary, report=report)
 
 
-def _worth(judge: Judge, proposals: Sequence[Proposal], most: int) -> list[tuple[Structure, np.ndarray]]:
+def _worth(archive: Archive, proposals: Sequence[Proposal], most: int) -> list[tuple[Structure, np.ndarray]]:
     """The first proposals that are worth refining."""
-    worth = (p for p in proposals if judge.worth_trying(p.structure, p.expected))
+    worth = (p for p in proposals if archive.worth_trying(p.structure, p.expected))
     return [(p.structure, p.theta) for p in itertools.islice(worth, most)]
 
 

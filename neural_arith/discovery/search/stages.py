@@ -1,20 +1,21 @@
-"""The stages of a search under one noise model, from plain to rich; its candidates end up in the judge."""
+"""The stages of a search under one noise model, from plain to rich; its candidates end up in the archive."""
 
 from __future__ import annotations
-
-import copy
 
 import numpy as np
 from scipy.interpolate import make_interp_spline
 
 from neural_arith.clock import OutOfTimeError
+from neural_arith.discovery.likelihood import Likelihood
+from neural_arith.discovery.measurements.ranges import ranges_of
 from neural_arith.discovery.options import Options, Progress
-from neural_arith.discovery.proposals.material import build_dictionary, clip_nodes, ranges_of
+from neural_arith.discovery.proposals.dictionary import build_dictionary, clip_nodes
 from neural_arith.discovery.proposals.pairings import abreast, combinations, interleave, slim
 from neural_arith.discovery.proposals.screening import MANY, fitting_products
 from neural_arith.discovery.proposals.shortlists import Pick, around_each, low_degree, shortlist
+from neural_arith.discovery.search.archive import Archive
 from neural_arith.discovery.search.climbing import climb, one_by_one, rearrange, triage
-from neural_arith.discovery.search.judge import Judge
+from neural_arith.discovery.search.judging import chaotic, improve, may_go_to_pieces, turned
 from neural_arith.fit.curves import Curve
 from neural_arith.fit.integral_form import IntegralForm, integral_form, some_windows
 from neural_arith.fit.noise import Noise
@@ -51,10 +52,10 @@ WIDEST = 600
 
 
 class Stages:
-    """A search under one noise model; each stage goes on from what the judge has.
+    """A search under one noise model; each stage goes on from what the archive has.
 
     Args:
-        judge: remembers the candidates.
+        archive: remembers the candidates.
         curves: smooth curves through the measurements.
         noise: the noise model.
         positive: which variables never change sign.
@@ -64,47 +65,53 @@ class Stages:
 
     def __init__(
         self,
-        judge: Judge,
+        archive: Archive,
         curves: list[Curve],
         noise: Noise,
         positive: np.ndarray,
         options: Options,
         progress: Progress,
     ) -> None:
-        self.judge, self.curves, self.noise, self.positive = judge, curves, noise, positive
+        self.archive, self.curves, self.noise, self.positive = archive, curves, noise, positive
         self.options, self.progress = options, progress
-        self.known, self.scale, self.n_states = judge.known, judge.problem.scale, len(judge.problem.floor)
+        likelihood = archive.likelihood
+        self.known, self.scale, self.n_states = (
+            likelihood.known,
+            likelihood.problem.scale,
+            len(likelihood.problem.floor),
+        )
         self.forms = self._forms_of(curves)
         self.many = len(self.scale) > MANY
         self.few = self.known.filter(Dictionary(self._simple()))
         self.polynomials: list[list[Pick]] = []
         self.lists: list[list[Pick]] = []
         # As many pairings as a second or so affords: with few points the integral form is a poor guide.
-        self.most = int(np.clip(12_000 / len(judge.problem.t), 40, 3000))
+        self.most = int(np.clip(12_000 / len(likelihood.problem.t), 40, 3000))
 
     def run(self) -> None:
         """All stages, as far as the measurements pay for them."""
         self.regress()
         self.pair()
-        unsettled = [i for i in range(self.n_states) if not settled(self.judge, i)]
+        unsettled = [i for i in range(self.n_states) if not settled(self.archive, i)]
         if self.many:
-            one_by_one(self.judge, self.lists, report=self.progress)
-            climb(self.judge, self.allowed, report=self.progress)
+            one_by_one(self.archive, self.lists, report=self.progress)
+            climb(self.archive, self.allowed, report=self.progress)
         elif unsettled:
             self.enrich(unsettled)
             self.try_few_terms()
         self.look_again()
-        if not self.judge.at_floor:
+        if not self.archive.at_floor:
             self.progress("exchanging several terms at once")
-            rearrange(self.judge, self._shared(), report=self.progress)
+            rearrange(self.archive, self._shared(), report=self.progress)
         self.progress("polishing the best candidates")
-        self.judge.improve(self.judge.ranked[:20], 40)
-        if self.judge.in_pieces:
+        improve(self.archive, self.archive.ranked[:20], 40)
+        if self.archive.in_pieces:
             self.try_whole_runs()
 
     def regress(self) -> None:
         """Shortlists of plain units for each equation, by the integral form."""
-        judge, clock = self.judge, self.judge.clock
+        archive, likelihood = self.archive, self.archive.likelihood
+        clock = likelihood.clock
         self.regressions: list[list[Regression]] = []
         for i in range(self.n_states):
             clock.check()
@@ -113,14 +120,14 @@ class Stages:
             self.regressions.append(both)
             self.polynomials.append(self._sized(i, self._short(i, both, self.few, keep=20)))
         if clock.limited:  # something to return
-            triage(judge, abreast(self.polynomials, 6), judge.starts)
+            triage(archive, abreast(self.polynomials, 6), likelihood.starts)
         if self.many:
             self.dictionary, self.lists = self.few, self.polynomials
             each = max(WIDEST // self.n_states, 2)
             self.allowed = Dictionary([units[:each] for units in self.few.units])
             return
         found = build_dictionary(
-            self.forms, self.positive, self.options, self.progress, clock.until(POPULATIONS), judge.checkpoint
+            self.forms, self.positive, self.options, self.progress, clock.until(POPULATIONS), likelihood.checkpoint
         )
         self.dictionary = self.known.filter(found)
         # Exponents a population left unusual are worth trying only where they were found.
@@ -137,36 +144,37 @@ class Stages:
         full = [picks or [rest] for picks in lists] + [[rest]] * (self.n_states - len(lists))
         for structure, theta in [*abreast(full, 3), *slim(full, 3)] if lists else ():
             for one in self.known.complete(structure, theta):
-                self.judge.take_as_it_is(*one)
+                found = self.archive.likelihood.as_it_is(*one)
+                if found is not None:
+                    self.archive.keep(found)
 
     def pair(self) -> None:
         """The best pairings of plain right-hand sides, judged by trajectory, and their neighbours where all is met."""
-        judge = self.judge
+        archive, likelihood = self.archive, self.archive.likelihood
         self.progress("judging the best pairings by trajectory")
         # Of many equations some are always wrong at first, but low degrees never leave their domain: neighbours mend
         # them.
-        triage(judge, [*abreast(self.polynomials, 6), *slim(self.lists)], judge.starts)
-        pairings, before = combinations(self.lists, self.most), None
-        if near_noise(judge, self.noise):
-            judge.patience = 0
-        elif judge.may_go_to_pieces and judge.chaotic(pairings[:8]):
+        triage(archive, [*abreast(self.polynomials, 6), *slim(self.lists)], likelihood.starts)
+        pairings = combinations(self.lists, self.most)
+        if near_noise(archive, self.noise):
+            archive.patience = 0
+        elif may_go_to_pieces(archive) and chaotic(archive, pairings[:8]):
             self.progress("judging by linked pieces for now: first guesses follow them far better than whole runs")
-            before = copy.copy(judge)
-            judge.turn([])
+            self.archive = turned(archive)
         try:
-            triage(judge, pairings, until_floor=True)
+            triage(self.archive, pairings, until_floor=True)
         except OutOfTimeError:  # what was found by whole runs is the answer, if nothing was by pieces
-            if before is not None and (judge.best is None or not judge.best.structure.n_terms):
-                vars(judge).update(vars(before))
+            if self.archive.best is None or not self.archive.best.structure.n_terms:
+                self.archive = archive
             raise
-        if judge.at_floor:
-            climb(judge, self.allowed, report=self.progress)
-        elif not near_noise(judge, self.noise):
+        if self.archive.at_floor:
+            climb(self.archive, self.allowed, report=self.progress)
+        elif not near_noise(self.archive, self.noise):
             self.look_again(and_climb=False)
 
     def enrich(self, unsettled: list[int]) -> None:
         """Units beyond products of powers in some equations; then the climb, plain units first."""
-        judge = self.judge
+        archive, likelihood = self.archive, self.archive.likelihood
         lifted = self.known.filter(lifted_units(ranges_of(self.curves, self.positive, self.scale), self.n_states))
         rich = Dictionary(
             [list(dict.fromkeys(a + b)) for a, b in zip(self.dictionary.units, lifted.units, strict=True)],
@@ -174,7 +182,7 @@ class Stages:
         )
         for i in unsettled:
             self.progress(f"looking beyond products of powers in equation {i + 1}")
-            judge.clock.check()
+            likelihood.clock.check()
             must = self.known.required_in(i)
             picks = [self.lists[i], self._short(i, self.regressions[i], rich, largest=4)]
             if lifted.units[i]:
@@ -183,18 +191,18 @@ class Stages:
                     guide,
                     self.few.units[i],
                     lifted,
-                    judge.per_number,
+                    likelihood.per_number,
                     required=must,
-                    n_jobs=judge.n_jobs,
-                    checkpoint=judge.checkpoint,
-                    clock=judge.clock,
+                    n_jobs=likelihood.n_jobs,
+                    checkpoint=likelihood.checkpoint,
+                    clock=likelihood.clock,
                 )
                 picks.append(around)
             self.lists[i] = self._sized(i, interleave(*picks))
         self.progress("judging the best pairings by trajectory")
-        triage(judge, [*slim(self.lists), *combinations(self.lists, self.most)], until_floor=True)
-        one_by_one(judge, self.lists, report=self.progress)
-        climb(judge, self.allowed, report=self.progress)
+        triage(archive, [*slim(self.lists), *combinations(self.lists, self.most)], until_floor=True)
+        one_by_one(archive, self.lists, report=self.progress)
+        climb(archive, self.allowed, report=self.progress)
         # Quartic products of three variables are too many to carry along from the start.
         last = monomials(3, 4) if len(self.scale) == 3 else []
         quartic = self.known.filter(Dictionary([last for _ in range(self.n_states)])).units
@@ -202,17 +210,17 @@ class Stages:
         for i in unsettled:
             rich_units[i] = self._promising(i, list(dict.fromkeys((*rich_units[i], *quartic[i]))), lifted.units[i])
         self.allowed = Dictionary(rich_units, lifted.values)
-        climb(judge, self.allowed, report=self.progress)
+        climb(archive, self.allowed, report=self.progress)
 
     def look_again(self, *, and_climb: bool = True) -> None:
         """Shortlists by integrals along the best candidate's trajectory, smoother than any curve through samples."""
-        judge = self.judge
+        archive = self.archive
         for _ in range(AGAIN):
-            best = judge.best
+            best = archive.best
             if best is None or not best.structure.n_terms:
                 return
             self.progress("looking again along the best trajectory")
-            curves = along_candidate(judge, best, self.curves)
+            curves = along_candidate(archive.likelihood, best, self.curves)
             if curves is None:
                 return
             forms = self._forms_of(curves)
@@ -224,17 +232,17 @@ class Stages:
                 units[i] = list(dict.fromkeys((*allowed, *best.structure.units)))
                 both = [Regression(form, i, self.scale) for form in forms]
                 lists.append(self._sized(i, self._short(i, both, Dictionary(units, known))))
-            triage(judge, slim(lists))
-            one_by_one(judge, lists, tried=20, report=self.progress)
-            if judge.best is best:
+            triage(archive, slim(lists))
+            one_by_one(archive, lists, tried=20, report=self.progress)
+            if archive.best is best:
                 return
             if and_climb:
-                climb(judge, self.allowed, report=self.progress)
+                climb(archive, self.allowed, report=self.progress)
 
     def _simple(self) -> list[list[Unit]]:
         """Products of whole powers of low degree for each equation; of very many those that fit best."""
         if self.many:
-            return fitting_products(self.forms, self.judge.clock)
+            return fitting_products(self.forms, self.archive.likelihood.clock)
         simple = monomials(len(self.scale), {1: 4, 2: 3}.get(len(self.scale), 2))
         return [simple for _ in range(self.n_states)]
 
@@ -257,49 +265,44 @@ class Stages:
 
     def try_few_terms(self) -> None:
         """All equations of few simple terms, one equation after the other."""
-        judge = self.judge
-        if judge.at_floor:
+        archive, likelihood = self.archive, self.archive.likelihood
+        if archive.at_floor:
             return
         self.progress("trying all equations of few terms")
-        before = judge.best
+        before = archive.best
         picks = [
-            low_degree(r[1], units, judge.per_number, required=self.known.required_in(i), clock=judge.clock)
+            low_degree(r[1], units, likelihood.per_number, required=self.known.required_in(i), clock=likelihood.clock)
             for i, (r, units) in enumerate(zip(self.regressions, self.few.units, strict=True))
         ]
-        one_by_one(judge, [self._sized(i, p) for i, p in enumerate(picks)], tried=200, report=self.progress)
-        if judge.best is not before:
-            climb(judge, self.allowed, report=self.progress)
+        one_by_one(archive, [self._sized(i, p) for i, p in enumerate(picks)], tried=200, report=self.progress)
+        if archive.best is not before:
+            climb(archive, self.allowed, report=self.progress)
 
     def try_whole_runs(self) -> None:
         """Judge by whole runs after all, if the candidates found by pieces can follow them."""
-        judge = self.judge
         self.progress("trying whole runs")
-        before, best = copy.copy(judge), judge.ranked[0]
-        try:
-            judge.turn(judge.ranked[:20])
-        except BaseException:  # what was found by pieces is the answer, then
-            vars(judge).update(vars(before))
-            raise
-        if judge.ranked[0].score < best.score + judge.freedom:
+        best = self.archive.ranked[0]
+        whole = turned(self.archive, self.archive.ranked[:20])
+        if whole.ranked[0].score < best.score + whole.freedom:
             self.progress("whole runs can be followed: judging by them")
-            judge.raise_floor()
-            climb(judge, self.allowed, report=self.progress)
-            judge.improve(judge.ranked[:20], 40)
+            self.archive = whole
+            whole.raise_floor()
+            climb(whole, self.allowed, report=self.progress)
+            improve(whole, whole.ranked[:20], 40)
         else:
             self.progress("whole runs cannot be followed: judged by linked pieces")
-            vars(judge).update(vars(before))
 
     def _short(self, i: int, both: list[Regression], dictionary: Dictionary, **sizes: int) -> list[Pick]:
         """The shortlist of one equation, kept on disk where that is wanted."""
-        judge = self.judge
-        return judge.checkpoint.recall(
+        likelihood = self.archive.likelihood
+        return likelihood.checkpoint.recall(
             shortlist,
             both,
             dictionary,
-            judge.per_number,
+            likelihood.per_number,
             **sizes,
             required=self.known.required_in(i),
-            ignored={"clock": judge.clock},
+            ignored={"clock": likelihood.clock},
         )
 
     def _sized(self, i: int, picks: list[Pick]) -> list[Pick]:
@@ -307,9 +310,9 @@ class Stages:
         return [p for p in picks if self.known.within_size(i, p.structure.equations[0])] or picks
 
 
-def along_candidate(judge: Judge, judged: Judged, curves: list[Curve]) -> list[Curve] | None:
+def along_candidate(likelihood: Likelihood, judged: Judged, curves: list[Curve]) -> list[Curve] | None:
     """Curves through a candidate's trajectory; None where it cannot be followed."""
-    t, x = judge.along(judged, PARTS)
+    t, x = likelihood.along(judged, PARTS)
     if not np.isfinite(x).all():
         return None
     found, begin = [], 0
@@ -322,18 +325,20 @@ def along_candidate(judge: Judge, judged: Judged, curves: list[Curve]) -> list[C
     return found
 
 
-def settled(judge: Judge, state: int) -> bool:
+def settled(archive: Archive, state: int) -> bool:
     """Whether the best candidate leaves nothing to look for in one equation: short and as good as can be told."""
-    best = judge.best
-    if best is None or not judge.at_floor:
+    best = archive.best
+    if best is None or not archive.at_floor:
         return False
     equation = best.structure.equations[state]
     polynomial = all(unit.plain and all(e >= 0 and float(e).is_integer() for e in unit.powers) for unit in equation)
-    return structure_price(Structure((equation,)), judge.per_number) < (SHORT if polynomial else SHORT * 2 / 3)
+    return structure_price(Structure((equation,)), archive.likelihood.per_number) < (
+        SHORT if polynomial else SHORT * 2 / 3
+    )
 
 
-def near_noise(judge: Judge, noise: Noise, times: float = 1.5) -> bool:
+def near_noise(archive: Archive, noise: Noise, times: float = 1.5) -> bool:
     """Whether the best candidate leaves no more than so many times the noise that was estimated."""
-    if judge.best is None:
+    if archive.best is None:
         return False
-    return bool(np.all(judge.spread(judge.best) < times * noise.level))
+    return bool(np.all(archive.likelihood.spread(archive.best) < times * noise.level))

@@ -7,14 +7,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from neural_arith.discovery.search.judge import Judge
+from neural_arith.discovery.likelihood import Likelihood
 from neural_arith.errors import OptionError
+from neural_arith.fit.evidence import STRONG
 from neural_arith.solve.compiled.batch import Problem, slopes_at
 from neural_arith.terms.candidate import Judged
 from neural_arith.terms.structure import Structure
-
-STRONG = 6.0
-"""Units of 2 log likelihood that count as strong evidence (Kass & Raftery, 1995)."""
 
 ALIKE = 1.0
 """Units of 2 log likelihood below which the data do not tell candidates with as many fitted numbers apart at all."""
@@ -44,11 +42,10 @@ class Choice:
     table: tuple[Judged, ...]
 
 
-def up_for_choice(judge: Judge) -> tuple[list[Judged], list[Judged]]:
+def up_for_choice(ranked: list[Judged], likelihood: Likelihood) -> tuple[list[Judged], list[Judged]]:
     """The candidates that can be chosen, their starting states priced, and all others as if theirs were the dearest."""
-    ranked = judge.ranked
-    priced = judge.price_starts(ranked, *_UP_FOR_CHOICE)
-    chosen, again = without_twins(priced, judge.problem)
+    priced = likelihood.with_start_prices(ranked, *_UP_FOR_CHOICE)
+    chosen, again = without_twins(priced, likelihood.problem)
     known = {j.structure for j in priced}
     dearest = max((j.start_price for j in priced), default=0.0)
     return chosen, [*again, *(replace(j, start_price=dearest) for j in ranked if j.structure not in known)]

@@ -10,16 +10,15 @@ import numpy as np
 from neural_arith.clock import OutOfTimeError
 from neural_arith.data import Trajectories
 from neural_arith.data.checks import run_name
+from neural_arith.discovery.likelihood import Likelihood
 from neural_arith.discovery.measurements.constraints import Constraints
 from neural_arith.discovery.measurements.knowledge import Knowledge
 from neural_arith.discovery.measurements.noise_level import noise_level
 from neural_arith.discovery.measurements.problem import telling_runs
 from neural_arith.discovery.measurements.scaling import Scaling
-from neural_arith.discovery.search.judge import Judge
 from neural_arith.discovery.verdict.worth import Worth
 from neural_arith.equations.structures import from_structure, term_text
 from neural_arith.fit.noise import CLEAN, Noise
-from neural_arith.fit.refine import refine
 from neural_arith.solve.compiled.kernel import profile_misfit
 from neural_arith.terms.candidate import Judged
 
@@ -92,11 +91,11 @@ def against_positive(known: Constraints, data: Trajectories) -> list[str]:
     return said
 
 
-def against_signs(judge: Judge, judged: Judged, knowledge: Knowledge, data: Trajectories) -> list[str]:
+def against_signs(likelihood: Likelihood, judged: Judged, knowledge: Knowledge, data: Trajectories) -> list[str]:
     """Terms that are absent from the choice because of their stated sign: the other one explains the data better."""
     said = []
-    free = replace(judge.known, signs={})
-    for (i, unit), sign in judge.known.signs.items():
+    free = replace(likelihood.known, signs={})
+    for (i, unit), sign in likelihood.known.signs.items():
         equation = judged.structure.equations[i]
         if unit in equation:
             continue
@@ -107,14 +106,11 @@ def against_signs(judge: Judge, judged: Judged, knowledge: Knowledge, data: Traj
         if not tried or free.conserved:
             continue
         values = judged.structure.values(judged.theta)
-        again = refine(
-            tried, [structure.theta(values) for structure in tried], judged.starts, judge.problem,
-            iterations=_ITERATIONS, rtol=judge.rtol, max_steps=judge.problem.step_limit(), n_jobs=1,
-            in_time=judge.clock.in_time, halt=judge.clock.halt,
-        )  # fmt: skip
+        thetas = [structure.theta(values) for structure in tried]
+        again = likelihood.refine(tried, thetas, judged.starts, _ITERATIONS)
         if not again.complete:
             raise OutOfTimeError
-        scores = again.misfit + [judge.price(structure) + judged.start_price for structure in tried]
+        scores = again.misfit + [likelihood.price(structure) + judged.start_price for structure in tried]
         best = int(np.argmin(scores))
         gain = judged.score - float(scores[best])
         if gain > BEYOND**2 and tried[best].values(again.thetas[best])[(i, unit)] * sign < 0:
@@ -137,41 +133,45 @@ def required_for_nothing(known: Constraints, judged: Judged, terms: Sequence[Wor
 
 
 # --------------------------------------------------------------------------------------------- one law for all runs
-def runs_apart(judge: Judge, scaling: Scaling, noise: Noise, chosen: Judged, data: Trajectories) -> str:
+def runs_apart(
+    likelihood: Likelihood, ranked: Sequence[Judged], scaling: Scaling, noise: Noise, chosen: Judged, data: Trajectories
+) -> str:
     """The sentence that constants differ between runs, where each run alone follows one law; else nothing.
 
     Args:
-        judge: knows the measurements and the candidates.
+        likelihood: of the measurements.
+        ranked: the candidates, best score first.
         scaling: takes values back to the original numbers.
         noise: scaled.
         chosen: the choice.
         data: the measurements, for their names.
 
     Raises:
-        OutOfTimeError: the judge's clock was over before the end.
+        OutOfTimeError: the clock was over before the end.
     """
-    problem = judge.problem
-    if problem.n_runs < 2 or judge.known.conserved:
+    problem = likelihood.problem
+    if problem.n_runs < 2 or likelihood.known.conserved:
         return ""
-    tried = [chosen, *(j for j in judge.ranked[: _TRIED + 1] if j is not chosen and j.structure.n_terms)][:_TRIED]
+    tried = [chosen, *(j for j in ranked[: _TRIED + 1] if j is not chosen and j.structure.n_terms)][:_TRIED]
     runs = telling_runs(problem, _RUNS) if problem.n_runs > _RUNS else list(range(problem.n_runs))
     thetas: list[list[np.ndarray]] = []
     rss = np.zeros((len(tried), problem.x.shape[1]))
     used, _ = problem.of_runs(runs)
     for k in runs:
         alone, pieces = problem.of_runs([k])
-        found = refine(
-            [j.structure for j in tried], [j.theta for j in tried], np.stack([j.starts[pieces] for j in tried]), alone,
-            iterations=_ITERATIONS, rtol=judge.rtol, max_steps=alone.step_limit(), n_jobs=judge.n_jobs,
-            in_time=judge.clock.in_time, halt=judge.clock.halt,
-        )  # fmt: skip
+        starts = np.stack([j.starts[pieces] for j in tried])
+        found = likelihood.refine(
+            [j.structure for j in tried], [j.theta for j in tried], starts, _ITERATIONS, problem=alone
+        )
         if not found.complete:
             raise OutOfTimeError
         thetas.append(found.thetas)
         rss += found.rss
     counts = used.counts
     misfit = np.array([profile_misfit(r, 0.0, counts, problem.floor) for r in rss])
-    own = [judge.price(j.structure) + (len(runs) - 1) * j.structure.n_fitted * judge.per_number for j in tried]
+    own = [
+        likelihood.price(j.structure) + (len(runs) - 1) * j.structure.n_fitted * likelihood.per_number for j in tried
+    ]
     best = int(np.argmin(np.where(np.isfinite(misfit), misfit, np.inf) + own))
     spread = np.sqrt(rss[best] / np.maximum(counts, 1))
     together = chosen.misfit * float(counts.sum()) / float(problem.counts.sum())

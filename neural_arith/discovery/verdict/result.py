@@ -1,43 +1,23 @@
-"""What a discovery leaves: equations in the user's names and numbers, the candidates behind them, what is uncertain."""
+"""What a discovery leaves: equations, the candidates behind them, what is uncertain."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from neural_arith.clock import Clock
-from neural_arith.data import Trajectories
-from neural_arith.discovery.engine import Searched
+from neural_arith.data.trajectories import Trajectories
 from neural_arith.discovery.options import Options
-from neural_arith.discovery.search.judge import Judge
-from neural_arith.discovery.verdict.choice import Choice
 from neural_arith.discovery.verdict.worth import Worth
-from neural_arith.equations import EquationSystem
 from neural_arith.equations.places import places
-from neural_arith.equations.structures import from_structure
-from neural_arith.errors import IntegrationError
+from neural_arith.equations.reactions import Reactions, read_reactions
+from neural_arith.equations.system import EquationSystem
 from neural_arith.fit.noise import Noise
-from neural_arith.terms.candidate import Judged
-from neural_arith.terms.structure import Structure
-
-LOST = 0.4
-"""Distance, in standard deviations of the measurements, at which a solution has lost them (Pathak et al., 2018)."""
-
-_SAME = 1e-3
-"""Distance, in the same measure, up to which the solution of another solver is the same curve."""
-
-_LARGE = 400
-"""Numbers and starting states together from which on the latter are eliminated before anything is inverted."""
-
-_EVALUATIONS, _PER_SECOND = 200_000, 1_000_000
-"""Most evaluations of the right-hand side for one solution, and how many of a sum of one term a second affords."""
-
-
-_CURVE = 300  # points of a curve, at least
 
 _ROWS, _WIDTH = 10, 150  # what a table of candidates shows of itself
+
+WHOLE = 0.02
+"""Share by which coefficients may miss whole ratios, or three standard errors if that is more."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -115,7 +95,7 @@ class Candidates(tuple[Candidate, ...]):
 
 @dataclass(frozen=True, repr=False)
 class Discovery:
-    """The outcome of :func:`neural_arith.discovery.discover`.
+    """The outcome of :func:`neural_arith.discovery.engine`.
 
     Attributes:
         data: the measurements, thinned where there were very many.
@@ -170,195 +150,12 @@ class Discovery:
         return f"Discovery({self.status}: {text}; {counts})"
 
 
-def to_equations(
-    searched: Searched, data: Trajectories, judged: Judged, theta: np.ndarray | None = None
-) -> EquationSystem:
-    """A candidate in the user's names and numbers; ``theta`` replaces its values (for the original numbers)."""
-    structure: Structure = judged.structure
-    if theta is None:
-        theta = searched.scaling.original(structure, judged.theta)
-    return from_structure(structure, structure.values(theta), data.names, data.input_names)
-
-
-def uncertainty(searched: Searched, judged: Judged) -> np.ndarray:
-    """Standard errors of a candidate's values, for the original numbers; nan = not fixed by the data."""
-    structure, n = judged.structure, len(judged.theta)
-    normal = searched.judge.predict(judged).normal
-    basis = searched.judge.known.basis(structure)
-    if not np.isfinite(normal).all():
-        return np.full(n, np.nan)
-    free = np.eye(len(normal))
-    if basis is not None:  # tied values err together
-        free = np.delete(free, np.s_[:n], axis=1)
-        free = np.column_stack([np.pad(basis, ((0, len(normal) - n), (0, 0))), free])
-    normal = free.T @ normal @ free
-    size, kept = len(normal), n if basis is None else basis.shape[1]
-    if size > _LARGE:
-        normal, free = _without(normal, kept), free[:, :kept]
-    scale = np.sqrt(np.maximum(np.diag(normal), 1e-300))
-    values, vectors = np.linalg.eigh(normal / scale[:, None] / scale)
-    # A direction the data do not fix at all has no finite error; 1e-12 is where rounding takes over.
-    weak = values < 1e-12
-    covariance = (vectors[:, ~weak] / values[~weak]) @ vectors[:, ~weak].T / scale[:, None] / scale
-    # The noise level was estimated from what the fitted numbers left.
-    n_values = int(searched.judge.problem.counts.sum())
-    covariance *= n_values / max(n_values - size, 1)
-    lost = (vectors[:, weak] ** 2).sum(1) > 1e-6
-    slopes = searched.scaling.slopes(structure, judged.theta) @ free[:n]
-    errors = np.sqrt(np.maximum(np.einsum("ai,ij,aj->a", slopes, covariance, slopes), 0))
-    errors[(slopes[:, lost] != 0).any(axis=1)] = np.nan
-    return errors
-
-
-def _without(normal: np.ndarray, kept: int) -> np.ndarray:
-    """The matrix of the first values alone, the others always at their best: the many starting states of many runs."""
-    last = normal[kept:, kept:] + np.diag(1e-12 * np.diag(normal)[kept:] + 1e-300)
-    return normal[:kept, :kept] - normal[:kept, kept:] @ np.linalg.solve(last, normal[kept:, :kept])
-
-
-def to_candidate(searched: Searched, data: Trajectories, judged: Judged, choice: Choice) -> Candidate:
-    """The public form of a judged structure."""
-    theta = searched.scaling.original(judged.structure, judged.theta)
-    equations = to_equations(searched, data, judged, theta)
-    in_time = searched.judge.clock.in_time()
-    by_value = uncertainty(searched, judged) if in_time else np.full(len(theta), np.nan)
-    # Constants come out in canonical order: the same structure with numbered values tells which is which.
-    numbers = np.arange(len(theta)) + 0.5 + 1e6
-    tagged = to_equations(searched, data, judged, numbers).constants
-    place = {float(tag): float(error) for tag, error in zip(numbers, by_value, strict=True)}
-    if len(tagged) == len(equations.constants) and all(abs(tag) in place for tag in tagged):
-        errors = tuple(place[abs(tag)] for tag in tagged)
-    else:
-        errors = _errors_by_differences(searched, data, judged, theta, by_value, len(equations.constants))
-    return Candidate(
-        equations,
-        tuple(equations.constants),
-        errors,
-        judged.misfit,
-        judged.whole_price,
-        judged is choice.selected,
-        any(judged is tie for tie in choice.near_ties),
-        measured=searched.judge.clock.in_time() or not np.isnan(by_value).all(),
-    )
-
-
-def _errors_by_differences(
-    searched: Searched, data: Trajectories, judged: Judged, theta: np.ndarray, errors: np.ndarray, n: int
-) -> tuple[float, ...]:
-    """Errors of constants that are made of several values, as if those erred independently; nan where unknown."""
-    square = np.zeros(n)
-    for k, error in enumerate(errors):
-        step = 1e-4 * max(abs(theta[k]), 1e-12)
-        both = []
-        for sign in (1, -1):
-            moved = theta.copy()
-            moved[k] += sign * step
-            both.append(np.array(to_equations(searched, data, judged, moved).constants))
-        if any(len(b) != n for b in both):
-            return (float("nan"),) * n
-        slope = (both[0] - both[1]) / (2 * step)
-        square += np.where(slope != 0, (slope * error) ** 2, 0.0)
-    return tuple(float(e) for e in np.sqrt(square))
-
-
-Curves = list[tuple[np.ndarray, np.ndarray]]
-"""For each run times ``(n,)`` and states ``(n, states)``."""
-
-
-def _parts(data: Trajectories) -> int:
-    """In how many parts a curve takes each interval between samples."""
-    return max(1, math.ceil(_CURVE / max(1.0, np.median([len(run) for run in data.runs]) - 1)))
-
-
-def solutions(data: Trajectories, equations: EquationSystem, starts: np.ndarray, clock: Clock | None = None) -> Curves:
-    """The equations' own solution over each run from a starting state; NaN after it ended.
+def reactions_of(discovery: Discovery) -> Reactions | None:
+    """The chosen equations as reactions; None where no reaction changes several states at once.
 
     Args:
-        data: the runs, and their inputs.
-        equations: what is solved.
-        starts: ``(runs, states)``.
-        clock: once it is over, what is left is not solved, and not finite; default no limit.
+        discovery: its standard errors say how far coefficients may be from whole ratios.
     """
-    clock, curves, parts = clock or Clock(), [], _parts(data)
-    for run, start in zip(data.runs, starts, strict=True):
-        n = len(run)
-        t = np.interp(np.arange((n - 1) * parts + 1) / parts, np.arange(n), run.t)
-        if not clock.in_time():
-            curves.append((t, np.full((len(t), data.n_states), np.nan)))
-            continue
-        u = None
-        if run.u is not None:
-            u = np.stack([np.interp(t, run.t, run.u[:, m]) for m in range(run.u.shape[1])], axis=1)
-        try:
-            x = equations.simulate(start, t, u=u, throw=False, max_evaluations=_affordable(equations, clock))
-        except IntegrationError:
-            x = np.full((len(t), data.n_states), np.nan)
-        curves.append((t, x))
-    return curves
-
-
-def fitted_curves(
-    data: Trajectories, judge: Judge, judged: Judged, size: np.ndarray, solved: Curves, at_samples: np.ndarray
-) -> Curves:
-    """What the likelihood compared with the measurements, at the times of ``solved``: pieces where it took pieces.
-
-    Args:
-        data: the runs.
-        judge: knows in which form they were compared.
-        judged: the candidate.
-        size: sizes of the states, which the judge's numbers are multiplied by.
-        solved: the solutions from the starting states; they are the fit where they pass through ``at_samples``, and
-            stand in for it where the judge cannot follow the candidate between samples.
-        at_samples: the candidate at all samples as it was judged, all runs in a row.
-    """
-    parts = _parts(data)
-    own = np.concatenate([x[::parts] for _, x in solved])
-    if (np.abs(own - at_samples) <= _SAME * _spread(data)).all():
-        return solved
-    _, x = judge.along(judged, parts)
-    if not np.isfinite(x).all():
-        return solved
-    ends = np.cumsum([len(t) for t, _ in solved])[:-1]
-    return [(t, part * size) for (t, _), part in zip(solved, np.split(x, ends), strict=True)]
-
-
-def _spread(data: Trajectories) -> np.ndarray:
-    """Standard deviation of each state over all runs; of one that does not change what rounding could be."""
-    every = np.concatenate([run.x for run in data.runs])
-    return np.maximum(np.nanstd(every, axis=0), 1e-6 * np.nanmax(np.abs(every), axis=0) + 1e-300)
-
-
-def horizons(data: Trajectories, fitted: Curves, solved: Curves) -> tuple[float, ...]:
-    """How long each run's own solution stays with the fit, which is free of noise."""
-    found, spread = [], _spread(data)
-    for (t, x), (_, own) in zip(fitted, solved, strict=True):
-        apart = np.sqrt((((own - x) / spread) ** 2).mean(axis=1))
-        lost = np.flatnonzero(~(apart <= LOST))
-        found.append(float(t[lost[0] if len(lost) else -1] - t[0]))
-    return tuple(found)
-
-
-def horizon_words(data: Trajectories, found: tuple[float, ...], pieces: tuple[int, ...]) -> tuple[str, ...]:
-    """What to say where a solution loses the measurements before they end."""
-    lost = [k for k, (run, time) in enumerate(zip(data.runs, found, strict=True)) if time < run.t[-1] - run.t[0]]
-    if not lost:
-        return ()
-    low, high = min(found[k] for k in lost), max(found[k] for k in lost)
-    times = f"{low:.2g}" if f"{low:.2g}" == f"{high:.2g}" else f"{low:.2g} to {high:.2g}"
-    length = max(float(data.runs[k].t[-1] - data.runs[k].t[0]) for k in lost)
-    runs = "the measurements" if len(data) == 1 else f"{len(lost)} of {len(data)} runs"
-    cut = ""
-    if (n := sum(pieces)) > len(pieces):
-        cut = f" The fit was therefore made, and is drawn, in {n} linked pieces with starts of their own."
-    return (
-        f"Solved from the fitted start, the equations follow {runs} for {times} of {length:.3g} ({data.time_name}) and "
-        f"then go another way: the smallest error grows, as in chaos.{cut} A forecast holds about so long.",
-    )
-
-
-def _affordable(equations: EquationSystem, clock: Clock) -> int:
-    """Evaluations of the right-hand side that a solution may take."""
-    if not clock.limited:
-        return _EVALUATIONS
-    rate = _PER_SECOND / (10 + len(equations.states) + len(equations.constants))
-    return int(np.clip(rate * (clock.end - clock.now()), 1, _EVALUATIONS))
+    chosen = discovery.chosen
+    found = read_reactions(chosen.equations, WHOLE, chosen.standard_errors)
+    return found if found.linked else None

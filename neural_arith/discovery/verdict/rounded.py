@@ -16,8 +16,8 @@ import numpy as np
 import sympy as sp
 
 from neural_arith.clock import Clock
+from neural_arith.discovery.likelihood import Likelihood
 from neural_arith.discovery.measurements.scaling import Scaling
-from neural_arith.discovery.search.judge import Judge
 from neural_arith.equations import EquationSystem
 from neural_arith.fit.rounding import exact_values, fewer_figures
 from neural_arith.solve.compiled.batch import Prediction, predict
@@ -76,30 +76,30 @@ class Rounded:
         return equations.with_constants([known.get(c, c) for c in equations.constants])
 
 
-def round_values(judge: Judge, scaling: Scaling, judged: Judged) -> Rounded | None:
+def round_values(likelihood: Likelihood, scaling: Scaling, judged: Judged) -> Rounded | None:
     """Tie and round the values of a candidate one after the other, nearest first; None where nothing can be.
 
     Coefficients of one unit in several equations are tied where they are in a simple ratio as far as the data can tell:
     what leaves one state arrives in another.
 
     Args:
-        judge: knows the measurements.
+        likelihood: of the measurements.
         scaling: constants are rounded in the original numbers.
         judged: the candidate; with values that are tied to each other by what is known it is left as it is.
 
     Raises:
-        OutOfTimeError: the judge's clock was over before the end.
+        OutOfTimeError: the clock was over before the end.
     """
     structure, n = judged.structure, len(judged.theta)
-    if not n or judge.known.basis(structure) is not None:
+    if not n or likelihood.known.basis(structure) is not None:
         return None
-    problem = replace(judge.problem, floor=np.maximum(judge.problem.floor, _FLOOR))
+    problem = replace(likelihood.problem, floor=np.maximum(likelihood.problem.floor, _FLOOR))
 
     def look(point: np.ndarray) -> tuple[Prediction, np.ndarray, np.ndarray]:
         """Prediction, gradient and matrix of the misfit by original values and starting states."""
-        judge.clock.check()
+        likelihood.clock.check()
         scaled, starts = scaling.scaled(structure, point[:n]), point[n:].reshape(judged.starts.shape)
-        found = predict(structure, scaled, starts, problem, rtol=judge.rtol, halt=judge.clock.halt)
+        found = predict(structure, scaled, starts, problem, rtol=likelihood.rtol, halt=likelihood.clock.halt)
         turn = np.eye(len(found.gradient))
         turn[:n, :n] = np.linalg.inv(scaling.slopes(structure, scaled))
         return found, turn.T @ found.gradient, turn.T @ found.normal @ turn
@@ -112,10 +112,10 @@ def round_values(judge: Judge, scaling: Scaling, judged: Judged) -> Rounded | No
     kinds = {k: place.kind if isinstance(place, Number) else "" for k, place in enumerate(places)}
     numbers = {k: kind for k, kind in kinds.items() if kind != "phase"}
     exponents = {k: kind for k, kind in kinds.items() if kind.endswith("power")}
-    model, here = _Model(point, first[2], judge.clock), first[0]
+    model, here = _Model(point, first[2], likelihood.clock), first[0]
     # Where all together bend the solution too much, exponents alone may not.
     for simplify in (
-        lambda model: model.tie_all(structure, judge.per_number),
+        lambda model: model.tie_all(structure, likelihood.per_number),
         lambda model: model.round_all(exponents),
         lambda model: model.round_all(numbers),
     ):

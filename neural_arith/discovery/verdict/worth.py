@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from neural_arith.clock import OutOfTimeError
+from neural_arith.discovery.likelihood import Likelihood
 from neural_arith.discovery.measurements.scaling import Scaling
-from neural_arith.discovery.search.judge import Judge
 from neural_arith.equations.structures import term_text
-from neural_arith.fit.refine import refine
 from neural_arith.terms.candidate import Judged
 
 _ITERATIONS = 15
@@ -35,37 +34,33 @@ class Worth:
 
 
 def worth_of_terms(
-    judge: Judge, scaling: Scaling, judged: Judged, names: tuple[str, ...], inputs: tuple[str, ...]
+    likelihood: Likelihood, scaling: Scaling, judged: Judged, names: tuple[str, ...], inputs: tuple[str, ...]
 ) -> tuple[Worth, ...]:
     """Refit a candidate without each of its terms in turn.
 
     Args:
-        judge: knows the measurements.
+        likelihood: of the measurements.
         scaling: takes values back to the original numbers.
         judged: the candidate.
         names: of the states.
         inputs: names of the inputs.
 
     Raises:
-        OutOfTimeError: the judge's clock was over before the end.
+        OutOfTimeError: the clock was over before the end.
     """
-    judge.clock.check()
+    likelihood.clock.check()
     structure = judged.structure
     if not structure.n_terms:
         return ()
     original = structure.values(scaling.original(structure, judged.theta))
     values = structure.values(judged.theta)
     shorter = [structure.replace(i, [u for u in structure.equations[i] if u != unit]) for i, unit in structure.terms]
-    refined = refine(
-        shorter, [s.theta(values) for s in shorter], judged.starts, judge.problem, iterations=_ITERATIONS,
-        rtol=judge.rtol, max_steps=judge.problem.step_limit(), n_jobs=judge.n_jobs, in_time=judge.clock.in_time,
-        halt=judge.clock.halt,
-    )  # fmt: skip
+    refined = likelihood.refine(shorter, [s.theta(values) for s in shorter], judged.starts, _ITERATIONS)
     if not refined.complete:
         raise OutOfTimeError
     found = []
     for (i, unit), without, misfit in zip(structure.terms, shorter, refined.misfit, strict=True):
         term = term_text((i, unit), original, names, inputs)
         lost = float(misfit - judged.misfit) if np.isfinite(misfit) else np.inf
-        found.append(Worth(names[i], term, lost, float(judged.price - judge.price(without))))
+        found.append(Worth(names[i], term, lost, float(judged.price - likelihood.price(without))))
     return tuple(found)

@@ -1,49 +1,19 @@
-"""What a search is made from: which variables keep their sign, what they span, which units may be needed."""
+"""The dictionary a search begins with: plain products of powers, and what populations of power units find."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from neural_arith.clock import Clock, OutOfTimeError
-from neural_arith.data import Run
 from neural_arith.discovery.options import Options, Progress
 from neural_arith.discovery.proposals.population import fit_population, units_of
-from neural_arith.fit.curves import Curve
 from neural_arith.fit.integral_form import IntegralForm
 from neural_arith.fit.noise import Noise
 from neural_arith.parallel import Checkpoint
 from neural_arith.terms.dictionary import Dictionary, monomials, roots_and_ratios
-from neural_arith.terms.library import Ranges
 
 MANY = 6
 """Variables of which ratios are still listed; there are five times their square."""
-
-
-def positive_variables(runs: list[Run], noise: Noise) -> np.ndarray:
-    """Which variables never change sign beyond what the noise explains, ``(variables,)``."""
-    n_states = runs[0].x.shape[1]
-    level = noise.level if noise.kind == "additive" else np.zeros(n_states)
-    highest = np.nanmin(np.concatenate([r.x + 4 * level * noise.share(k) for k, r in enumerate(runs)]), axis=0)
-    states = [bool(high >= 0) for high in highest]
-    if runs[0].u is None:
-        return np.array(states)
-    inputs = np.concatenate([r.u for r in runs if r.u is not None])
-    return np.array([*states, *(inputs.min(axis=0) >= 0)])
-
-
-def ranges_of(curves: list[Curve], positive: np.ndarray, scale: np.ndarray) -> Ranges:
-    """What the smooth curves span."""
-    values = [curve(curve.run.t) for curve in curves]
-    together = np.concatenate(values)
-    steps = np.concatenate([np.abs(np.diff(v, axis=0)) for v in values])
-    step = np.quantile(steps, 0.9, axis=0) if len(steps) else np.zeros(together.shape[1])
-    nothing = np.any([_is_nothing(curve.run) for curve in curves], axis=0)
-    return Ranges(together.min(axis=0), together.max(axis=0), step, positive, scale, nothing)
-
-
-def _is_nothing(run: Run) -> np.ndarray:
-    """Which variables are exactly zero somewhere in a run."""
-    return np.any((run.x if run.u is None else np.hstack([run.x, run.u])) == 0, axis=0)
 
 
 def clip_nodes(form: IntegralForm, positive: np.ndarray, noise: Noise) -> IntegralForm:
