@@ -11,8 +11,9 @@ import numpy as np
 from neural_arith.data import Trajectories
 from neural_arith.equations.constants import Template
 from neural_arith.equations.system import EquationSystem
+from neural_arith.equations.terms import lay_out
 from neural_arith.errors import DataError
-from neural_arith.fit.shooting import Model, Piece, budget, cut, match_slopes, pieces_of, shortened
+from neural_arith.fit.shooting import Compiled, Model, Piece, budget, cut, match_slopes, pieces_of, shortened
 
 _CLEAN = 1e-6
 """Residuals below this share of a state's spread count as none."""
@@ -105,7 +106,8 @@ class Problem:
             self.unit = np.maximum(_size(apart), 1e-9)
         self.n_values = int(np.isfinite(every).sum())
         self.good = float(np.clip(10 * np.mean(_roughness(self.pieces) / self.spread**2), 1e-8, _GOOD))
-        self.model = Model(template, equations.states, equations.inputs, self.spread)
+        laid = lay_out(template, (*equations.states, *equations.inputs))
+        self.model = self._by_scipy() if laid is None else Compiled(laid, template, self.pieces)
         self._limit = math.inf
 
     # ------------------------------------------------------------------ the whole way
@@ -113,6 +115,16 @@ class Problem:
         """Fit from anywhere: choose the kind of noise, mend a bad start, weigh the states by their scatter."""
         if noise == "log" and not self.can_log:
             raise DataError("noise='log' needs data that are never negative; use 'proportional' or 'additive'")
+        best = self._patiently(start, free, noise, max_iterations)
+        if np.isfinite(best.squares) or not isinstance(self.model, Compiled):
+            return best
+        self.model = self._by_scipy()  # it may be stiff, or have values where terms have none
+        return self._patiently(start, free, noise, max_iterations)
+
+    def _by_scipy(self) -> Model | Compiled:
+        return Model(self.template, self.equations.states, self.equations.inputs, self.spread)
+
+    def _patiently(self, start: Point, free: np.ndarray, noise: str, max_iterations: int) -> Fitted:
         self._limit = self.model.spent + _PATIENCE * sum(budget(piece) for piece in self.pieces)
         try:
             return self._fit(start, free, noise, max_iterations)

@@ -81,7 +81,7 @@ def refine_range(
         for i in range(n_states):
             if weight[k, i] > 0.0:
                 counts[i] += 1.0
-    nothing, keep = np.empty((1, n_states)), n_states < 0  # a plain False would compile a variant of its own
+    nothing, keep = np.empty((1, n_states, 1)), n_states < 0  # a plain False would compile a variant of its own
     for c in range(first, stop):
         tables = Tables(
             many.powers[c], many.rates[c], many.frequencies[c], many.phases[c], many.logs[c], many.lifted[c],
@@ -111,7 +111,7 @@ def refine_range(
         trial = now.copy()
         trial_starts = now_starts.copy()
         load_numbers(tables, now[n_terms:])
-        gaps = evaluate(
+        gaps, _ = evaluate(
             now, now_starts, log_scale, tables, t, xs, weight, inputs, start, linked, link_weight, log_residual, rtol,
             bound, steps, cols, normal, gradient, rss, nothing, keep, halt,
         )  # fmt: skip
@@ -152,7 +152,7 @@ def refine_range(
                     for i in range(n_states):
                         trial_starts[p, i] = now_starts[p, i] + delta[p * n_states + i]
                 load_numbers(tables, trial[n_terms:])
-                gaps = evaluate(
+                gaps, _ = evaluate(
                     trial, trial_starts, log_scale, tables, t, xs, weight, inputs, start, linked, link_weight,
                     log_residual, rtol, bound, steps, cols, normal_new, gradient_new, rss_new, nothing, keep, halt,
                 )  # fmt: skip

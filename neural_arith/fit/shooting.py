@@ -1,8 +1,8 @@
 """Trajectories of a system with open constants, and how they change with constants and starting states.
 
 Forward sensitivities are integrated beside the states (Hairer, Norsett, Wanner: Solving Ordinary Differential
-Equations I, section I.14). Where a derivative does not exist, as that of sqrt(x) at x = 0, finite differences take
-over.
+Equations I, section I.14): by the compiled solver where right-hand sides are sums of units, else by SciPy. There finite
+differences take over where a derivative does not exist, as that of sqrt(x) at x = 0.
 """
 
 from __future__ import annotations
@@ -20,11 +20,17 @@ from neural_arith.data import Run, Trajectories
 from neural_arith.equations.constants import Template
 from neural_arith.equations.numeric import array_function, scalar_function
 from neural_arith.equations.system import EquationSystem
+from neural_arith.equations.terms import Laid
 from neural_arith.errors import DataError
 from neural_arith.solve import solve
+from neural_arith.solve.compiled.batch import NEVER
+from neural_arith.solve.compiled.kernel import evaluate
+from neural_arith.solve.compiled.values import load_numbers
+from neural_arith.terms.structure import Tables, pack
 
 _RTOL = 1e-9
 _ATOL = 1e-11  # in units of each state's spread
+_FAR = 1e4  # times the largest measured value: what goes beyond is not followed by the compiled solver
 _SLOPE_RTOL = 1e-6  # of sensitivities: the residuals are exact, slopes only steer the descent
 
 
@@ -152,6 +158,74 @@ def _steps(piece: Piece) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray
     whole = np.isfinite(table).all(1)
     table, t, d = table[whole], piece.t[whole], piece.x.shape[1]
     return table[:-1], table[1:], np.diff(t), np.diff(table[:, :d], axis=0)
+
+
+class Compiled:
+    """Solves a template for given constants, its right-hand sides laid out as terms for the compiled solver.
+
+    Args:
+        laid: the template's right-hand sides.
+        template: right-hand sides with open constants.
+        pieces: the runs.
+    """
+
+    def __init__(self, laid: Laid, template: Template, pieces: Sequence[Piece]) -> None:
+        self.spent = 0  # steps so far
+        every = np.concatenate([piece.x for piece in pieces])
+        size = np.nanmax(np.abs(every), axis=0, initial=0.0)
+        self.n_states, self.n_terms = every.shape[1], laid.structure.n_terms
+        self._bound = _FAR * np.where(size > 0, size, 1.0)
+        self._roots = sorted(laid.roots)
+        self._log_scale = np.zeros(
+            len(next(iter(laid.structure.units)).powers) if laid.structure.units else self.n_states
+        )
+        slopes = [_derivative(value, c) for value in laid.values for c in template.symbols]
+        self._values = _compiled([*laid.values, *slopes], template.symbols)
+        theta, _ = self._theta(np.array(template.values))
+        many = pack([laid.structure], [theta], np.exp(self._log_scale))
+        self._tables = Tables(*(array[0] for array in many))
+
+    def _theta(self, constants: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Values of the terms, and their derivatives in the constants."""
+        found = np.array(self._values(*constants.tolist()), dtype=float)
+        n = len(found) // (1 + len(constants))
+        return found[:n], found[n:].reshape(n, len(constants))
+
+    def states(self, piece: Piece, constants: np.ndarray, start: np.ndarray) -> np.ndarray | None:
+        """As :meth:`Model.states`."""
+        found = self._integrated(piece, self._theta(constants)[0], start, 1)
+        return None if found is None else found[..., 0]
+
+    def sensitivities(
+        self, piece: Piece, constants: np.ndarray, start: np.ndarray, free: np.ndarray, steps: np.ndarray
+    ) -> np.ndarray | None:
+        """As :meth:`Model.sensitivities`."""
+        theta, by_constant = self._theta(constants)
+        found = self._integrated(piece, theta, start, 1 + len(theta) + self.n_states)
+        if found is None:
+            return None
+        numbers, starts = found[..., 1 : 1 + len(theta)], found[..., 1 + len(theta) :]
+        return np.concatenate([numbers @ by_constant[:, free], starts], axis=2) * steps
+
+    def _integrated(self, piece: Piece, theta: np.ndarray, start: np.ndarray, columns: int) -> np.ndarray | None:
+        """States and sensitivities at the samples, ``(time, states, columns)``."""
+        n = len(theta)
+        inputs = np.zeros((len(piece.t), 0)) if piece.u is None else np.ascontiguousarray(piece.u)
+        if not np.isfinite(theta).all() or not np.isfinite(start).all():
+            return None
+        load_numbers(self._tables, theta[self.n_terms :])
+        d, limit = self.n_states, budget(piece)
+        size = n + d if columns > 1 else 0
+        normal, gradient = np.zeros((d + 1, size, n + 2 * d)), np.zeros((d + 1, size))
+        out, nothing = np.empty((len(piece.t), d, columns)), np.zeros((len(piece.t), d))
+        alone, none = np.array([0, len(piece.t)]), np.zeros(1, dtype=bool)
+        gaps, left = evaluate(
+            theta, start[None], self._log_scale, self._tables, piece.t, nothing, nothing, inputs, alone, none,
+            np.zeros(d), False, _RTOL, self._bound, limit, columns, normal, gradient, np.empty(d), out, True, NEVER,
+        )  # fmt: skip
+        self.spent += limit - max(left, -1 - left)
+        met = np.hstack([out[..., 0], inputs])
+        return out if np.isfinite(gaps) and np.all(met[:, self._roots] >= 0) and np.isfinite(out).all() else None
 
 
 class Model:

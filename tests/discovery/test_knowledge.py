@@ -21,7 +21,7 @@ from neural_arith.discovery.measurements.constraints import ROOTS, Constraints, 
 from neural_arith.discovery.measurements.knowledge import Knowledge
 from neural_arith.discovery.measurements.scaling import Scaling
 from neural_arith.discovery.search.judging import judge
-from neural_arith.equations.structures import from_structure
+from neural_arith.equations.terms import from_structure
 from neural_arith.errors import OptionError
 from neural_arith.fit.noise import Noise
 from neural_arith.fit.tied import refine_tied

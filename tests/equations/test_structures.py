@@ -11,7 +11,7 @@ import pytest
 import sympy as sp
 
 from neural_arith.equations import EquationSystem
-from neural_arith.equations.structures import from_structure, unit_expression
+from neural_arith.equations.terms import from_structure, to_structure, unit_expression
 from neural_arith.terms.structure import Structure, Term
 from neural_arith.terms.units import FITTED, Number, Sum, Unit, numbers_of, one_plus, power
 
@@ -193,3 +193,39 @@ def test_ratios_below_the_bar_are_multiplied_out():
     system = from_structure(Structure(((unit,), ())), values, ("x", "y"), ("u",))
     x, y, u = sp.symbols("x y u")
     assert system.rhs["x"] == 2.0 * x ** sp.Rational(3, 2) * u / (x + 0.1 * y)
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_what_was_written_is_read_again(name):
+    unit, numbers = UNITS[name], draw(UNITS[name])
+    written = from_structure(Structure(((unit,), ())), {**numbers, (0, unit): -1.7}, ["x", "y"], ["u"])
+    found = to_structure(written)
+    assert found is not None
+    structure, theta = found
+    again = from_structure(structure, structure.values(theta), ["x", "y"], ["u"])
+    points = np.random.default_rng(5).uniform(0.3, 2.0, (5, 3))
+    for point in points:
+        assert at(again.rhs["x"], point) == pytest.approx(at(written.rhs["x"], point), rel=1e-9)
+
+
+def test_a_system_as_terms_says_which_numbers_are_fitted():
+    found = to_structure(EquationSystem({"x": "2*x*(1 - 0.5*y) - 3*x**2/(4 + x**2)", "y": "x**1.3 - y"}))
+    assert found is not None
+    structure, theta = found
+    numbers = {number.kind: value for number, value in zip(structure.numbers, theta[structure.n_terms :], strict=True)}
+    assert numbers == pytest.approx({"power": 1.3, "coefficient": 4.0})
+    plain = {unit.powers: c for (i, unit), c in zip(structure.terms, theta, strict=False) if i == 0 and unit.plain}
+    assert plain == {(1.0, 0.0): 2.0, (1.0, 1.0): -1.0}
+
+
+def test_same_forms_with_constants_of_their_own_are_told_apart():
+    found = to_structure(EquationSystem({"x": "-x/(0.4 + x)", "y": "x/(0.7 + x) - 0.5*x/(0.7 + x)"}))
+    assert found is not None
+    structure, theta = found
+    assert sorted(set(theta[structure.n_terms :])) == pytest.approx([0.4, 0.7])
+    assert len({unit for equation in structure.equations for unit in equation}) == structure.n_terms
+
+
+@pytest.mark.parametrize("text", ["tanh(x)", "sign(y)", "x**y", "exp(x*y)", "sin(1/x)", "sqrt(x + sqrt(1 + y))"])
+def test_what_is_no_sum_of_units(text):
+    assert to_structure(EquationSystem({"x": f"0.3*{text} - x", "y": "x"})) is None

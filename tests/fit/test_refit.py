@@ -1,5 +1,7 @@
 """Constants found again from trajectories, from bad starts, with noise, gaps, inputs and several runs."""
 
+import sys
+
 import numpy as np
 import pytest
 import sympy as sp
@@ -362,3 +364,42 @@ def test_a_fit_that_changes_nothing_is_said(text, says):
 def test_arguments_that_are_none(wrong, error):
     with pytest.raises(error, match=next(iter(wrong)) + "|another unit"):
         refit_constants(**{"equations": DECAY, "data": DECAYING, **wrong})
+
+
+@pytest.mark.parametrize(
+    ("rhs", "noise"),
+    [
+        ({"x": "0.5*x*(1 - 0.04*x)"}, "additive"),
+        ({"x": "-1.8*x/(x + 0.9)", "y": "1.8*x/(x + 0.9) - 1.1*y/(y + 0.35)"}, "log"),
+        ({"x": "-0.4*x**1.6", "y": "0.5*cos(0.4*x) - 0.3*y"}, "proportional"),
+        ({"x": "y - 0.3*x", "y": "0.2 + 0.3*x/sqrt(x**2 + y**2) - 0.4*y*log(x)"}, "additive"),
+    ],
+)
+def test_the_compiled_solver_and_scipy_find_the_same(rhs, noise):
+    """A sign of something positive is one, but no term the compiled solver knows: SciPy then does the work."""
+    truth = EquationSystem(rhs)
+    odd = EquationSystem({name: f"sign(x)*({text})" for name, text in rhs.items()})
+    data = sample(truth, [[2.0, 0.5][: len(rhs)], [6.0, 1.5][: len(rhs)]], np.linspace(0, 5, 25), 0.01)
+    guess = np.array(truth.fit_template.values) * np.resize([1.2, 0.8], len(truth.fit_template.values))
+    fits, evaluations = [], []
+    for system in (truth, odd):
+        count = [0]
+
+        def tell(frame, event, _, count=count):
+            count[0] += event == "call" and frame.f_code.co_filename.startswith("<lambdifygenerated")
+
+        start = system.filled(system.fit_template, guess.tolist())
+        sys.setprofile(tell)
+        try:
+            fits.append(fit_constants(start, data, noise=noise))
+        finally:
+            sys.setprofile(None)
+        evaluations.append(count[0])
+    one, other = fits
+    assert one.converged
+    assert one.loss == pytest.approx(other.loss, rel=1e-6)
+    errors = np.array(one.standard_errors)
+    np.testing.assert_allclose(errors, other.standard_errors, rtol=1e-2)
+    assert np.all(np.abs(np.array(one.equations.constants) - other.equations.constants) < 0.01 * errors)
+    np.testing.assert_allclose(one.initial_states, other.initial_states, rtol=1e-3)
+    assert 20 * evaluations[0] < evaluations[1]

@@ -17,7 +17,7 @@ from neural_arith.discovery.measurements.noise_level import noise_level
 from neural_arith.discovery.measurements.problem import telling_runs
 from neural_arith.discovery.measurements.scaling import Scaling
 from neural_arith.discovery.verdict.worth import Worth
-from neural_arith.equations.structures import from_structure, term_text
+from neural_arith.equations.terms import from_structure, term_text
 from neural_arith.fit.noise import CLEAN, Noise
 from neural_arith.solve.compiled.kernel import profile_misfit
 from neural_arith.terms.candidate import Judged

@@ -8,8 +8,8 @@ from neural_arith.data.trajectories import Trajectories
 from neural_arith.discovery.search.archive import Searched
 from neural_arith.discovery.verdict.choice import Choice
 from neural_arith.discovery.verdict.result import Candidate
-from neural_arith.equations.structures import from_structure
 from neural_arith.equations.system import EquationSystem
+from neural_arith.equations.terms import from_structure
 from neural_arith.terms.candidate import Judged
 from neural_arith.terms.structure import Structure
 

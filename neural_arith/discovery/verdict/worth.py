@@ -9,7 +9,7 @@ import numpy as np
 from neural_arith.clock import OutOfTimeError
 from neural_arith.discovery.likelihood import Likelihood
 from neural_arith.discovery.measurements.scaling import Scaling
-from neural_arith.equations.structures import term_text
+from neural_arith.equations.terms import term_text
 from neural_arith.terms.candidate import Judged
 
 _ITERATIONS = 15

@@ -154,9 +154,9 @@ def predict(
     normal = np.zeros((n_states + 1, size, n_theta + 2 * n_states))
     gradient = np.zeros((n_states + 1, size))
     rss = np.empty(n_states)
-    predicted = np.full(problem.x.shape, np.nan)
+    predicted = np.full((*problem.x.shape, 1), np.nan)
     counts = problem.counts.astype(float)
-    gaps = evaluate(
+    gaps, _ = evaluate(
         np.ascontiguousarray(theta, dtype=float), np.ascontiguousarray(starts), np.log(problem.scale), tables,
         problem.t, problem.x, problem.weight, problem.inputs, problem.start, problem.linked, problem.link_weight,
         problem.log_residual, rtol, problem.bound, max_steps or 400 * len(problem.t) + 4000,
@@ -168,7 +168,7 @@ def predict(
     if slopes:
         spread(np.tensordot(share, normal, 1), n_states, False, lower)
     misfit = profile_misfit(rss, gaps, counts, problem.floor) if np.isfinite(gaps) else np.inf
-    return Prediction(predicted, lower + np.tril(lower, -1).T, share @ gradient, rss, misfit)
+    return Prediction(predicted[..., 0], lower + np.tril(lower, -1).T, share @ gradient, rss, misfit)
 
 
 def values_at(

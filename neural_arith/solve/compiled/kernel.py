@@ -122,7 +122,7 @@ def _advance(
     to ``u1`` at ``t1`` in a straight line.
 
     Returns:
-        Time reached, length of the next step, steps left; -1 left is failure.
+        Time reached, length of the next step, steps left; after failure one less than those, negative.
     """
     tables, log_scale, theta = borrowed_tables(tables), borrowed(log_scale), borrowed(theta)
     z, stage, trial, rate, x = borrowed(z), borrowed(stage), borrowed(trial), borrowed(rate), borrowed(x)
@@ -172,7 +172,7 @@ def _advance(
         if not worst <= 1.0:
             step = 0.1 * step_now if not worst < 1000000.0 else step_now * max(0.2, 0.9 * worst ** (-0.2))
             if step < 1e-10 * span:
-                return now, step, -1
+                return now, step, -1 - budget
             continue
         copy_into(z, cols, old)
         copy_into(trial, cols, z)
@@ -219,6 +219,11 @@ def evaluate(
     Their lower triangle is kept in short rows, first those of the numbers, then those of the starting states: a row has
     a column for each number, then one for each starting state of its own piece and one for each of the piece before.
     Once ``halt[0]`` is not zero, which may happen at any time, the integration counts as failed.
+    With ``keep``, ``predicted`` receives the states at the samples and as many of the sensitivities as it has room for,
+    ``(samples, states, room)``: first the state, then those in numbers and in the starting state of the sample's piece.
+
+    Returns:
+        The penalty of gaps between pieces, infinite after failure, and the steps left (see :func:`_advance`).
     """
     n_states = xs.shape[1]
     n_pieces = len(start) - 1
@@ -267,7 +272,7 @@ def evaluate(
                 )  # fmt: skip
                 known = True
                 if steps < 0 or halt[0] != 0:
-                    return np.inf
+                    return np.inf, steps
             if now == t[k]:
                 copy_into(z, cols, at)
             else:
@@ -276,12 +281,13 @@ def evaluate(
                 break
             for i in range(n_states):
                 if keep:
-                    predicted[k, i] = at[i, 0]
+                    for c in range(predicted.shape[2]):
+                        predicted[k, i, c] = at[i, c]
                 w = weight[k, i]
                 r, scale = 0.0, 0.0
                 if w != 0.0 and log_residual:
                     if at[i, 0] <= 0.0:
-                        return np.inf
+                        return np.inf, steps
                     r = (np.log(at[i, 0]) - np.log(xs[k, i])) * w
                     scale = w / at[i, 0]
                 elif w != 0.0:
@@ -314,7 +320,7 @@ def evaluate(
                     row[a] -= scale * line[1 + a]
                 for a in range(n_states):
                     row[n_theta + n_states + a] -= scale * line[1 + n_theta + a]
-    return gaps
+    return gaps, steps
 
 
 @compiled()
