@@ -7,8 +7,17 @@ import itertools
 import numpy as np
 import pytest
 
-from neural_arith.discovery.measurements.denoising import CHUNK, OVERLAP, chunks, denoise
-from neural_arith.discovery.measurements.modes import FITS, ORDER, divided_differences, mixture, modes
+from neural_arith.discovery.measurements.smoothing import (
+    CHUNK,
+    FITS,
+    ORDER,
+    OVERLAP,
+    chunks,
+    denoise,
+    divided_differences,
+    mixture,
+    modes,
+)
 
 T = np.sort(np.random.default_rng(0).uniform(0, 1, 40))
 

@@ -7,8 +7,7 @@ import pytest
 from simulated import one_run
 
 from neural_arith.data import Run
-from neural_arith.discovery.measurements.noise import estimate_noise
-from neural_arith.discovery.measurements.noise_level import differences
+from neural_arith.discovery.measurements.noise import differences, estimate_noise
 from neural_arith.discovery.measurements.problem import make_problem
 from neural_arith.discovery.measurements.smoothing import smooth
 from neural_arith.errors import OptionError

@@ -9,8 +9,14 @@ from simulated import lotka, scipy_solution
 from neural_arith import systems
 from neural_arith.data import Run
 from neural_arith.discovery.measurements.smoothing import smooth
-from neural_arith.discovery.proposals.population import Fitted, climb_all, fit_population
-from neural_arith.discovery.proposals.starts import Starts, draw_lifted, draw_plain
+from neural_arith.discovery.proposals.population import (
+    Fitted,
+    Starts,
+    climb_all,
+    draw_lifted,
+    draw_plain,
+    fit_population,
+)
 from neural_arith.errors import DataError
 from neural_arith.fit.grid import make_grid
 from neural_arith.fit.integral_form import IntegralForm, integral_form

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from neural_arith.discovery.proposals.subsets import best_subsets
+from neural_arith.discovery.proposals.shortlists import best_subsets
 
 
 def brute(columns: np.ndarray, target: np.ndarray, prices: np.ndarray, per: float, floor: float, n: int, largest: int):

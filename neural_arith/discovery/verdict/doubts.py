@@ -13,7 +13,7 @@ from neural_arith.data.checks import run_name
 from neural_arith.discovery.likelihood import Likelihood
 from neural_arith.discovery.measurements.constraints import Constraints
 from neural_arith.discovery.measurements.knowledge import Knowledge
-from neural_arith.discovery.measurements.noise_level import noise_level
+from neural_arith.discovery.measurements.noise import noise_level
 from neural_arith.discovery.measurements.problem import telling_runs
 from neural_arith.discovery.measurements.scaling import Scaling
 from neural_arith.discovery.verdict.worth import Worth
