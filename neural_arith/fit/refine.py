@@ -15,8 +15,9 @@ from neural_arith.parallel import Checkpoint, always, partition, run_blocks
 from neural_arith.solve.compiled.batch import NEVER, Problem
 from neural_arith.solve.compiled.cache import compiled
 from neural_arith.solve.compiled.kernel import copy_into, evaluate, profile_misfit, spread
+from neural_arith.solve.compiled.tables import Tables, pack
 from neural_arith.solve.compiled.values import load_numbers
-from neural_arith.terms.structure import Structure, Tables, pack
+from neural_arith.terms.structure import Structure
 
 BLOCK = 2e7
 """Operations, as :func:`_cost` counts them, of one block of candidates: about 20 ms."""

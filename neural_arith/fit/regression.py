@@ -15,8 +15,9 @@ from neural_arith.fit.integral_form import IntegralForm
 from neural_arith.fit.refine import solve_positive
 from neural_arith.solve.compiled.batch import values_at
 from neural_arith.solve.compiled.cache import compiled
+from neural_arith.solve.compiled.tables import Tables, pack
 from neural_arith.solve.compiled.values import NONE, NUMBERS, load_numbers, many_values
-from neural_arith.terms.structure import Structure, Tables, pack
+from neural_arith.terms.structure import Structure
 from neural_arith.terms.units import Number, Unit, numbers_of
 
 _POINTS = 4

@@ -15,22 +15,18 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
+from neural_arith.solve.tableau import ERROR, NODES, STAGES
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from neural_arith.ode.segments import Segments
 
-C = (0.0, 1 / 5, 3 / 10, 4 / 5, 8 / 9, 1.0)
-A = (
-    (),
-    (1 / 5,),
-    (3 / 40, 9 / 40),
-    (44 / 45, -56 / 15, 32 / 9),
-    (19372 / 6561, -25360 / 2187, 64448 / 6561, -212 / 729),
-    (9017 / 3168, -355 / 33, 46732 / 5247, 49 / 176, -5103 / 18656),
-)
-B = (35 / 384, 0.0, 500 / 1113, 125 / 192, -2187 / 6784, 11 / 84)
-ERROR = (71 / 57600, 0.0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40)
+# Plain numbers: sums of a few terms in eager torch, which skip those that are zero. The last stage is the step's end.
+C = tuple(NODES[:6].tolist())
+A = tuple(tuple(row[:i]) for i, row in enumerate(STAGES[:6].tolist()))
+B = tuple(STAGES[6].tolist())
+E = tuple(ERROR.tolist())
 
 
 class Step(NamedTuple):
@@ -119,7 +115,7 @@ def fly(
                 us.append(ui)
             new = x0 + h * sum_of(B, ks)
             ks.append(f(ts[5], new, us[5]))
-            error = (h * sum_of(ERROR, ks)).abs() / (rtol * (torch.maximum(x0.abs(), new.abs()) + floor))
+            error = (h * sum_of(E, ks)).abs() / (rtol * (torch.maximum(x0.abs(), new.abs()) + floor))
             ratio = error.amax(-1)
             ratio = torch.where(torch.isfinite(ratio), ratio, torch.inf)
             good = ratio <= 1

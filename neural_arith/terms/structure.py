@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import NamedTuple
 
 import numpy as np
 
-from neural_arith.terms.units import FITTED, Number, Sum, Unit, numbers_of, rebuild
+from neural_arith.terms.units import Number, Sum, Unit, numbers_of, rebuild
 
 Equation = tuple[Unit, ...]
 """The units that stand in one equation, each with a coefficient of its own."""
@@ -90,132 +89,6 @@ class Structure:
     def __getstate__(self) -> dict[str, object]:
         """Kept hashes and lists are not for other processes."""
         return {"equations": self.equations}
-
-
-class Tables(NamedTuple):
-    """One candidate, or with a leading axis many, as padded arrays: the form the compiled solver reads.
-
-    Units stand inner ones (parts of sums) first. ``live`` holds how many of the
-    rows are there: (inner units, units, sums, terms, numbers).
-    """
-
-    powers: np.ndarray  # (units, variables)
-    rates: np.ndarray
-    frequencies: np.ndarray
-    phases: np.ndarray  # (units,)
-    logs: np.ndarray  # (units, variables)
-    lifted: np.ndarray  # (units,) bits: 1 rates, 2 frequencies, 4 logs
-    factor_first: np.ndarray  # (units + 1,) factors of each unit that are sums
-    factor_sum: np.ndarray  # (factors,)
-    factor_power: np.ndarray
-    part_first: np.ndarray  # (sums + 1,)
-    part_unit: np.ndarray  # (parts,)
-    part_coefficient: np.ndarray
-    equation: np.ndarray  # (terms,)
-    unit: np.ndarray
-    kind: np.ndarray  # (numbers,) index in KINDS
-    place: np.ndarray  # (numbers, 2): (unit, variable), (part, 0) or (factor, 0)
-    live: np.ndarray  # (5,)
-
-
-KINDS = ("power", "rate", "frequency", "phase", "coefficient", "sum power")
-
-
-def _size_of(unit: Unit, scale: np.ndarray, known: Mapping[Term | Number, float]) -> float:
-    """What the powers of a unit in scaled numbers are multiplied by to be those in original ones."""
-    exponents = [known[Number("power", unit, v)] if e == FITTED else e for v, e in enumerate(unit.powers)]
-    return float(np.prod(scale ** np.array(exponents)))
-
-
-def _lay_out(structure: Structure, theta: np.ndarray, columns: Sequence[Number] | None, scale: np.ndarray) -> Tables:
-    """Arrays of one structure; ``columns`` are the numbers to refine, default all fitted ones."""
-    known = structure.values(theta)
-    sums = list(dict.fromkeys(total for unit in structure.units for total, _ in unit.sums))
-    inner = list(dict.fromkeys(part for total in sums for part, _ in total.parts))
-    # A unit that is a part of a sum as well has one row, so that its fitted numbers have one place.
-    units = list(dict.fromkeys((*inner, *structure.units)))
-    outer = units[len(inner) :]
-    spot = {unit: h for h, unit in enumerate(units)}
-    n_variables = len(scale)
-
-    def read(kind: str, unit: Unit, values: tuple[float, ...], factor: np.ndarray | None = None) -> list[float]:
-        if not values:
-            return [0.0] * n_variables
-        return [
-            known[Number(kind, unit, v)] if value == FITTED else value * (1.0 if factor is None else factor[v])
-            for v, value in enumerate(values)
-        ]
-
-    factors = [(unit, k, total, q) for unit in outer for k, (total, q) in enumerate(unit.sums)]
-    parts = [(total, m, part, b) for total in sums for m, (part, b) in enumerate(total.parts)]
-    where: dict[Number, tuple[int, int]] = {}
-    for unit, h in spot.items():
-        for kind in ("power", "rate", "frequency"):
-            where.update({Number(kind, unit, v): (h, v) for v in range(n_variables)})
-        where[Number("phase", unit)] = (h, 0)
-    coefficients = []
-    for f, (total, m, part, b) in enumerate(parts):
-        place = Number("coefficient", total, m)
-        where[place] = (f, 0)
-        ratio = (
-            1.0 if m == 0 or b == FITTED else _size_of(part, scale, known) / _size_of(total.parts[0][0], scale, known)
-        )
-        coefficients.append(known[place] if b == FITTED else b * ratio)
-    powers_of_sums = []
-    for f, (unit, k, _, q) in enumerate(factors):
-        place = Number("sum power", unit, k)
-        where[place] = (f, 0)
-        powers_of_sums.append(known[place] if q == FITTED else q)
-    rows = np.array([spot[unit] for unit, _, _, _ in factors], dtype=np.int64)
-    refined = structure.numbers if columns is None else list(columns)
-    return Tables(
-        powers=np.array([read("power", u, u.powers) for u in units]).reshape(-1, n_variables),
-        rates=np.array([read("rate", u, u.rates, scale) for u in units]).reshape(-1, n_variables),
-        frequencies=np.array([read("frequency", u, u.frequencies, scale) for u in units]).reshape(-1, n_variables),
-        phases=np.array([known[Number("phase", u)] if u.phase == FITTED else u.phase for u in units]),
-        logs=np.array([u.logs or (0,) * n_variables for u in units], dtype=float).reshape(-1, n_variables),
-        lifted=np.array([bool(u.rates) + 2 * bool(u.frequencies) + 4 * bool(u.logs) for u in units], dtype=np.int64),
-        factor_first=np.searchsorted(rows, np.arange(len(units) + 1)).astype(np.int64),
-        factor_sum=np.array([sums.index(total) for _, _, total, _ in factors], dtype=np.int64),
-        factor_power=np.array(powers_of_sums, dtype=float),
-        part_first=np.cumsum([0, *(len(total.parts) for total in sums)]).astype(np.int64),
-        part_unit=np.array([spot[part] for _, _, part, _ in parts], dtype=np.int64),
-        part_coefficient=np.array(coefficients, dtype=float),
-        equation=np.array([i for i, _ in structure.terms], dtype=np.int64),
-        unit=np.array([spot[u] for _, u in structure.terms], dtype=np.int64),
-        kind=np.array([KINDS.index(number.kind) for number in refined], dtype=np.int64),
-        place=np.array([where[number] for number in refined], dtype=np.int64).reshape(-1, 2),
-        live=np.array([len(inner), len(units), len(sums), structure.n_terms, len(refined)], dtype=np.int64),
-    )
-
-
-def pack(
-    structures: Sequence[Structure],
-    thetas: Sequence[np.ndarray],
-    scale: np.ndarray,
-    columns: Sequence[Sequence[Number]] | None = None,
-) -> Tables:
-    """Lay structures out as padded arrays with a leading axis for the candidates.
-
-    Args:
-        structures: the candidates.
-        thetas: for each one its values.
-        scale: size of each variable: what a scaled value is multiplied by to be an original one, ``(variables,)``.
-        columns: for each one the numbers to refine or differentiate by, fixed ones allowed; default all fitted ones.
-    """
-    chosen = columns or [None] * len(structures)
-    laid = [_lay_out(s, np.asarray(p), c, scale) for s, p, c in zip(structures, thetas, chosen, strict=True)]
-    if not laid:
-        laid = [_lay_out(Structure(()), np.zeros(0), None, scale)]
-    padded = []
-    for arrays in zip(*laid, strict=True):
-        # At least one entry each: the compiled code takes views of first rows.
-        shape = [max(1, *(a.shape[k] for a in arrays)) for k in range(arrays[0].ndim)]
-        out = np.zeros((len(structures), *shape), dtype=arrays[0].dtype)
-        for c, a in enumerate(arrays[: len(structures)]):
-            out[(c, *(slice(n) for n in a.shape))] = a
-        padded.append(out)
-    return Tables(*padded)
 
 
 def rewrite(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from neural_arith.solve.compiled.outdated import forget_outdated
+from neural_arith.solve.compiled.cache import forget_outdated
 
 FILES = ("a/__pycache__/low.f-3.py311.nbi", "b/__pycache__/high.g-7.py311.nbi")
 

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulated import right_hand_side
 
-from neural_arith.terms.structure import KINDS, Structure, Tables, Term, pack, rewrite, tidy
+from neural_arith.solve.compiled.tables import KINDS, Tables, pack
+from neural_arith.terms.structure import Structure, Term, rewrite, tidy
 from neural_arith.terms.units import FITTED, Number, Sum, Unit, is_simple, numbers_of, one_plus, power, rebuild
 
 X, Y, XY, ONE = power(1, 0), power(0, 1), power(1, 1), power(0, 0)

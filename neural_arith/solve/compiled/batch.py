@@ -1,6 +1,6 @@
-"""The compiled solver for many candidates: integrate, differentiate and refit each of them, without compiling any.
+"""The compiled solver for candidates: integrate and differentiate each of them, without compiling any.
 
-Each candidate is arrays (:mod:`neural_arith.terms.structure`), so one kernel serves them all. It integrates with
+Each candidate is arrays (:mod:`neural_arith.solve.compiled.tables`), so one kernel serves them all. It integrates with
 the embedded pair of Dormand and Prince (1980) together with the forward sensitivities in coefficients, numbers within
 units and starting states, and refines them by Levenberg-Marquardt on the profile likelihood
 
@@ -18,8 +18,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from neural_arith.solve.compiled.kernel import evaluate, profile_misfit, spread
+from neural_arith.solve.compiled.tables import Tables, pack
 from neural_arith.solve.compiled.values import NONE, NUMBERS, load_numbers, many_values
-from neural_arith.terms.structure import Structure, Tables, pack
+from neural_arith.terms.structure import Structure
 from neural_arith.terms.units import Number, Unit
 
 NEVER = np.zeros(1, dtype=np.uint8)

@@ -7,13 +7,12 @@ import hashlib
 import pickle
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from numba import njit
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
 from numba.core.serialize import dumps
-
-__all__ = ["compiled"]
 
 
 class _Sealed(CompileResultCacheImpl):
@@ -84,3 +83,29 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
         return dispatcher
 
     return decorate
+
+
+def forget_outdated(package: Path) -> list[Path]:
+    """Remove what Numba keeps beside the sources of a package and is older than the newest compiled one.
+
+    Args:
+        package: folder of the package.
+
+    Returns:
+        The files removed; none where they may not be, as in a shared installation, whose files never change alone.
+    """
+    kept = list(package.rglob("__pycache__/*.nbi"))
+    sources = {index.parent.parent / f"{index.name.partition('.')[0]}.py" for index in kept}
+    removed = []
+    try:
+        newest = max((source.stat().st_mtime for source in sources if source.exists()), default=0.0)
+        for index in kept:
+            if index.stat().st_mtime < newest:
+                index.unlink(missing_ok=True)
+                removed.append(index)
+    except OSError:  # another process was faster, or this is not ours to change
+        pass
+    return removed
+
+
+forget_outdated(Path(__file__).parents[2])

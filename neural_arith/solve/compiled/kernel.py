@@ -1,52 +1,30 @@
 """The compiled integration of many candidates: plain loops over arrays, called through ``batch``.
 
 One kernel serves every candidate, because a candidate is arrays. The embedded pair of Dormand and Prince (1980) carries
-the state together with its forward sensitivities in coefficients, numbers within units and starting states; only the
-state controls the step. Samples within a step are read off it (Shampine, 1986). Nothing here raises: a candidate that
-fails has an infinite misfit.
+the state together with its forward sensitivities in coefficients, numbers within units and starting states. Samples
+within a step are read off it (Shampine, 1986). Nothing here raises: a candidate that fails has an infinite misfit.
+
+A state and its sensitivities are one matrix ``(states, columns)``, the state in column 0: each line of the integrator
+is one loop over a contiguous row, which becomes vector instructions, and ``columns = 1`` is the integration without
+sensitivities. Sums are written as loops, since array expressions allocate their temporaries anew at every stage, and a
+library call for matrices of two by ten costs more than the product.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from neural_arith.solve.compiled.borrow import borrowed, borrowed_tables
 from neural_arith.solve.compiled.cache import compiled
+from neural_arith.solve.compiled.tables import borrowed, borrowed_tables
 from neural_arith.solve.compiled.values import ALL, NONE, unit_values
+from neural_arith.solve.tableau import BETWEEN, ERROR, NODES, STAGES
 
-# Dormand-Prince 5(4): nodes, stage weights, and the difference of the two solutions.
-_NODES = np.array([0.0, 1 / 5, 3 / 10, 4 / 5, 8 / 9, 1.0, 1.0])
-_STAGES = np.array(
-    [
-        [0, 0, 0, 0, 0, 0],
-        [1 / 5, 0, 0, 0, 0, 0],
-        [3 / 40, 9 / 40, 0, 0, 0, 0],
-        [44 / 45, -56 / 15, 32 / 9, 0, 0, 0],
-        [19372 / 6561, -25360 / 2187, 64448 / 6561, -212 / 729, 0, 0],
-        [9017 / 3168, -355 / 33, 46732 / 5247, 49 / 176, -5103 / 18656, 0],
-        [35 / 384, 0, 500 / 1113, 125 / 192, -2187 / 6784, 11 / 84],
-    ]
-)
-_ERROR = np.array([71 / 57600, 0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40])
 _LOOSE, _GONE, _AS_BEFORE = 1e-3, 1e-250, 0.9**5
 """Tolerated share of error of the sensitivities to a starting state in a step, so that it is stable even where nothing
 moves; size at which they no longer tell, and the error that then keeps the step as long as it was."""
 
 _TOGETHER = 16
 """Samples that are added to the normal equations at once."""
-
-# Weights of the stages within a step: coefficients of the first to the fourth power of the share of it.
-_BETWEEN = np.array(
-    [
-        [1.0, -8048581381 / 2820520608, 8663915743 / 2820520608, -12715105075 / 11282082432],
-        [0, 0, 0, 0],
-        [0, 131558114200 / 32700410799, -68118460800 / 10900136933, 87487479700 / 32700410799],
-        [0, -1754552775 / 470086768, 14199869525 / 1410260304, -10690763975 / 1880347072],
-        [0, 127303824393 / 49829197408, -318862633887 / 49829197408, 701980252875 / 199316789632],
-        [0, -282668133 / 205662961, 2019193451 / 616988883, -1453857185 / 822651844],
-        [0, 40617522 / 29380423, -110615467 / 29380423, 69997945 / 29380423],
-    ]
-)
 
 
 # Loops, since assigning arrays to arrays compiles a message about their shapes, which takes seconds.
@@ -69,6 +47,8 @@ def _rates(x, log_scale, tables, theta, z, out, cols, n_states, room):
         out[tables.equation[k], 0] += theta[k] * value[tables.unit[k]]
     if cols == 1:
         return
+    # First the derivative in the state as a matrix, then the product of it with all sensitivities: terms share it, and
+    # most of its entries are zero.
     jac[:, :] = 0.0
     for k in range(n_terms):
         c = theta[k]
@@ -101,7 +81,7 @@ def _worst_sensitivity(z, trial, stage, step, cols, n_states):
         for i in range(n_states):
             err = 0.0
             for s in range(7):
-                err += step * _ERROR[s] * stage[s, i, c]
+                err += step * ERROR[s] * stage[s, i, c]
             error = max(error, abs(err))
             size = max(size, abs(z[i, c]), abs(trial[i, c]))
         if error > _LOOSE * worst * size:
@@ -124,6 +104,7 @@ def _advance(
     Returns:
         Time reached, length of the next step, steps left; after failure one less than those, negative.
     """
+    # Borrowed once for each step, and not in the functions inlined below, see ``tables``.
     tables, log_scale, theta = borrowed_tables(tables), borrowed(log_scale), borrowed(theta)
     z, stage, trial, rate, x = borrowed(z), borrowed(stage), borrowed(trial), borrowed(rate), borrowed(x)
     value, dx, dp, total, total_dx, total_dp, jac = room
@@ -133,6 +114,7 @@ def _advance(
     )  # fmt: skip
     span = t1 - t0
     n_inputs = len(u0)
+    # The seventh stage stands at the end of the step, where the next one begins: one evaluation in seven is saved.
     if known:
         copy_into(stage[6], cols, stage[0])
     while True:
@@ -146,14 +128,14 @@ def _advance(
                 for c in range(cols):
                     trial[i, c] = z[i, c]
                 for r in range(s):
-                    share = step_now * _STAGES[s, r]
+                    share = step_now * STAGES[s, r]
                     if share != 0.0:
                         for c in range(cols):
                             trial[i, c] += share * stage[r, i, c]
             for i in range(n_states):
                 x[i] = trial[i, 0]
             for m in range(n_inputs):
-                share = (now + _NODES[s] * step_now - t0) / span
+                share = (now + NODES[s] * step_now - t0) / span
                 x[n_states + m] = u0[m] + share * (u1[m] - u0[m])
             _rates(x, log_scale, tables, theta, trial, rate, cols, n_states, room)
             copy_into(rate, cols, stage[s])
@@ -162,7 +144,7 @@ def _advance(
         for i in range(n_states):
             err = 0.0
             for s in range(7):
-                err += step_now * _ERROR[s] * stage[s, i, 0]
+                err += step_now * ERROR[s] * stage[s, i, 0]
             size = rtol * (max(abs(z[i, 0]), abs(trial[i, 0])) + absolute * bound[i])
             worst = max(worst, abs(err) / size)
             if not abs(trial[i, 0]) <= bound[i] or not np.isfinite(err):  # comparisons with nan are false
@@ -188,7 +170,7 @@ def _between(old, stage, step, share, cols, out):
     for s in range(7):
         weight = 0.0
         for power in range(3, -1, -1):
-            weight = (weight + _BETWEEN[s, power]) * share
+            weight = (weight + BETWEEN[s, power]) * share
         weight *= step
         if weight != 0.0:
             for i in range(len(old)):
@@ -228,6 +210,7 @@ def evaluate(
     n_states = xs.shape[1]
     n_pieces = len(start) - 1
     n_theta = tables.live[3] + tables.live[4]
+    # All room is made here, once for a candidate; nothing below allocates.
     stage = np.empty((7, n_states, cols))
     trial = np.empty((n_states, cols))
     rate = np.empty((n_states, cols))

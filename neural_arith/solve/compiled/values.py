@@ -1,16 +1,16 @@
-"""The compiled values of units and sums, and their derivatives in the variables and in the numbers to refine."""
+"""The compiled values of units and sums, and their derivatives in the variables and in the numbers to refine.
+
+This is the innermost loop of every search: it runs once for each stage of each step of each candidate. Values and
+derivatives are written into arrays of the caller, because allocating, however little, costs more than a unit; small
+functions are inlined by force, because otherwise each call would pass some twenty arrays.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
-from neural_arith.solve.compiled.borrow import borrowed, borrowed_tables
 from neural_arith.solve.compiled.cache import compiled
-from neural_arith.solve.compiled.outdated import forget_outdated
-
-forget_outdated(Path(__file__).parents[2])
+from neural_arith.solve.compiled.tables import borrowed, borrowed_tables
 
 _TINY = 1e-12
 
@@ -20,7 +20,7 @@ NONE, ALL, NUMBERS = 0, 1, 2
 
 @compiled(inline="always")
 def _power(x: float, e: float) -> float:
-    """|x|^e with the sign of x for whole e; the usual exponents without a call to ``pow``."""
+    """|x|^e with the sign of x for whole e; the usual exponents without a call to ``pow``, which is far slower."""
     if e == 1.0:
         return x
     if e == 2.0:
@@ -81,6 +81,7 @@ def _base(h, x, log_scale, tables, slopes, value, dx, dp):
                 logs *= np.log(abs(x[v])) + log_scale[v]
     rest = growth * wave * logs
     value[h] = product * rest
+    # Nothing above is kept for the other case: an integration without sensitivities ends here.
     if not slopes:
         return
     tilt = product * growth * logs * slant
@@ -88,6 +89,8 @@ def _base(h, x, log_scale, tables, slopes, value, dx, dp):
         e = powers[v]
         d = 0.0
         if e != 0.0:
+            # The derivative of x^e as e times the value over x: no further power. At zero only e = 1 has a slope other
+            # than zero or infinity, and there the product of the other factors is formed anew.
             if abs(x[v]) > _TINY:
                 d = e * value[h] / x[v]
             elif e == 1.0:
@@ -107,6 +110,7 @@ def _base(h, x, log_scale, tables, slopes, value, dx, dp):
                     part *= np.log(abs(x[w])) + log_scale[w]
             d += part
         dx[h, v] = d
+    # Refined numbers are few: each is looked up from the number's side, so that units carry no lists of theirs.
     for q in range(tables.live[4]):
         dp[h, q] = 0.0
         if tables.kind[q] < 4 and tables.place[q, 0] == h:
