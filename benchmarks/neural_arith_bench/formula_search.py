@@ -24,9 +24,9 @@ from neural_arith.data import Run
 from neural_arith.discovery.measurements.scaling import fit_scaling
 from neural_arith.discovery.measurements.smoothing import smooth
 from neural_arith.discovery.proposals.population import climb_all, draw_plain, fit_population
-from neural_arith.fit.grid import make_grid
 from neural_arith.fit.integral_form import IntegralForm, integral_form
 from neural_arith.fit.noise import Noise
+from neural_arith.fit.projection import make_grid
 from neural_arith_bench.record import conclude
 from neural_arith_bench.recovery import starts_for
 

@@ -2,9 +2,10 @@
 
 x(t_k) = x(t_0) + sum_h c_h * int_{t_0}^{t_k} phi_h(x(s)) ds
 
-The integrals run over the smoothed curves by Gauss-Legendre points within each sample interval; the starting value is
-fitted along, so the residuals are those of the raw samples. Long runs may be cut into windows, each with a starting
-value of its own, so that errors of the curve do not add up along the run.
+The integrals run over curves through the measurements by Gauss-Legendre points within each sample interval. Here the
+starting value is fitted along, so the residuals are those of the raw samples; long runs may be cut into windows, each
+with a starting value of its own, so that errors of the curve do not add up along the run. The neural ODE route takes
+the increment over each interval by itself (:mod:`neural_arith.ode.matching`), by the same points.
 """
 
 from __future__ import annotations
@@ -15,8 +16,26 @@ import numpy as np
 
 from neural_arith.fit.curves import Curve
 from neural_arith.fit.noise import Noise
+from neural_arith.fit.segments import equal_parts
 
 _POINTS, _WEIGHTS = np.polynomial.legendre.leggauss(4)
+
+POINTS = len(_POINTS)
+"""Quadrature points of an interval."""
+
+
+def quadrature(t: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Points and weights of the integrals over the intervals that end at some of the samples.
+
+    Args:
+        t: sample times.
+        ends: which samples, none of them the first.
+
+    Returns:
+        Times and weights, each ``(intervals, POINTS)``.
+    """
+    half = (t[ends] - t[ends - 1])[:, None] / 2
+    return t[ends - 1][:, None] + half * (1 + _POINTS), half * _WEIGHTS
 
 
 @dataclass(frozen=True)
@@ -49,7 +68,7 @@ class IntegralForm:
         Returns:
             Shape ``(..., samples)``: running integrals, weighted, starting values projected out.
         """
-        pieces = (values * self.step).reshape(*values.shape[:-1], -1, len(_POINTS)).sum(-1)
+        pieces = (values * self.step).reshape(*values.shape[:-1], -1, POINTS).sum(-1)
         rise = np.zeros((*values.shape[:-1], len(self.first)))
         rise[..., ~self.first] = pieces
         return _project(np.cumsum(rise, axis=-1), self.weight[state], self.window)
@@ -77,22 +96,15 @@ def integral_form(curves: list[Curve], noise: Noise, window_length: int | None =
     count = 0
     for k, curve in enumerate(curves):
         t, x = curve.run.t, curve.run.x
-        # Rows at which only inputs are known make no window longer.
-        rank = np.maximum(np.cumsum(np.isfinite(x).any(axis=1)) - 1, 0)
-        count_seen = int(rank[-1]) + 1
-        length = count_seen if window_length is None else min(window_length, count_seen)
-        n_windows = max(1, count_seen // length)
-        place = np.minimum(rank * n_windows // count_seen, n_windows - 1)
-        opens = np.append(True, np.diff(place) > 0)
+        opens = np.zeros(len(t), dtype=bool)
+        opens[equal_parts(x, window_length)] = True
         # Within one run the intervals between windows are simply not used.
-        inner = np.flatnonzero(~opens)
-        half = (t[inner] - t[inner - 1])[:, None] / 2
-        at = (t[inner - 1][:, None] + half * (1 + _POINTS)).ravel()
-        nodes.append(curve(at))
-        step.append((half * _WEIGHTS).ravel())
-        window.append(place + count)
+        at, weights = quadrature(t, np.flatnonzero(~opens))
+        nodes.append(curve(at.ravel()))
+        step.append(weights.ravel())
+        window.append(np.cumsum(opens) - 1 + count)
         first.append(opens)
-        count += n_windows
+        count += int(opens.sum())
         if noise.kind == "additive":
             scale = np.ones_like(x) / noise.share(k)
         else:
@@ -113,7 +125,7 @@ def some_windows(form: IntegralForm, most: int) -> IntegralForm:
     if len(form.window) <= most or len(kept) == n_windows:
         return form
     samples = np.isin(form.window, kept)
-    nodes = np.repeat(samples[~form.first], len(_POINTS))
+    nodes = np.repeat(samples[~form.first], POINTS)
     window = np.searchsorted(kept, form.window[samples])
     return IntegralForm(
         form.nodes[nodes], form.step[nodes], window, form.first[samples], form.weight[:, samples].copy(),

@@ -1,18 +1,22 @@
 """The compiled part of the population: power units, their integrals, the projected residual and the search over it.
 
-One restart is one lane of plain loops. A unit is the lifted power unit exp(W c) cos(V c) over the columns
-c = [log|x|, x, 1]: the real weights W are exponents and rates, the imaginary weights V frequencies and a phase.
-Its integrals are running sums, its coefficients are projected out by Gram-Schmidt, which unlike normal equations keeps
-the residual's full precision, and the weights follow by Levenberg-Marquardt. Nothing here raises: a restart that fails
-has an infinite cost.
+One equation of the integral form is laid out once, its logarithms taken (:class:`Grid`). One restart is one lane of
+plain loops. A unit is the lifted power unit exp(W c) cos(V c) over the columns c = [log|x|, x, 1]: the real weights W
+are exponents and rates, the imaginary weights V frequencies and a phase. Its integrals are running sums, its
+coefficients are projected out (:mod:`neural_arith.fit.variable_projection`), and the weights follow by
+Levenberg-Marquardt. Nothing here raises: a restart that fails has an infinite cost.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numba import njit
 
-from neural_arith.fit.refine import solve_positive
+from neural_arith.errors import DataError
+from neural_arith.fit.integral_form import IntegralForm
+from neural_arith.fit.variable_projection import best_coefficients, damped_step, dot, orthogonalise
 from neural_arith.solve.compiled.cache import compiled
 
 # Adding it rounds to a whole number, which then stands in the lowest bits.
@@ -22,8 +26,92 @@ _LN2 = (6.93147180369123816490e-01, 1.90821492927058770002e-10)
 _HALF_PI = (1.5707962512969970703, 7.5497894158615963535e-08, 5.3903028581581190529e-15)
 _LARGEST = 700.0
 
+_SPANNED = 1e-13
+"""Share of a unit's square below which the units before it are said to span it."""
+
 QUIET = 1e-7
 """Relative gain below which an iteration counts as none; after two of them a restart has converged."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """One equation of the integral form as the compiled search reads it; nodes lie ``(points of interval, samples)``.
+
+    Attributes:
+        columns: ``[log|x|, x - middle, 1]``, ``(2 * variables + 1, nodes)``; no logarithms of variables that change
+            sign.
+        states: values of the variables, ``(variables, nodes)``.
+        positive: which variables never change sign, ``(variables,)``.
+        step: quadrature weights, 0 where no interval leads to a sample, ``(nodes,)``.
+        target: ``(samples,)``.
+        weight: of the samples, ``(samples,)``.
+        square: their squares, ``(samples,)``.
+        share: one over the sum of the squares of each window, ``(windows,)``.
+        opens: first sample of each window and, last, the number of samples.
+        range: largest less smallest value of each variable, 0 for one that moves by rounding only, ``(variables,)``.
+        middle: between the two, ``(variables,)``; phases there and frequencies are fitted independently.
+    """
+
+    columns: np.ndarray
+    states: np.ndarray
+    positive: np.ndarray
+    step: np.ndarray
+    target: np.ndarray
+    weight: np.ndarray
+    square: np.ndarray
+    share: np.ndarray
+    opens: np.ndarray
+    range: np.ndarray
+    middle: np.ndarray
+
+
+def make_grid(form: IntegralForm, state: int, positive: np.ndarray) -> Grid:
+    """Lay one equation out for the search.
+
+    Args:
+        form: the regression problem.
+        state: whose equation.
+        positive: which variables never change sign, ``(variables,)``.
+
+    Raises:
+        DataError: a variable said to be positive is negative at a node.
+    """
+    lowest, highest = form.nodes.min(axis=0), form.nodes.max(axis=0)
+    if (lowest[positive] < 0).any():
+        v = int(np.flatnonzero(positive & (lowest < 0))[0])
+        raise DataError(
+            f"variable {v} is said to be positive, but a node has {lowest[v]:.3g}: keep the nodes at or above zero, "
+            "or give it as one that changes sign"
+        )
+    inner = np.flatnonzero(~form.first)
+    n_points = len(form.nodes) // max(len(inner), 1)
+
+    def spread(at_nodes: np.ndarray, fill: float) -> np.ndarray:
+        out = np.full((at_nodes.shape[0], n_points, len(form.first)), fill)
+        out[:, :, inner] = at_nodes.reshape(len(at_nodes), len(inner), n_points).transpose(0, 2, 1)
+        return out.reshape(len(at_nodes), -1)
+
+    states = spread(form.nodes.T, 1.0)
+    logs = np.zeros_like(states)
+    # The logarithm of a zero: its powers underflow to the exact zero, or overflow, and x^0 is exactly one.
+    logs[positive] = np.log(np.maximum(states[positive], 1e-300))
+    extent, middle = highest - lowest, (highest + lowest) / 2
+    opens = np.append(np.searchsorted(form.window, np.arange(int(form.window[-1]) + 1)), len(form.window))
+    weight = np.ascontiguousarray(form.weight[state], dtype=float)
+    square = weight**2
+    return Grid(
+        columns=np.concatenate([logs, states - middle[:, None], np.ones((1, states.shape[1]))]),
+        states=states,
+        positive=np.ascontiguousarray(positive, dtype=bool),
+        step=spread(form.step[None], 0.0)[0],
+        target=np.ascontiguousarray(form.target[state], dtype=float),
+        weight=weight,
+        square=square,
+        share=1.0 / np.maximum(np.add.reduceat(square, opens[:-1]), 1e-300),
+        opens=opens.astype(np.int64),
+        range=np.where(extent > 1e-6 * np.abs(form.nodes).max(axis=0), extent, 0.0),
+        middle=middle,
+    )
 
 
 # exp, sin and cos as straight lines of arithmetic: a loop over them becomes vector instructions, which calls into the
@@ -82,14 +170,6 @@ def _sin_cos(x):
         sine if quadrant & 2 == 0 else -sine,
         cosine if (quadrant + 1) & 2 == 0 else -cosine,
     )
-
-
-@njit(error_model="numpy", fastmath={"reassoc", "contract"})
-def _dot(a, b):
-    total = 0.0
-    for k in range(len(a)):
-        total += a[k] * b[k]
-    return total
 
 
 @njit(error_model="numpy", fastmath={"contract"})
@@ -217,58 +297,15 @@ def project(
     left = rows[last]
     for k in range(samples):
         left[k] = target[k]
-    for h in range(units):
-        before = 0.0
-        for j in range(h):
-            before += mixing[j, h] ** 2
-        row = rows[h]
-        size = _dot(row, row)
-        if not size < np.inf:
-            return np.nan
-        if size <= 1e-13 * (before + size) or size == 0.0:  # spanned by the units before it
-            mixing[h, h] = 0.0
-            for j in range(h + 1, units + 1):
-                mixing[h, j] = 0.0
-            continue
-        size = np.sqrt(size)
-        mixing[h, h] = size
-        for k in range(samples):
-            row[k] /= size
-        for j in range(h + 1, last + 1):
-            other = rows[j]
-            along = _dot(row, other)
-            for k in range(samples):
-                other[k] -= along * row[k]
-            if j < units:
-                mixing[h, j] = along
-            elif j == last:
-                mixing[h, units] = along
-    for h in range(units - 1, -1, -1):
-        c = mixing[h, units]
-        for j in range(h + 1, units):
-            c -= mixing[h, j] * coefficients[j]
-        coefficients[h] = c / mixing[h, h] if mixing[h, h] != 0.0 else 0.0
+    if orthogonalise(rows, units, last + 1, _SPANNED, mixing) < 0:
+        return np.nan
+    best_coefficients(mixing, units, coefficients)
     for a in range(n_slopes):
         ca = coefficients[slopes[a, 0]]
-        gradient[a] = ca * _dot(rows[units + a], left)
+        gradient[a] = ca * dot(rows[units + a], left)
         for b in range(a + 1):
-            normal[a, b] = ca * coefficients[slopes[b, 0]] * _dot(rows[units + a], rows[units + b])
-    return _dot(left, left)
-
-
-@njit(error_model="numpy")
-def _step(normal, gradient, size, damping, damped, factor, change):
-    """Damped step by Cholesky; whether the matrix was positive definite and the step is finite."""
-    largest = 0.0
-    for a in range(size):
-        largest = max(largest, normal[a, a])
-    for a in range(size):
-        change[a] = gradient[a]
-        for b in range(a + 1):
-            damped[a, b] = normal[a, b]
-        damped[a, a] += damping * normal[a, a] + 1e-12 * largest + 1e-300
-    full = np.zeros(size, dtype=np.int64)
-    return solve_positive(damped, change, size, factor, full) and np.isfinite(change[:size]).all()
+            normal[a, b] = ca * coefficients[slopes[b, 0]] * dot(rows[units + a], rows[units + b])
+    return dot(left, left)
 
 
 @njit(error_model="numpy")
@@ -331,7 +368,7 @@ def search_range(
     normal, normal_new = np.zeros((most, most)), np.zeros((most, most))
     damped, factor = np.zeros((most, most)), np.zeros((most, most))
     trial, trial_imaginary = np.empty((units, n_columns)), np.empty((units, n_columns))
-    total = _dot(target, target)
+    total = dot(target, target)
     for r in range(first, stop):
         if halt[0] != 0:
             return
@@ -353,7 +390,7 @@ def search_range(
             if trip > 0:
                 if quiet == 2 or now <= 1e-26 * total or now == np.inf or halt[0] != 0:
                     break
-                if not _step(normal, gradient, size, damping, damped, factor, change):
+                if not damped_step(normal, gradient, size, damping, damped, factor, change):
                     damping *= 4.0
                     continue
                 _move(real[r], imaginary[r], slopes[r], size, change, low, high, reach, trial, trial_imaginary)

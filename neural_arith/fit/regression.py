@@ -1,7 +1,7 @@
 """One right-hand side in the integral form, with the numbers within its units fitted by variable projection.
 
-For given numbers the coefficients are a least-squares solve, so only the numbers are searched, by Levenberg-Marquardt
-on the projected residual (Golub & Pereyra, 1973; Kaufman's approximate Jacobian).
+Units without numbers of their own are taken out once for all that stands beside them; of the others the coefficients
+are projected out (:mod:`neural_arith.fit.variable_projection`) and the numbers follow by Levenberg-Marquardt.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from neural_arith.fit.integral_form import IntegralForm
-from neural_arith.fit.refine import solve_positive
+from neural_arith.fit.integral_form import POINTS, IntegralForm
+from neural_arith.fit.variable_projection import best_coefficients, damped_step, dot, orthogonalise, remove, span
 from neural_arith.solve.compiled.batch import values_at
 from neural_arith.solve.compiled.cache import compiled
 from neural_arith.solve.compiled.tables import Tables, pack
@@ -20,7 +20,8 @@ from neural_arith.solve.compiled.values import NONE, NUMBERS, load_numbers, many
 from neural_arith.terms.structure import Structure
 from neural_arith.terms.units import Number, Unit, numbers_of
 
-_POINTS = 4
+_SPANNED = 1e-18
+"""Share of a column's square that must be left beside the others."""
 
 _SPANS, _KEPT = 500, 10**7
 """Sets of columns whose orthonormal basis is kept at least, and numbers kept for them where these are few: one lifted
@@ -34,41 +35,29 @@ def _column(values, step, first, window, weight, share, basis, out):
     total = np.zeros(len(share))
     for k in range(len(first)):
         if not first[k]:
-            for p in range(m, m + _POINTS):
+            for p in range(m, m + POINTS):
                 running += values[p] * step[p]
-            m += _POINTS
+            m += POINTS
         if not abs(running) < 1e100:
             return False
         out[k] = running
         total[window[k]] += running * weight[k] * weight[k]
     for k in range(len(first)):
         out[k] = (out[k] - total[window[k]] * share[window[k]]) * weight[k]
-    _remove(basis, len(basis), out)
+    remove(basis, len(basis), out)
     return True
-
-
-@compiled()
-def _remove(basis, rows, line):
-    """Free ``line`` of its part along orthonormal rows."""
-    for b in range(rows):
-        along = 0.0
-        for k in range(len(line)):
-            along += basis[b, k] * line[k]
-        for k in range(len(line)):
-            line[k] -= along * basis[b, k]
 
 
 @compiled()
 def _search(points, log_scale, tables, step, first, window, weight, share, basis, target, inner, iterations):
     """Fit the numbers ``inner`` in place; returns the coefficients of the units that hold them, and what is left."""
     n_terms, n_numbers, n = tables.live[3], len(inner), len(target)
-    columns, q = np.empty((n_terms, n)), np.empty((n_terms, n))
-    r = np.zeros((n_terms, n_terms))
-    residual, line, mixed = np.empty(n), np.empty(n), np.empty(points.shape[0])
+    rows, mixing = np.empty((n_terms + 1, n)), np.zeros((n_terms, n_terms + 1))
+    residual, mixed = rows[n_terms], np.empty(points.shape[0])
     moved = np.empty((n_numbers, n))
     normal, slope = np.zeros((n_numbers, n_numbers)), np.zeros(n_numbers)
-    matrix, delta, work = np.zeros((n_numbers, n_numbers)), np.zeros(n_numbers), np.zeros((n_numbers, n_numbers))
-    c, best_c, full = np.zeros(n_terms), np.zeros(n_terms), np.zeros(n_numbers, dtype=np.int64)
+    matrix, change, work = np.zeros((n_numbers, n_numbers)), np.zeros(n_numbers), np.zeros((n_numbers, n_numbers))
+    c = np.zeros(n_terms)
     trial = inner.copy()
     cost, damping, known = np.inf, 1e-2, False
     for _ in range(iterations + 1):
@@ -76,32 +65,17 @@ def _search(points, log_scale, tables, step, first, window, weight, share, basis
         values, slopes = many_values(points, log_scale, tables, np.int64(NUMBERS))  # a literal is compiled for anew
         good = True
         for t in range(n_terms):
-            good = good and _column(values[t], step, first, window, weight, share, basis, columns[t])
+            good = good and _column(values[t], step, first, window, weight, share, basis, rows[t])
+        rss = np.inf
         if good:
             residual[:] = target
-            for t in range(n_terms):
-                size = np.sqrt((columns[t] ** 2).sum())
-                q[t] = columns[t]
-                for b in range(t):
-                    r[b, t] = (q[b] * q[t]).sum()
-                    q[t] -= r[b, t] * q[b]
-                r[t, t] = np.sqrt((q[t] ** 2).sum())
-                if not r[t, t] > 1e-9 * size or size == 0.0:
-                    good = False
-                    break
-                q[t] /= r[t, t]
-                c[t] = (q[t] * target).sum()
-                residual -= c[t] * q[t]
-        rss = (residual**2).sum() if good else np.inf
+            if orthogonalise(rows, n_terms, n_terms + 1, _SPANNED, mixing) == n_terms:
+                rss = dot(residual, residual)
         if rss < cost:
             gain = cost - rss
             cost = rss
             inner[:] = trial
-            for t in range(n_terms - 1, -1, -1):
-                for b in range(t + 1, n_terms):
-                    c[t] -= r[t, b] * c[b]
-                c[t] /= r[t, t]
-            best_c[:] = c
+            best_coefficients(mixing, n_terms, c)
             if n_numbers == 0 or gain < 1e-4 * rss:
                 break
             damping = max(damping * 0.3, 1e-9)
@@ -112,29 +86,25 @@ def _search(points, log_scale, tables, step, first, window, weight, share, basis
                         if np.isfinite(slopes[t, a, p]):
                             acc += c[t] * slopes[t, a, p]
                     mixed[p] = acc
+                line = moved[a]
                 if not _column(mixed, step, first, window, weight, share, basis, line):
                     line[:] = 0.0
-                _remove(q, n_terms, line)
-                moved[a] = line
-                slope[a] = (line * residual).sum()
+                remove(rows, n_terms, line)
+                slope[a] = dot(line, residual)
                 for b in range(a + 1):
-                    normal[a, b] = (moved[a] * moved[b]).sum()
+                    normal[a, b] = dot(line, moved[b])
             known = True
         else:
             damping *= 6.0
         if not known or damping > 1e6:
             break
-        matrix[:, :] = normal
-        delta[:] = slope
-        for a in range(n_numbers):
-            matrix[a, a] = normal[a, a] * (1.0 + damping) + 1e-300
-        if not solve_positive(matrix, delta, n_numbers, work, full):
+        if not damped_step(normal, slope, n_numbers, damping, matrix, work, change):
             damping *= 6.0
-            delta[:] = 0.0
+            change[:] = 0.0
         for a in range(n_numbers):
             longest = 0.5 * abs(inner[a]) + 0.2
-            trial[a] = inner[a] + min(max(delta[a], -longest), longest)
-    return best_c, cost
+            trial[a] = inner[a] + min(max(change[a], -longest), longest)
+    return c, cost
 
 
 class Regression:
@@ -154,7 +124,7 @@ class Regression:
         square = form.weight[state] ** 2
         self.share = 1.0 / np.maximum(np.bincount(form.window, square), 1e-300)
         self._columns: dict[Unit, np.ndarray] = {}
-        self._span = lru_cache(max(_SPANS, _KEPT // (_POINTS * len(self.target))))(self._span_of)
+        self._span = lru_cache(max(_SPANS, _KEPT // (POINTS * len(self.target))))(self._span_of)
         self._packed: dict[Structure, Tables] = {}
 
     def __reduce__(self) -> tuple[type[Regression], tuple[IntegralForm, int, np.ndarray]]:
@@ -226,9 +196,12 @@ class Regression:
         return np.concatenate([found, inner]), float(rss)
 
     def _span_of(self, units: tuple[Unit, ...]) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
-        """What :func:`_orthonormal` makes of columns without numbers of their own, and the target without them."""
-        basis, triangle = _orthonormal(self.columns(units))
-        return basis, triangle, self.target if basis is None else self.target - basis.T @ (basis @ self.target)
+        """The span of columns without numbers of their own, None if dependent, and the target without them."""
+        found = span(self.columns(units))
+        if found is None:
+            return None, np.zeros((0, 0)), self.target
+        basis, triangle = found
+        return basis, triangle, self.target - basis.T @ (basis @ self.target)
 
     def _tables(self, structure: Structure, inner: np.ndarray) -> Tables:
         if structure not in self._packed:
@@ -236,16 +209,3 @@ class Regression:
             self._packed[structure] = Tables(*(array[0] for array in pack([structure], [theta], self.scale)))
         # Several threads may fit the same units at once, and a fit writes into its tables.
         return Tables(*(array.copy() for array in self._packed[structure]))
-
-
-def _orthonormal(columns: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
-    """Orthonormal rows that span the columns, and the triangle that makes coefficients of them; None if dependent."""
-    if not len(columns):
-        return np.zeros((0, columns.shape[1])), np.zeros((0, 0))
-    if not np.abs(columns).max() < 1e100:
-        return None, np.zeros((0, 0))
-    size = np.maximum(np.sqrt((columns**2).sum(1)), 1e-300)
-    q, r = np.linalg.qr((columns / size[:, None]).T)
-    if np.abs(np.diag(r)).min() <= 1e-9:
-        return None, r
-    return np.ascontiguousarray(q.T), r * size

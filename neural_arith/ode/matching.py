@@ -1,9 +1,8 @@
 """Derivative and integral matching: fit the right-hand side along interpolated measurements, without a solver.
 
-Integral form: x(t_k+1) - x(t_k) = integral of f(x(s)) ds, with the states between samples from a spline and four
-Gauss points per interval; derivative form: the spline's derivative at the samples. Both are linear in the last
-layer's weights when that is a NAU or a linear layer, so those are eliminated (variable projection: Golub and Pereyra
-1973, with Kaufman's Jacobian) and only the inner weights are searched.
+Integral form: x(t_k+1) - x(t_k) = integral of f(x(s)) ds, with the states between samples from a spline; derivative
+form: the spline's derivative at the samples. Both are linear in the last layer's weights when that is a NAU or a linear
+layer, so those are projected out (:mod:`neural_arith.fit.variable_projection`) and only the inner weights are searched.
 """
 
 from __future__ import annotations
@@ -13,18 +12,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from scipy.interpolate import PchipInterpolator, make_interp_spline
 from torch import Tensor, nn
 
+from neural_arith.fit.curves import inputs_at, interpolated
+from neural_arith.fit.integral_form import quadrature
+from neural_arith.fit.variable_projection import span
 from neural_arith.layers import NAU
 from neural_arith.layers.functional import gated_polar, log_polar
 from neural_arith.layers.power import PowerLayer
 from neural_arith.ode.calls import joined
 from neural_arith.ode.flat import FlatField
-from neural_arith.ode.segments import filled, state_scale
+from neural_arith.ode.segments import state_scale
 
 if TYPE_CHECKING:
-    from neural_arith.data import Run, Trajectories
+    from neural_arith.data import Trajectories
     from neural_arith.ode.field import ArithmeticField
 
 _RIDGE = 1e-6
@@ -59,43 +60,24 @@ class Targets:
 
 
 def integral_targets(data: Trajectories) -> Targets:
-    """Increments between samples as integrals over four Gauss points."""
-    nodes, gauss = np.polynomial.legendre.leggauss(4)
-    nodes, gauss = (nodes + 1) / 2, gauss / 2
+    """Increments between samples as integrals."""
     parts = []
     for run in data:
-        h = np.diff(run.t)
-        s = (run.t[:-1, None] + h[:, None] * nodes).reshape(-1)
-        x, u, _ = _between(run, s)
-        rise = np.diff(run.x, axis=0)
-        parts.append((s, x, u, h[:, None] * gauss, rise))
+        at, weights = quadrature(run.t, np.arange(1, len(run.t)))
+        x, _ = interpolated(run, at.ravel())
+        parts.append((at.ravel(), x, inputs_at(run, at.ravel()), weights, np.diff(run.x, axis=0)))
     return _collect(parts, state_scale(data))
 
 
 def derivative_targets(data: Trajectories) -> Targets:
-    """Spline derivatives at the samples."""
+    """Slopes of the curve at the samples."""
     parts = []
     for run in data:
-        x, u, slope = _between(run, run.t)
+        x, slope = interpolated(run, run.t)
         slope = np.where(np.isnan(run.x), np.nan, slope)
-        parts.append((run.t, x, u, np.ones((len(run.t), 1)), slope))
+        parts.append((run.t, x, inputs_at(run, run.t), np.ones((len(run.t), 1)), slope))
     scale = np.nanstd(np.concatenate([p[4] for p in parts]), axis=0)
     return _collect(parts, np.where(np.isfinite(scale) & (scale > 0), scale, 1.0))
-
-
-def _between(run: Run, s: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """States, inputs and slopes at times ``s``: a quintic spline, monotone cubic where that leaves the data's range."""
-    full = filled(run.t, run.x)
-    degree = min(5, len(run.t) - 1)
-    degree -= degree % 2 == 0
-    spline, safe = make_interp_spline(run.t, full, k=degree), PchipInterpolator(run.t, full)
-    x, slope = spline(s), spline.derivative()(s)
-    out = (x < full.min(0)) | (x > full.max(0))
-    x, slope = np.where(out, safe(s), x), np.where(out, safe.derivative()(s), slope)
-    u = np.zeros((len(s), 0))
-    if run.u is not None:
-        u = np.stack([np.interp(s, run.t, column) for column in run.u.T], -1)
-    return x, u, slope
 
 
 def _collect(parts: list[tuple[np.ndarray, ...]], scale: np.ndarray) -> Targets:
@@ -208,8 +190,8 @@ class MatchingResidual:
             if jac.shape[1] > n:
                 moved = moved + jac[:, n:] / t.scale[:, None]
             moved = moved * t.seen[:, :, None]
-            for o, q in enumerate(bases):
-                moved[:, o] = moved[:, o] - q @ (q.mT @ moved[:, o])
+            for o, basis in enumerate(bases):
+                moved[:, o] = moved[:, o] - basis.mT @ (basis @ moved[:, o])
             jac = moved.reshape(-1, len(inner))
         return (r, jac) if bool(torch.isfinite(jac).all()) else None
 
@@ -264,15 +246,13 @@ class MatchingResidual:
         weight, bases = torch.zeros(self._live.shape, dtype=features.dtype), []
         finite = torch.nan_to_num(features, nan=0.0, posinf=0.0, neginf=0.0)
         for o, live in enumerate(self._live):
-            columns = finite[:, live] * self._targets.seen[:, o, None]
-            norm = columns.norm(dim=0).clamp_min(1e-300)
-            n = columns.shape[1]
-            # The ridge keeps nearly equal units from taking huge opposite coefficients.
-            q, upper = torch.linalg.qr(torch.cat([columns / norm, _RIDGE * torch.eye(n, dtype=columns.dtype)]))
-            q = q[: len(columns)]
-            right = (q.mT @ goal[:, o])[:, None]
-            weight[o, live] = torch.linalg.solve_triangular(upper, right, upper=True).squeeze(-1) / norm
-            bases.append(q)
+            found = span((finite[:, live] * self._targets.seen[:, o, None]).T.numpy(), _RIDGE)
+            if found is None:  # units beyond all bounds get no weight
+                bases.append(features.new_zeros(0, len(features)))
+                continue
+            basis, triangle = torch.from_numpy(found[0]), found[1]
+            weight[o, live] = torch.from_numpy(np.linalg.solve(triangle, (basis @ goal[:, o]).numpy()))
+            bases.append(basis)
         return weight, bases
 
     def _residual(self, features: Tensor, goal: Tensor, weight: Tensor) -> Tensor:

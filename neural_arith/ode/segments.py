@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from scipy.interpolate import PchipInterpolator
 from torch import Tensor
 
-from neural_arith.errors import DataError, OptionError
+from neural_arith.errors import OptionError
+from neural_arith.fit.curves import filled
+from neural_arith.fit.segments import complete_edges
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,25 +51,6 @@ def state_scale(data: Trajectories) -> np.ndarray:
     """Standard deviation of each state over all runs, ``(states,)``; 1 where a state does not vary."""
     sd = np.nanstd(np.concatenate([run.x for run in data]), axis=0)
     return np.where(np.isfinite(sd) & (sd > 0), sd, 1.0)
-
-
-def filled(t: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """The measurements ``(time, states)`` with missing values interpolated (monotone cubic; constant outside)."""
-    if not np.isnan(x).any():
-        return x
-    out = x.copy()
-    for j in range(x.shape[1]):
-        seen = ~np.isnan(x[:, j])
-        n = int(seen.sum())
-        if n == 0:
-            raise DataError(
-                f"state number {j} has no measured value in one run, so nothing can start there; "
-                "expected at least one value of every state in every run: drop the run or the state"
-            )
-        inside = np.clip(t, t[seen][0], t[seen][-1])
-        out[:, j] = x[seen, j][0] if n == 1 else PchipInterpolator(t[seen], x[seen, j])(inside)
-        out[seen, j] = x[seen, j]
-    return out
 
 
 def cut(data: Trajectories, length: int | None = None, *, dtype: torch.dtype = torch.float64) -> Segments:
@@ -111,20 +93,6 @@ def _pieces(data: Trajectories, length: int | None) -> Iterator[tuple[np.ndarray
     for run in data:
         full = filled(run.t, run.x)
         u = np.zeros((len(run.t), 0)) if run.u is None else run.u
-        edges = _edges(np.isfinite(run.x).all(axis=1), length)
-        for a, b in pairwise(edges):
+        for a, b in pairwise(complete_edges(run.x, length)):
             piece = slice(a, b + 1)
             yield run.t[piece], run.x[piece], full[piece], u[piece]
-
-
-def _edges(complete: Any, length: int | None) -> list[int]:
-    """Where segments begin and end: at samples that have all states, for a start must be known."""
-    last = len(complete) - 1
-    first = int(complete.argmax()) if complete[:-1].any() else 0
-    if length is None:
-        return [first, last]
-    edges = [first]
-    for k in range(first + 1, last):
-        if k - edges[-1] >= length and (complete[k] or not complete.any()):
-            edges.append(k)
-    return [*edges, last]

@@ -18,9 +18,9 @@ from neural_arith.discovery.proposals.population import (
     fit_population,
 )
 from neural_arith.errors import DataError
-from neural_arith.fit.grid import make_grid
 from neural_arith.fit.integral_form import IntegralForm, integral_form
 from neural_arith.fit.noise import Noise
+from neural_arith.fit.projection import make_grid
 
 
 def form_of(runs: list[Run], window: int | None = None) -> IntegralForm:

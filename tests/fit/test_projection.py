@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 
 from neural_arith.data import Run
 from neural_arith.discovery.measurements.smoothing import smooth
-from neural_arith.fit.grid import Grid, make_grid
 from neural_arith.fit.integral_form import IntegralForm, integral_form
 from neural_arith.fit.noise import Noise
-from neural_arith.fit.projection import project, unit_values
+from neural_arith.fit.projection import Grid, make_grid, project, unit_values
 from neural_arith.layers import functional
 
 

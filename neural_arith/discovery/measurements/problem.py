@@ -9,6 +9,7 @@ import numpy as np
 from neural_arith.data import Run
 from neural_arith.fit.curves import Curve
 from neural_arith.fit.noise import Noise
+from neural_arith.fit.segments import equal_parts
 from neural_arith.solve.compiled.batch import Problem
 
 SMALLEST = 0.05
@@ -42,12 +43,9 @@ def make_problem(
     weight = weight / np.concatenate([np.broadcast_to(noise.share(k), r.x.shape) for k, r in enumerate(runs)])
     start, linked, offset = [], [], 0
     for r in runs:
-        # Rows at which only inputs are known make no piece longer.
-        seen = np.append(0, np.flatnonzero(np.isfinite(r.x).any(axis=1))[1:])
-        n = 1 if piece_length is None else max(1, len(seen) // piece_length)
-        cuts = offset + seen[(np.arange(n) * len(seen)) // n]
-        start.extend(cuts)
-        linked.extend([False] + [True] * (n - 1))
+        cuts = equal_parts(r.x, piece_length)
+        start.extend(offset + cuts)
+        linked.extend([False] + [True] * (len(cuts) - 1))
         offset += len(r.t)
     # Gaps weighted by the noise of clean data would hold every piece where it starts.
     level = np.maximum(noise.level, 1e-2)

@@ -16,9 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from neural_arith.clock import Clock, OutOfTimeError
-from neural_arith.fit.grid import Grid, make_grid
 from neural_arith.fit.integral_form import IntegralForm
-from neural_arith.fit.projection import search_range
+from neural_arith.fit.projection import Grid, make_grid, search_range
 from neural_arith.parallel import partition, run_blocks
 from neural_arith.terms.dictionary import snap
 from neural_arith.terms.units import FITTED, Number, Unit, is_simple, power
