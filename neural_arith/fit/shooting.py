@@ -25,8 +25,8 @@ from neural_arith.errors import DataError
 from neural_arith.solve import solve
 from neural_arith.solve.compiled.batch import NEVER
 from neural_arith.solve.compiled.kernel import evaluate
+from neural_arith.solve.compiled.tables import Tables, pack
 from neural_arith.solve.compiled.values import load_numbers
-from neural_arith.terms.structure import Tables, pack
 
 _RTOL = 1e-9
 _ATOL = 1e-11  # in units of each state's spread
