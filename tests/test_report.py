@@ -13,7 +13,7 @@ from hand_made import CANDIDATES, LINEAR, PREY, candidate, discovery, measuremen
 
 from neural_arith.discovery import reactions_of
 from neural_arith.equations import EquationSystem
-from neural_arith.equations.places import places
+from neural_arith.equations.text import places
 from neural_arith.errors import DataError
 from neural_arith.report import draw_pictures, write_report
 from neural_arith.report.formulas import mathml

@@ -16,8 +16,7 @@ from typing import Any
 
 import sympy as sp
 
-from neural_arith.equations.constants import make_template
-from neural_arith.equations.order import Order
+from neural_arith.equations.constants import Order, make_template
 
 Generator = tuple
 Monomial = tuple[tuple[Generator, float], ...]

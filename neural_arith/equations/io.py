@@ -6,10 +6,13 @@ import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from neural_arith.equations.system import EquationSystem
 from neural_arith.errors import DataError, EquationError
 from neural_arith.files import checked_path, write_text
+
+if TYPE_CHECKING:
+    from neural_arith.equations.system import EquationSystem
 
 FORMAT = "neural_arith equations"
 VERSION = 1
@@ -45,18 +48,11 @@ def save(equations: EquationSystem, path: str | Path) -> None:
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
-def load(path: str | Path) -> EquationSystem:
-    """Read a system that `save` (or a person with an editor) wrote.
-
-    Formulas go through the same reader as text given to `EquationSystem`: nothing in the file is ever
-    executed.
-
-    Args:
-        path: the file.
+def read_file(path: str | Path) -> tuple[dict[str, str], list[str]]:
+    """What `save` (or a person with an editor) wrote: each state's formula as text, in order, and the inputs.
 
     Raises:
-        EquationError: the file is missing, is not such JSON, has a newer version, or holds a wrong formula
-            or more than can be worked with.
+        EquationError: the file is missing, is not such JSON, has a newer version, or holds more than can be read.
     """
     try:
         with checked_path(path).open("rb") as file:
@@ -91,10 +87,7 @@ def load(path: str | Path) -> EquationSystem:
             f"{path} holds more than can be read at once: {work} operations, but at most {MAX_WORK} are (a function "
             "counts for 20); give such a system to EquationSystem"
         )
-    try:
-        return EquationSystem({state: texts[state] for state in states}, inputs=inputs)
-    except EquationError as error:
-        raise EquationError(f"{path}: {error}") from None
+    return {state: texts[state] for state in states}, inputs
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:

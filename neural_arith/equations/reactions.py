@@ -17,11 +17,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import sympy as sp
 
+from neural_arith.equations.constants import Order
 from neural_arith.equations.names import quoted
-from neural_arith.equations.order import Order
 from neural_arith.equations.system import EquationSystem
 from neural_arith.equations.terms import power_terms
-from neural_arith.equations.writing import number_text, write
+from neural_arith.equations.text import number_text, write
 from neural_arith.errors import OptionError
 
 LARGEST = 4

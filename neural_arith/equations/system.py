@@ -6,10 +6,11 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import sympy as sp
+import torch
 from numpy.typing import ArrayLike
 
 from neural_arith.data.arrays import in_order
@@ -17,15 +18,12 @@ from neural_arith.data.cells import short
 from neural_arith.data.checks import to_floats
 from neural_arith.equations.compare import compare
 from neural_arith.equations.constants import Template, make_template
+from neural_arith.equations.export import array_function, build_module, scalar_function, write_code
+from neural_arith.equations.io import read_file, save
 from neural_arith.equations.names import FUNCTION_NAMES, checked_names, listed, quoted
-from neural_arith.equations.numeric import array_function, scalar_function
-from neural_arith.equations.text import MAX_BITS, read_expression
-from neural_arith.equations.writing import LATEX, latex_name, write
+from neural_arith.equations.text import LATEX, MAX_BITS, latex_name, read_expression, write
 from neural_arith.errors import DataError, EquationError, OptionError
 from neural_arith.solve import solve
-
-if TYPE_CHECKING:
-    import torch
 
 _CALLS = frozenset(FUNCTION_NAMES)
 
@@ -361,8 +359,6 @@ class EquationSystem:
         Raises:
             OptionError: another language.
         """
-        from neural_arith.equations.code import write_code
-
         return write_code(self, language)
 
     def to_torch(self) -> torch.nn.Module:
@@ -372,18 +368,34 @@ class EquationSystem:
         and sines of linear expressions) this is an ``nn.Sequential`` of a power layer and a `NAU` whose
         weights are exactly the constants; otherwise a module with the constants as parameters.
         """
-        from neural_arith.equations.to_torch import build_module
-
         return build_module(self)
 
     def save(self, path: str | Path) -> None:
         """Write the system to a readable, versioned JSON file, which `load` reads back to the last bit."""
-        from neural_arith.equations.io import save
-
         save(self, path)
 
     def __reduce__(self) -> tuple:
         return (_restore, (self.rhs, self._inputs))
+
+
+def load(path: str | Path) -> EquationSystem:
+    """Read a system that `save` (or a person with an editor) wrote.
+
+    Formulas go through the same reader as text given to `EquationSystem`: nothing in the file is ever
+    executed.
+
+    Args:
+        path: the file.
+
+    Raises:
+        EquationError: the file is missing, is not such JSON, has a newer version, or holds a wrong formula
+            or more than can be worked with.
+    """
+    texts, inputs = read_file(path)
+    try:
+        return EquationSystem(texts, inputs=inputs)
+    except EquationError as error:
+        raise EquationError(f"{path}: {error}") from None
 
 
 def _restore(rhs: dict[str, sp.Expr], inputs: tuple[str, ...]) -> EquationSystem:

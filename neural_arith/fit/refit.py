@@ -14,7 +14,7 @@ import sympy as sp
 from neural_arith.data import Trajectories
 from neural_arith.equations.constants import Template, make_template
 from neural_arith.equations.system import EquationSystem
-from neural_arith.equations.writing import write
+from neural_arith.equations.text import write
 from neural_arith.errors import DataError, EquationError, OptionError
 from neural_arith.fit.least_squares import Fitted, Point, Problem
 

@@ -18,7 +18,7 @@ from scipy.optimize import least_squares
 
 from neural_arith.data import Run, Trajectories
 from neural_arith.equations.constants import Template
-from neural_arith.equations.numeric import array_function, scalar_function
+from neural_arith.equations.export import array_function, scalar_function
 from neural_arith.equations.system import EquationSystem
 from neural_arith.equations.terms import Laid
 from neural_arith.errors import DataError

@@ -9,7 +9,7 @@ from typing import Any
 import sympy as sp
 
 from neural_arith.equations import EquationSystem
-from neural_arith.equations.order import Order
+from neural_arith.equations.constants import Order
 
 _TIMES = "<mo>&InvisibleTimes;</mo>"  # would let names run together
 

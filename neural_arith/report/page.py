@@ -16,8 +16,7 @@ import sympy as sp
 from neural_arith.data import Trajectories
 from neural_arith.discovery import Candidate, Discovery, Worth, reactions_of
 from neural_arith.equations import EquationSystem
-from neural_arith.equations.places import places
-from neural_arith.equations.writing import write
+from neural_arith.equations.text import places, write
 from neural_arith.files import write_text
 from neural_arith.fit.evidence import STRONG
 from neural_arith.report.formulas import mathml

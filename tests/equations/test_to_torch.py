@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from neural_arith.equations import EquationSystem
-from neural_arith.equations.to_torch import FormulaModule
+from neural_arith.equations.export import FormulaModule
 from neural_arith.errors import DataError
 from neural_arith.layers import NAU, NPU, LiftedNPU
 from neural_arith.layers.power import PowerLayer

@@ -74,6 +74,27 @@ def test_known_equations_with_inputs():
     torch.testing.assert_close(field(0.0, x, u), torch.sin(u) * x)
 
 
+def test_known_formula_with_inputs_keeps_its_values_and_slopes():
+    """No sum of powers, so a compiled formula: at every call the same one, with inputs in another order than here."""
+    known = EquationSystem({"x": "-9.81*asinh(u)*x/(1 + v**2)", "y": "tanh(x - y)*v"}, inputs=("v", "u"))
+    layer = NAU.from_weights([[0.0] * 5] * 2)
+    field = ArithmeticField(layer, states=("x", "y"), inputs=("u", "w", "v"), known=known)
+    g = torch.Generator().manual_seed(0)
+    x, u = (torch.rand(7, n, generator=g, dtype=torch.float64, requires_grad=True) for n in (2, 3))
+    first, second, drive, other = *x.unbind(-1), u[..., 0], u[..., 2]
+    # asinh by logarithms and tanh by exponentials
+    root = torch.log(drive + torch.sqrt(drive**2 + 1))
+    grown = torch.exp(2 * (first - second))
+    expected = torch.stack([-9.81 * root * first / (1 + other**2), (grown - 1) / (grown + 1) * other], -1)
+    for part in (field, copy.deepcopy(field)):
+        torch.testing.assert_close(part(0.0, x, u), expected, rtol=1e-12, atol=1e-14)
+        slopes = torch.autograd.grad(part(0.0, x, u).square().sum(), (x, u))
+        wanted = torch.autograd.grad(expected.square().sum(), (x, u), retain_graph=True)
+        torch.testing.assert_close(slopes, wanted, rtol=1e-11, atol=1e-12)
+    assert layer.weight.requires_grad
+    assert sum(p.requires_grad for p in field.parameters()) == 1
+
+
 def test_ordinary_layers_have_no_formula():
     field = ArithmeticField(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 2), states=("a", "b"))
     assert field(0.0, torch.ones(3, 2)).shape == (3, 2)

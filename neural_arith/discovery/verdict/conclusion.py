@@ -31,8 +31,8 @@ from neural_arith.discovery.verdict.solutions import Curves, fitted_curves, hori
 from neural_arith.discovery.verdict.standard_errors import to_candidate, to_equations
 from neural_arith.discovery.verdict.statements import COARSE, Circumstances, statements
 from neural_arith.discovery.verdict.worth import worth_of_terms
-from neural_arith.equations.places import places
 from neural_arith.equations.system import EquationSystem
+from neural_arith.equations.text import places
 from neural_arith.terms.candidate import Judged
 
 

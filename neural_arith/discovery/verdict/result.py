@@ -9,9 +9,9 @@ import numpy as np
 from neural_arith.data.trajectories import Trajectories
 from neural_arith.discovery.options import Options
 from neural_arith.discovery.verdict.worth import Worth
-from neural_arith.equations.places import places
 from neural_arith.equations.reactions import Reactions, read_reactions
 from neural_arith.equations.system import EquationSystem
+from neural_arith.equations.text import places
 from neural_arith.fit.noise import Noise
 
 _ROWS, _WIDTH = 10, 150  # what a table of candidates shows of itself
