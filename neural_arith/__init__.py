@@ -4,19 +4,26 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from neural_arith import plotting as plotting
     from neural_arith import systems as systems
     from neural_arith.data import Run as Run
     from neural_arith.data import Trajectories as Trajectories
+    from neural_arith.discovery import Discovery as Discovery
     from neural_arith.discovery import Knowledge as Knowledge
+    from neural_arith.discovery import Options as Options
     from neural_arith.discovery import discover as discover
+    from neural_arith.discovery import estimate_noise as estimate_noise
+    from neural_arith.discovery import reactions_of as reactions_of
     from neural_arith.equations import EquationSystem as EquationSystem
     from neural_arith.equations import load as load
+    from neural_arith.equations import read_reactions as read_reactions
     from neural_arith.errors import DataError as DataError
     from neural_arith.errors import DomainError as DomainError
     from neural_arith.errors import EquationError as EquationError
     from neural_arith.errors import IntegrationError as IntegrationError
     from neural_arith.errors import NeuralArithError as NeuralArithError
     from neural_arith.errors import OptionError as OptionError
+    from neural_arith.fit import fit_rates as fit_rates
     from neural_arith.fit import refit_constants as refit_constants
     from neural_arith.fit import round_coefficients as round_coefficients
     from neural_arith.layers import GNALU as GNALU
@@ -43,11 +50,13 @@ if TYPE_CHECKING:
     from neural_arith.layers import RealNaiveNPU as RealNaiveNPU
     from neural_arith.layers import RealNPU as RealNPU
     from neural_arith.layers import StochasticNMU as StochasticNMU
+    from neural_arith.layers import fit_closed_form as fit_closed_form
     from neural_arith.ode import ArithmeticField as ArithmeticField
     from neural_arith.ode import NeuralODE as NeuralODE
     from neural_arith.ode import prune as prune
     from neural_arith.ode import train as train
     from neural_arith.regressor import ODERegressor as ODERegressor
+    from neural_arith.report import write_report as write_report
 
 __version__ = "0.1.0"
 
@@ -80,29 +89,24 @@ _ROOMS = {
         "RealNPU",
         "RealNaiveNPU",
         "StochasticNMU",
+        "fit_closed_form",
     ),
-    "equations": ("EquationSystem", "load"),
-    "fit": ("refit_constants", "round_coefficients"),
-    "errors": (
-        "DataError",
-        "DomainError",
-        "EquationError",
-        "IntegrationError",
-        "NeuralArithError",
-        "OptionError",
-    ),
+    "equations": ("EquationSystem", "load", "read_reactions"),
+    "fit": ("fit_rates", "refit_constants", "round_coefficients"),
+    "errors": ("DataError", "DomainError", "EquationError", "IntegrationError", "NeuralArithError", "OptionError"),
     "ode": ("ArithmeticField", "NeuralODE", "prune", "train"),
-    "discovery": ("Knowledge", "discover"),
+    "discovery": ("Discovery", "Knowledge", "Options", "discover", "estimate_noise", "reactions_of"),
+    "report": ("write_report",),
     "regressor": ("ODERegressor",),
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}
 
-__all__ = [*sorted(_HOME), "systems"]  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = [*sorted(_HOME), "plotting", "systems"]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "systems":
-        return import_module("neural_arith.systems")
+    if name in ("plotting", "systems"):
+        return import_module(f"neural_arith.{name}")
     if name in _HOME:
         return getattr(import_module(f"neural_arith.{_HOME[name]}"), name)
     raise AttributeError(f"module 'neural_arith' has no attribute {name!r}")

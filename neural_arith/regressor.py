@@ -11,11 +11,10 @@ import numpy as np
 import sympy as sp
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
-from tqdm import tqdm
 
 from neural_arith.data import Trajectories
 from neural_arith.data.arrays import in_order, is_unnamed
-from neural_arith.discovery import Candidate, Discovery, Knowledge, Options, discover
+from neural_arith.discovery import Candidate, Discovery, Knowledge, discover
 from neural_arith.equations import EquationSystem
 from neural_arith.errors import DataError, OptionError
 from neural_arith.fit.noise import NoiseKind
@@ -121,25 +120,7 @@ class ODERegressor(BaseEstimator):
             OptionError: a parameter is out of range, or what is said to be known cannot hold for these data.
         """
         data = self._trajectories(X, t, u, feature_names, input_names)
-        seed = self.random_state
-        if seed is None:
-            seed = int(np.random.default_rng().integers(2**31))
-        if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or not 0 <= seed < 2**63:
-            raise OptionError(f"random_state must be a whole number from 0 to 2**63 - 1, or None, got {seed!r}")
-        options = Options(
-            noise=self.noise,  # pyright: ignore[reportArgumentType]  (Options checks it)
-            max_units=self.max_units,
-            restarts=self.restarts,
-            max_points=self.max_points,
-            time_budget=self.time_budget,
-            seed=int(seed),
-            n_jobs=self.n_jobs,
-            checkpoint=self.checkpoint,
-            round_constants=self.round_constants,
-            knowledge=Knowledge() if self.knowledge is None else self.knowledge,
-        )
-        with tqdm(disable=not self.progress, bar_format="[{elapsed}] {desc}", leave=False) as bar:
-            self.discovery_ = discover(data, options, lambda line: bar.set_description_str(line))
+        self.discovery_ = discover(data, **self.get_params(deep=False))
         self.n_features_in_ = data.n_states
         self.feature_names_in_ = np.array(data.names, dtype=object)
         return self

@@ -66,6 +66,6 @@ def discovery(
         "residuals": [run.x - equations.simulate(run.x[0], run.t) for run in data],
         "messages": ("21 points <&> two structures tie",),
         "status": "done",
-        "options": Options(seed=7),
+        "options": Options(random_state=7),
     }
     return Discovery(**(parts | others))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from simulated import logistic, lotka, noisy, scipy_solution
 
 from neural_arith.clock import Clock, OutOfTimeError
 from neural_arith.data import Run, Trajectories
-from neural_arith.discovery import Discovery, Options, discover
+from neural_arith.discovery import Discovery, discover
 from neural_arith.discovery.loading import load_compiled
 from neural_arith.discovery.measurements.smoothing import smooth
 from neural_arith.discovery.proposals.screening import fitting_products
@@ -116,7 +116,7 @@ def test_a_candidate_that_is_halted_stays_as_far_as_it_has_come():
 @pytest.mark.parametrize("make", [growth, hunted, batches, lambda: ring(7, 2)])
 def test_there_is_an_answer_even_when_time_is_over_at_once(make: Callable[[], Trajectories]):
     data = make()
-    found = discover(data, Options(time_budget=1e-3, n_jobs=1))
+    found = discover(data, time_budget=1e-3, n_jobs=1)
     assert found.status == "out of time"
     assert any("time budget ended the search" in line for line in found.messages)
     assert any("left no time for" in line and "round constants" in line for line in found.messages)
@@ -127,7 +127,7 @@ def test_there_is_an_answer_even_when_time_is_over_at_once(make: Callable[[], Tr
 @pytest.mark.parametrize("budget", [3, 30, 100, 300, 1000])
 def test_whenever_time_is_over_the_search_ends_soon_with_something_whole(budget: int):
     now, data = Asked(), hunted()
-    found = discover(data, Options(time_budget=float(budget), n_jobs=1, restarts=4, max_units=1), now=now)
+    found = discover(data, time_budget=float(budget), n_jobs=1, restarts=4, max_units=1, now=now)
     assert is_whole(found, data)
     assert found.status == "out of time"
     assert now.times < budget + 200
@@ -137,11 +137,11 @@ def test_whenever_time_is_over_the_search_ends_soon_with_something_whole(budget:
 
 def test_a_search_asks_often_and_finds_the_same_with_time_enough():
     now = Asked()
-    options = Options(n_jobs=1, restarts=8, max_units=1)
-    found = discover(growth(), replace(options, time_budget=1e9), now=now)
+    options: dict[str, Any] = {"n_jobs": 1, "restarts": 8, "max_units": 1}
+    found = discover(growth(), time_budget=1e9, now=now, **options)
     assert now.times > 300
     assert found.status == "done"
-    assert found.equations.to_text() == discover(growth(), options).equations.to_text()
+    assert found.equations.to_text() == discover(growth(), **options).equations.to_text()
 
 
 def test_all_that_is_compiled_is_loaded_before_the_clock_runs():
@@ -152,7 +152,7 @@ def test_all_that_is_compiled_is_loaded_before_the_clock_runs():
 
     load_compiled()
     before = signatures()
-    discover(hunted(), Options(restarts=4, max_units=2, n_jobs=1, time_budget=1500.0), now=Asked())
+    discover(hunted(), restarts=4, max_units=2, n_jobs=1, time_budget=1500.0, now=Asked())
     assert signatures() == before
 
 

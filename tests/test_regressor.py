@@ -298,3 +298,15 @@ def test_unknown_parameters_are_named_without_the_equations(fitted):
 def test_a_simulation_starts_from_numbers_of_its_states(fitted, start):
     with pytest.raises(DataError, match="x0"):
         fitted.simulate(start, T)
+
+
+def test_the_function_takes_what_the_estimator_takes():
+    found = na.discover(Trajectories.from_arrays(T, X, names=["y"]), knowledge=None, random_state=None, **FAST)
+    assert found.equations.same_as(LOGISTIC, rtol=1e-4)
+    assert 0 <= found.options.random_state < 2**31  # what was drawn is kept, so that it can be had again
+    names = set(ODERegressor().get_params()) - {"progress"}
+    assert names == set(vars(na.Options()))
+    with pytest.raises(OptionError, match=r"no option .seed.; the options are noise, .*random_state"):
+        na.discover(Trajectories.from_arrays(T, X), seed=1)
+    with pytest.raises(OptionError, match="time_budget must be positive seconds"):
+        na.discover(Trajectories.from_arrays(T, X), time_budget=True)

@@ -80,7 +80,7 @@ def test_page_tells_the_whole_story(page):
         "0.054",  # standard error of 0.54
         "61.7",  # what a term buys
         "not fixed by the data",
-        "option seed 7",
+        "option random_state 7",
     ):
         assert part in words, part
     assert sum(tag == "svg" for tag, _ in parsed.tags) == 4

@@ -22,7 +22,7 @@ from scipy.integrate import solve_ivp
 from tqdm import tqdm
 
 from neural_arith.data import Trajectories
-from neural_arith.discovery import Options, discover
+from neural_arith.discovery import discover
 from neural_arith_bench.record import conclude
 
 BUDGETS = (1.0, 5.0, 20.0, 60.0)
@@ -163,7 +163,11 @@ def measure(name: str, budget: float, seed: int, jobs: int, cpu: bool = False) -
     told: list[tuple[str, float]] = []
     begun, worked = now(), time.process_time()
     data = Trajectories(given.runs, given.names, given.input_names)
-    found = discover(data, Options(time_budget=budget, n_jobs=jobs), lambda line: told.append((line, now())), now=now)
+
+    def tell(line: str) -> None:
+        told.append((line, now()))
+
+    found = discover(data, time_budget=budget, n_jobs=jobs, progress=tell, now=now)
     ended = now()
     worked = time.process_time() - worked
     loading = next((k for k, (line, _) in enumerate(told) if line.startswith("loading")), None)

@@ -20,7 +20,7 @@ import numpy as np
 
 from neural_arith import systems
 from neural_arith.data import Trajectories
-from neural_arith.discovery import Options, discover, reactions_of
+from neural_arith.discovery import discover, reactions_of
 from neural_arith.equations import EquationSystem, Reactions, read_reactions
 from neural_arith.errors import NeuralArithError
 from neural_arith.fit import fit_rates
@@ -83,7 +83,7 @@ def one_seed(seed: int, time_budget: float | None) -> dict[str, Any]:
     truth = read_reactions(true_equations)
     data, test = experiments(seed)
     begun = time.perf_counter()
-    discovery = discover(data, Options(time_budget=time_budget))
+    discovery = discover(data, time_budget=time_budget)
     seconds = time.perf_counter() - begun
     row: dict[str, Any] = {"seed": seed, "seconds": round(seconds, 2), "status": discovery.status}
     row["equations"] = discovery.equations.to_text(6)

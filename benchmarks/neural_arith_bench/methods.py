@@ -54,18 +54,17 @@ class Method:
 
 
 def _neural_arith(data: Trajectories, given: Given) -> EquationSystem:
-    from neural_arith.discovery import Options, discover
+    from neural_arith.discovery import discover
 
-    options = Options(time_budget=min(BUDGET, 0.75 * given.seconds), n_jobs=given.threads)
-    return discover(data, options).equations
+    return discover(data, time_budget=min(BUDGET, 0.75 * given.seconds), n_jobs=given.threads).equations
 
 
 def _compiled() -> None:
     """Search in a moment's data: the compiled solver is then in memory."""
-    from neural_arith.discovery import Options, discover
+    from neural_arith.discovery import discover
 
     t = np.linspace(0.0, 4.0, 30)
-    discover(Trajectories.from_arrays(t, np.exp(-t), names=["x"]), Options(max_units=1, restarts=2, n_jobs=1))
+    discover(Trajectories.from_arrays(t, np.exp(-t), names=["x"]), max_units=1, restarts=2, n_jobs=1)
 
 
 def _pysindy(data: Trajectories, given: Given) -> EquationSystem:

@@ -21,7 +21,7 @@ import sympy as sp
 from tqdm import tqdm
 
 from neural_arith.data import Trajectories
-from neural_arith.discovery import Candidate, Discovery, Options, discover
+from neural_arith.discovery import Candidate, Discovery, discover
 from neural_arith.equations import EquationSystem
 from neural_arith_bench.record import conclude, read_rows, write
 
@@ -180,7 +180,7 @@ def main(argv: list[str] | None = None) -> int:
     rows = [] if path is None else read_rows(path)
     done = {row["problem"] for row in rows}
     for name in tqdm([name for name in options.problems if name not in done], desc="problems"):
-        found = [discover(PROBLEMS[name].data(units), Options(n_jobs=options.jobs)) for units in UNITS]
+        found = [discover(PROBLEMS[name].data(units), n_jobs=options.jobs) for units in UNITS]
         rows += [row_of(name, units, found[0], other) for units, other in zip(UNITS, found, strict=True)]
         if path is not None:
             write(path, _COMMAND, rows, summary_of(rows), quiet=True)

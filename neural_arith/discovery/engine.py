@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from neural_arith.clock import Clock, OutOfTimeError
 from neural_arith.data.trajectories import Run, Trajectories
@@ -20,7 +22,7 @@ from neural_arith.discovery.measurements.problem import SMALLEST, make_problem
 from neural_arith.discovery.measurements.ranges import positive_variables
 from neural_arith.discovery.measurements.scaling import fit_scaling
 from neural_arith.discovery.measurements.smoothing import smooth
-from neural_arith.discovery.options import Options, Progress
+from neural_arith.discovery.options import Options, Progress, options_from
 from neural_arith.discovery.proposals.screening import untried
 from neural_arith.discovery.search.archive import Archive, Searched
 from neural_arith.discovery.search.judging import judge, judge_nothing, turned
@@ -55,36 +57,46 @@ USUAL = 10.0
 
 def discover(
     data: Trajectories,
-    options: Options | None = None,
-    progress: Progress = lambda _: None,
     *,
+    progress: bool | Progress = False,
     now: Callable[[], float] = time.monotonic,
+    **options: Any,
 ) -> Discovery:
     """Find the differential equations behind measurements.
 
     Args:
         data: one run or many, irregular times and missing values allowed.
-        options: settings; the defaults are the same for every system.
-        progress: told what is being done, one line at a time.
+        progress: True shows a line on stderr; a function is told what is being done, one line at a time.
         now: tells the time in seconds, for the budget.
+        **options: those of :class:`Options`, by name: ``noise``, ``time_budget``, ``random_state``, ``knowledge`` and
+            so on. The defaults are the same for every system.
 
     Returns:
         The chosen equations with candidates, noise, fitted curves and statements about what is uncertain. Ctrl-C and
         the end of a time budget return the best so far, and the ``status`` says so.
 
     Raises:
-        OptionError: an option is out of range, or what is said to be known cannot hold for these data.
+        OptionError: an option is unknown or out of range, or what is said to be known cannot hold for these data.
         KeyboardInterrupt: Ctrl-C came before there was anything to return.
 
     Examples:
         >>> import numpy as np
-        >>> from neural_arith.data import Trajectories
+        >>> import neural_arith as na
         >>> t = np.linspace(0, 10, 60)
-        >>> data = Trajectories.from_arrays(t, 5 / (1 + 9 * np.exp(-0.8 * t)), names=["yeast"])
-        >>> print(discover(data).equations)  # the logistic law with rate 0.8 and capacity 5
+        >>> data = na.Trajectories.from_arrays(t, 5 / (1 + 9 * np.exp(-0.8 * t)), names=["yeast"])
+        >>> found = na.discover(data, max_units=1, restarts=8)
+        >>> print(found.equations)  # the logistic law with rate 0.8 and capacity 5
         d yeast/dt = 0.8*yeast - 0.16*yeast**2
     """
-    options = options or Options()
+    checked = options_from(options)
+    if callable(progress):
+        return _discover(data, checked, progress, now)
+    with tqdm(disable=not progress, bar_format="[{elapsed}] {desc}", leave=False) as bar:
+        return _discover(data, checked, lambda line: bar.set_description_str(line), now)
+
+
+def _discover(data: Trajectories, options: Options, progress: Progress, now: Callable[[], float]) -> Discovery:
+    """The four rooms in order: what was measured, what may stand there, what is tried, what is concluded."""
     given = measured_rows(data)
     whole = data.thin(max(20, options.max_points // len(data)))
     unused = _unused_inputs(whole, options.knowledge)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
 
 import numpy as np
 
@@ -33,12 +33,20 @@ class Options:
             keep their steps and bends.
         time_budget: seconds from call to return, loading or compiling the solver aside; the best found by then is
             returned. None for no limit.
-        seed: of the random starts; the same seed gives the same answer.
+        random_state: seed of the random starts; the same seed gives the same answer.
         n_jobs: threads; -1 for all cores, None for what ``joblib.parallel_config`` says (one without it). A backend
             named there does the work instead of threads. The answer depends on none of this.
         checkpoint: folder that keeps the expensive steps; a search repeated with it goes on where it stopped.
         round_constants: whether the constants of the choice are rounded where the likelihood allows it.
         knowledge: what is known about the equations beforehand.
+
+    Examples:
+        >>> Options(time_budget=60).max_points
+        1000
+        >>> Options(restarts=0)
+        Traceback (most recent call last):
+        ...
+        neural_arith.errors.OptionError: restarts must be a whole number from 1, got 0
     """
 
     noise: NoiseKind | Literal["auto"] = "auto"
@@ -46,7 +54,7 @@ class Options:
     restarts: int = 64
     max_points: int = 1000
     time_budget: float | None = None
-    seed: int = 0
+    random_state: int = 0
     n_jobs: int | None = -1
     checkpoint: str | os.PathLike[str] | None = None
     round_constants: bool = True
@@ -59,7 +67,8 @@ class Options:
             if not _is_whole(value) or value < least:
                 raise OptionError(f"{name} must be a whole number from {least}, got {value!r}")
         budget = self.time_budget
-        if budget is not None and not (isinstance(budget, int | float | np.number) and budget > 0):
+        number = isinstance(budget, int | float | np.number) and not isinstance(budget, bool)
+        if budget is not None and not (number and budget > 0):
             raise OptionError(f"time_budget must be positive seconds or None, got {budget!r}")
         jobs = self.n_jobs
         if jobs is not None and (not _is_whole(jobs) or jobs == 0 or jobs < -1):
@@ -71,9 +80,28 @@ class Options:
             raise OptionError(f"checkpoint must be the path of a folder or None, got {self.checkpoint!r}")
         if self.checkpoint is not None and not os.fspath(self.checkpoint).strip():
             raise OptionError("checkpoint is empty; name a folder, or give None to keep nothing")
-        if not _is_whole(self.seed) or not 0 <= self.seed < 2**63:
-            raise OptionError(f"seed must be a whole number from 0 to 2**63 - 1, got {self.seed!r}")
+        seed = self.random_state
+        if not _is_whole(seed) or not 0 <= seed < 2**63:
+            raise OptionError(f"random_state must be a whole number from 0 to 2**63 - 1, or None, got {seed!r}")
         if not isinstance(self.round_constants, bool):
             raise OptionError(f"round_constants must be True or False, got {self.round_constants!r}")
         if not isinstance(self.knowledge, Knowledge):
             raise OptionError(f"knowledge must be a Knowledge, got {self.knowledge!r}")
+
+
+def options_from(given: Mapping[str, Any]) -> Options:
+    """Settings by name; ``random_state=None`` draws a seed, which the settings then hold, ``knowledge=None`` is none.
+
+    Raises:
+        OptionError: a name is unknown, or a value out of range.
+    """
+    known = [option.name for option in fields(Options)]
+    for name in given:
+        if name not in known:
+            raise OptionError(f"there is no option {name!r}; the options are {', '.join(known)}")
+    settings = dict(given)
+    if settings.get("random_state", 0) is None:
+        settings["random_state"] = int(np.random.default_rng().integers(2**31))
+    if settings.get("knowledge", ...) is None:
+        del settings["knowledge"]
+    return Options(**settings)

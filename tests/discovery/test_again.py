@@ -6,7 +6,7 @@ import numpy as np
 from simulated import archive_of, right_hand_side, scipy_solution
 
 from neural_arith.data import Run, Trajectories
-from neural_arith.discovery import Options, discover
+from neural_arith.discovery import discover
 from neural_arith.discovery.measurements.smoothing import smooth
 from neural_arith.discovery.search.judging import judge
 from neural_arith.discovery.search.stages import along_candidate
@@ -57,12 +57,12 @@ def test_a_denominator_of_three_terms():
     """Haldane's law: substrate inhibits its own consumption."""
     t = np.linspace(0, 12, 80)
     x = scipy_solution(lambda _, x: 0.35 - 6 * x / (1 + 0.5 * x + 0.8 * x**2), (6.0,), t)
-    found = discover(Trajectories.from_arrays(t, x, names=("s",)), Options(n_jobs=1))
+    found = discover(Trajectories.from_arrays(t, x, names=("s",)), n_jobs=1)
     assert found.equations.same_as(EquationSystem({"s": "0.35 - 6*s/(1 + 0.5*s + 0.8*s**2)"}), rtol=1e-3)
 
 
 def test_a_power_of_what_is_above_a_threshold():
     t = np.linspace(0, 10, 80)
     x = scipy_solution(lambda _, x: 0.02 - 0.3 * (x - 1.2) ** 1.4, (5.0,), t)
-    found = discover(Trajectories.from_arrays(t, x, names=("s",)), Options(n_jobs=1))
+    found = discover(Trajectories.from_arrays(t, x, names=("s",)), n_jobs=1)
     assert found.equations.same_as(EquationSystem({"s": "0.02 - 0.3*(s - 1.2)**1.4"}), rtol=1e-3)

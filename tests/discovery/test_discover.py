@@ -10,7 +10,7 @@ from simulated import LOGISTIC, LOTKA, logistic, noisy, predator_prey, scipy_sol
 
 from neural_arith import systems
 from neural_arith.data import Trajectories
-from neural_arith.discovery import Discovery, Options, discover
+from neural_arith.discovery import Discovery, discover
 from neural_arith.equations import EquationSystem
 from neural_arith.errors import OptionError
 from neural_arith.terms.units import is_simple
@@ -20,7 +20,7 @@ T = np.linspace(0, 10, 60)
 
 def find(data: Trajectories, **options) -> Discovery:
     """With a small population, on one thread."""
-    return discover(data, Options(**{"restarts": 16, "max_units": 2, "n_jobs": 1, **options}))
+    return discover(data, **{"restarts": 16, "max_units": 2, "n_jobs": 1, **options})
 
 
 def growth(x: np.ndarray | None = None, t: np.ndarray = T) -> Trajectories:
@@ -130,7 +130,7 @@ def test_the_answer_does_not_depend_on_threads(lotka_volterra):
 
 def test_the_answer_is_repeatable():
     data = growth(noisy(logistic(T), 0.05, 3))
-    one, two = find(data, seed=4), find(data, seed=4)
+    one, two = find(data, random_state=4), find(data, random_state=4)
     assert one.equations == two.equations
     assert [(c.score, c.constants) for c in one.candidates] == [(c.score, c.constants) for c in two.candidates]
 
@@ -217,7 +217,7 @@ def test_an_interrupt_returns_the_best_so_far():
         if "best score" in line:
             raise KeyboardInterrupt
 
-    found = discover(growth(), Options(restarts=8, max_units=1, n_jobs=1), stop)
+    found = discover(growth(), restarts=8, max_units=1, n_jobs=1, progress=stop)
     assert found.status == "interrupted"
     assert found.equations.same_as(LOGISTIC, rtol=1e-3)
     assert "interrupted" in found.messages[0]
@@ -228,7 +228,7 @@ def test_an_interrupt_before_there_is_anything_goes_through():
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        discover(growth(), Options(), stop)
+        discover(growth(), progress=stop)
 
 
 def test_a_budget_that_runs_out_leaves_usable_equations():
@@ -239,7 +239,7 @@ def test_a_budget_that_runs_out_leaves_usable_equations():
         while "best score" in line and time.monotonic() - begun <= budget:
             pass
 
-    found = discover(growth(), Options(restarts=8, max_units=1, n_jobs=1, time_budget=budget), dawdle)
+    found = discover(growth(), restarts=8, max_units=1, n_jobs=1, time_budget=budget, progress=dawdle)
     assert found.status == "out of time"
     assert any("time budget" in line for line in found.messages)
     assert found.equations.same_as(LOGISTIC, rtol=1e-3)
@@ -247,7 +247,7 @@ def test_a_budget_that_runs_out_leaves_usable_equations():
 
 def test_progress_is_told():
     lines: list[str] = []
-    discover(growth(), Options(restarts=8, max_units=1, n_jobs=1), lines.append)
+    discover(growth(), restarts=8, max_units=1, n_jobs=1, progress=lines.append)
     assert "estimating the noise" in lines[:2]  # what is compiled may have to be loaded before
     assert len(lines) > 4
 
@@ -262,4 +262,4 @@ def test_long_series_are_thinned_and_say_so():
 
 def test_an_unknown_kind_of_noise_is_refused():
     with pytest.raises(OptionError, match="'auto', 'additive', 'proportional' or 'log'"):
-        discover(growth(), Options(noise="pink"))  # pyright: ignore[reportArgumentType]
+        discover(growth(), noise="pink")

@@ -7,7 +7,7 @@ import pytest
 from simulated import logistic, noisy, scipy_solution
 
 from neural_arith.data import Trajectories
-from neural_arith.discovery import Discovery, Options, discover
+from neural_arith.discovery import Discovery, discover
 from neural_arith.discovery.measurements.constraints import Constraints
 from neural_arith.discovery.measurements.knowledge import Knowledge
 from neural_arith.discovery.verdict.doubts import against_positive, against_sums
@@ -18,7 +18,7 @@ T = np.linspace(0, 10, 40)
 
 
 def find(data: Trajectories, **stated) -> Discovery:
-    return discover(data, Options(restarts=4, max_units=1, n_jobs=1, knowledge=Knowledge(**stated)))
+    return discover(data, restarts=4, max_units=1, n_jobs=1, knowledge=Knowledge(**stated))
 
 
 def chain(loss: float, noise: float = 0.0, seed: int = 0) -> Trajectories:
@@ -122,14 +122,14 @@ def test_true_knowledge_gives_the_law(rhs, start, names, stated):
 # --------------------------------------------------------------------------------------------- one law for all runs
 def test_constants_that_differ_between_runs_are_named():
     runs = [noisy(logistic(T, 0.5, rate), 0.02, k) for k, rate in enumerate((0.4, 0.6, 0.9))]
-    found = discover(Trajectories.from_arrays([T] * 3, runs, names=("y",)), Options(restarts=4, max_units=1, n_jobs=1))
+    found = discover(Trajectories.from_arrays([T] * 3, runs, names=("y",)), restarts=4, max_units=1, n_jobs=1)
     assert any(line.startswith("Constants may differ between the runs") for line in found.messages)
     assert not any("other starting states" in line or "missing" in line for line in found.messages)
 
 
 def test_runs_of_one_law_have_nothing_said_against_them():
     runs = [noisy(logistic(T, start, 0.6), 0.02, k) for k, start in enumerate((0.3, 1.0, 7.0))]
-    found = discover(Trajectories.from_arrays([T] * 3, runs, names=("y",)), Options(restarts=4, max_units=1, n_jobs=1))
+    found = discover(Trajectories.from_arrays([T] * 3, runs, names=("y",)), restarts=4, max_units=1, n_jobs=1)
     assert not any("Constants may differ" in line for line in found.messages)
 
 
@@ -181,7 +181,7 @@ def test_a_short_dose_in_a_long_series_is_not_smeared():
         fall = np.exp(-0.4 * h)
         x[k] = x[k - 1] * fall + a * (1 - fall) / 0.4 + (b - a) / h * (h / 0.4 - (1 - fall) / 0.16)
     data = Trajectories.from_arrays(t, x, u=dose, names=("drug",), input_names=("dose",))
-    found = discover(data, Options(restarts=4, max_units=1, n_jobs=1, max_points=80))
+    found = discover(data, restarts=4, max_units=1, n_jobs=1, max_points=80)
     assert found.equations.same_as(EquationSystem({"drug": "dose - 0.4*drug"}, inputs=("dose",)), rtol=1e-2)
     assert np.isfinite(found.data[0].x).sum() == 80
     assert any("Of 2001 samples 80 were used" in line for line in found.messages)

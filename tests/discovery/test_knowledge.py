@@ -16,7 +16,7 @@ from simulated import LOGISTIC, archive_of, logistic, noisy, predator_prey
 from sklearn.base import clone
 
 from neural_arith.data import Run, Trajectories
-from neural_arith.discovery import Discovery, Options, discover
+from neural_arith.discovery import Discovery, discover
 from neural_arith.discovery.measurements.constraints import ROOTS, Constraints, closed, closures, kinds_of
 from neural_arith.discovery.measurements.knowledge import Knowledge
 from neural_arith.discovery.measurements.scaling import Scaling
@@ -293,7 +293,7 @@ def test_a_tied_fit_is_the_most_likely_one():
 
 # ------------------------------------------------------------------------------------------------------ searches
 def find(data: Trajectories, **stated) -> Discovery:
-    return discover(data, Options(restarts=8, max_units=1, n_jobs=1, knowledge=Knowledge(**stated)))
+    return discover(data, restarts=8, max_units=1, n_jobs=1, knowledge=Knowledge(**stated))
 
 
 def growth(noise: float = 0.0) -> Trajectories:

@@ -22,7 +22,7 @@ PREY = predator_prey(150, 0.0, 0)
 
 
 def find(data: Trajectories, progress=lambda _: None, **options) -> Discovery:
-    return discover(data, Options(**{"restarts": 8, "max_units": 1, "n_jobs": 1, **options}), progress)
+    return discover(data, progress=progress, **{"restarts": 8, "max_units": 1, "n_jobs": 1, **options})
 
 
 def answer(found: Discovery) -> list[object]:
@@ -122,7 +122,7 @@ def test_one_folder_serves_several_searches(through, tmp_path):
     alone = answer(find(other))
     assert answer(find(YEAST, checkpoint=tmp_path)) == through
     assert answer(find(other, checkpoint=tmp_path)) == alone
-    assert answer(find(YEAST, checkpoint=tmp_path, seed=1)) == answer(find(YEAST, seed=1))
+    assert answer(find(YEAST, checkpoint=tmp_path, random_state=1)) == answer(find(YEAST, random_state=1))
     for path in kept(tmp_path)[::3]:
         path.write_bytes(b"damaged")
     assert answer(find(YEAST, checkpoint=tmp_path)) == through

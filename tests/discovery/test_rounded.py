@@ -17,7 +17,7 @@ NAMES = ("x", "y")
 
 def find(x: np.ndarray, t: np.ndarray = T, **options) -> Discovery:
     data = Trajectories.from_arrays(t, x, names=NAMES[: x.shape[1]])
-    return discover(data, Options(**{"restarts": 16, "max_units": 2, "n_jobs": 1, **options}))
+    return discover(data, **{"restarts": 16, "max_units": 2, "n_jobs": 1, **options})
 
 
 def pendulum(level: float, seed: int = 0) -> np.ndarray:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import sympy as sp
 from simulated import noisy, scipy_solution
 
 from neural_arith.data import Trajectories
-from neural_arith.discovery import Discovery, Knowledge, Options, discover
+from neural_arith.discovery import Discovery, Knowledge, discover
 from neural_arith.equations import EquationSystem
 
-FEW = Options(restarts=8, max_units=2, n_jobs=1)
+FEW: dict[str, Any] = {"restarts": 8, "max_units": 2, "n_jobs": 1}
 ENZYME = EquationSystem({"S": "-2.3*S/(0.8 + S)"})
 SCALES = [(1e3, 1.0), *10.0 ** np.random.default_rng(4).uniform(-9, 9, (3, 2))]
 
@@ -25,7 +27,7 @@ def enzyme(size: float, clock: float) -> Trajectories:
 
 @pytest.fixture(scope="module")
 def first() -> Discovery:
-    return discover(enzyme(1.0, 1.0), FEW)
+    return discover(enzyme(1.0, 1.0), **FEW)
 
 
 def test_a_constant_with_a_unit_is_fitted(first):
@@ -42,7 +44,7 @@ def test_a_constant_with_a_unit_is_fitted(first):
 
 @pytest.mark.parametrize(("size", "clock"), SCALES)
 def test_law_and_errors_go_along_with_the_units(first, size, clock):
-    found = discover(enzyme(size, clock), FEW).chosen
+    found = discover(enzyme(size, clock), **FEW).chosen
     state = sp.Symbol("S")
     law = found.equations.rhs["S"].xreplace({state: size * state})
     back = EquationSystem({"S": sp.Mul(law, clock / size)})  # pyright: ignore[reportArgumentType]
@@ -62,7 +64,7 @@ def test_millions_of_persons_that_are_known_to_be_positive():
 
     x = noisy(scipy_solution(f, (persons - 8e4, 6e4, 2e4), t), 0.02, 0)
     data = Trajectories.from_arrays(t, x, names=["S", "I", "R"])
-    found = discover(data, Options(restarts=4, max_units=1, n_jobs=1, knowledge=Knowledge(positive=["S", "I", "R"])))
+    found = discover(data, restarts=4, max_units=1, n_jobs=1, knowledge=Knowledge(positive=["S", "I", "R"]))
     law = EquationSystem(
         {"S": "-6.25e-9*S*I", "I": "6.25e-9*S*I - 0.1*I", "R": "0.1*I"},
     )

@@ -7,7 +7,7 @@ import pytest
 from simulated import LOTKA_STRUCTURE, archive_of, lotka, noisy
 
 from neural_arith.data import Trajectories
-from neural_arith.discovery import Options, discover
+from neural_arith.discovery import discover
 from neural_arith.discovery.measurements.scaling import fit_scaling
 from neural_arith.discovery.search.judging import judge
 from neural_arith.discovery.verdict.worth import worth_of_terms
@@ -42,7 +42,7 @@ def test_it_is_the_misfit_of_a_search_that_never_had_the_term():
 
 
 def test_every_term_of_a_choice_earns_its_place():
-    found = discover(DATA, Options(restarts=16, max_units=2, n_jobs=1))
+    found = discover(DATA, restarts=16, max_units=2, n_jobs=1)
     assert [(w.state, w.term.partition("*")[2]) for w in found.terms] == [
         ("hare", "hare"), ("hare", "hare*lynx"), ("lynx", "lynx"), ("lynx", "hare*lynx")
     ]  # fmt: skip

@@ -57,7 +57,7 @@ def build_dictionary(
                         size,
                         positive,
                         restarts=options.restarts,
-                        seed=options.seed,
+                        seed=options.random_state,
                         ignored={"n_jobs": options.n_jobs, "clock": clock},
                     )
                 except OutOfTimeError:  # nothing else needs them
