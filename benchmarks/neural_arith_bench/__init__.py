@@ -1,1 +1,1 @@
-"""Published experiments and benchmarks of neural_arith, a distribution of its own; ``neural-arith bench`` lists them."""
+"""Published experiments and benchmarks of neural_arith, a distribution of its own: ``neural-arith bench``."""
