@@ -166,9 +166,9 @@ def fit_constants(
 ) -> RefitResult:
     """Fit the constants, and each run's starting state, to data by least squares through the solver.
 
-    Levenberg-Marquardt on forward sensitivities, compiled ones where the formulas are sums of units. States count by their residuals' own scatter. A start from which the
-    trajectory cannot be followed is mended by fitting short stretches first, then growing ones; constants that make
-    the solution blow up are steps not taken, never errors.
+    Levenberg-Marquardt on forward sensitivities, compiled ones where the formulas are sums of units. States count by
+    their residuals' own scatter. A start from which the trajectory cannot be followed is mended by fitting short
+    stretches first, then growing ones; constants that make the solution blow up are steps not taken, never errors.
 
     Args:
         equations: the system; what counts as a constant says `refit_constants`, as for all options.
