@@ -1,9 +1,14 @@
-"""A field seen as a function of one flat vector: what Gauss-Newton methods and checkpoints need."""
+"""A field as a plain function: for its present weights, and of one flat vector of all that is live and trainable.
+
+A solver evaluates one field thousands of times between two changes of its weights; :func:`snapshot` reads them once.
+Gauss-Newton methods and checkpoints need the numbers in a row, and the derivatives in them: :class:`FlatField`.
+"""
 
 from __future__ import annotations
 
 import copy
 import warnings
+from collections.abc import Callable
 from functools import cache
 
 import torch
@@ -11,8 +16,48 @@ from torch import Tensor, nn
 from torch.func import functional_call, jacfwd, jacrev, jvp, vmap
 
 from neural_arith.errors import NeuralArithError
+from neural_arith.layers import NAU
+from neural_arith.layers.functional import linear, log_polar, power_unit
+from neural_arith.layers.power import PowerLayer
 from neural_arith.ode.calls import differentiated
-from neural_arith.ode.snapshot import Rhs, snapshot
+from neural_arith.ode.field import ArithmeticField
+
+Rhs = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+@torch.no_grad()
+def snapshot(field: nn.Module) -> Rhs:
+    """The right-hand side ``f(t, x, u)`` for the present weights; later changes of the field do not reach it."""
+    if not isinstance(field, ArithmeticField) or field.known is not None:
+        return field
+    steps = [_frozen(layer) for layer in field.layers]
+
+    def rhs(t: Tensor, x: Tensor, u: Tensor) -> Tensor:
+        y = torch.cat([x, u], -1) if u.shape[-1] else x
+        for step in steps:
+            y = step(y)
+        return y
+
+    return rhs
+
+
+def _frozen(layer: nn.Module) -> Callable[[Tensor], Tensor]:
+    if type(layer) is NAU:
+        weight = layer.effective_weight().clone()
+        return lambda y: linear(y, weight)
+    if isinstance(layer, PowerLayer) and not layer.lifted and layer.negative == "real" and layer.at_zero == "inf":
+        gate, wi = layer.effective_gate(), layer.effective_imaginary()
+        if gate is None or bool((gate == 1).all()):
+            wr = layer.effective_weight().clone()
+            wi = None if wi is None or not bool((wi != 0).any()) else wi.clone()
+
+            def power(y: Tensor) -> Tensor:
+                log_abs, phase, zero = log_polar(y)
+                return power_unit(log_abs, phase, wr, wi, zero)
+
+            return power
+    return layer
+
 
 _FORWARD_LIMIT = 80
 

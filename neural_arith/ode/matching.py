@@ -22,7 +22,7 @@ from neural_arith.layers.functional import gated_polar, log_polar
 from neural_arith.layers.power import PowerLayer
 from neural_arith.ode.calls import joined
 from neural_arith.ode.flat import FlatField
-from neural_arith.ode.segments import state_scale
+from neural_arith.ode.shooting import state_scale
 
 if TYPE_CHECKING:
     from neural_arith.data import Trajectories

@@ -13,8 +13,7 @@ from tqdm import tqdm
 from neural_arith.errors import IntegrationError
 from neural_arith.fit.levenberg_marquardt import LMState
 from neural_arith.ode.checks import number, prepared, whole
-from neural_arith.ode.refine import Fit, Task, best_by_shooting, candidates
-from neural_arith.ode.starts import arithmetic_layers, power_layers
+from neural_arith.ode.gauss_newton import Fit, Task, arithmetic_layers, best_by_shooting, candidates, power_layers
 
 if TYPE_CHECKING:
     from neural_arith.data import Trajectories

@@ -14,12 +14,11 @@ from torch import nn
 from neural_arith.errors import OptionError
 from neural_arith.fit.levenberg_marquardt import LMState
 from neural_arith.ode.calls import differentiated
+from neural_arith.ode.checkpoint import Tracker, field_state, pack, unpack
 from neural_arith.ode.checks import checkpoint_path, number, prepared, whole
-from neural_arith.ode.descent import descend
-from neural_arith.ode.losses import LOSSES
-from neural_arith.ode.refine import Fit, Task, best_by_shooting, candidates
+from neural_arith.ode.descent import LOSSES, descend
+from neural_arith.ode.gauss_newton import Fit, Task, best_by_shooting, candidates
 from neural_arith.ode.sparsity import L1Growth, Sparsity
-from neural_arith.ode.tracker import Tracker, field_state, pack, unpack
 
 if TYPE_CHECKING:
     from neural_arith.data import Trajectories

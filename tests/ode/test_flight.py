@@ -8,11 +8,9 @@ from hypothesis import strategies as st
 from neural_arith.data import Trajectories
 from neural_arith.layers import NAU, RealNaiveNPU
 from neural_arith.ode import ArithmeticField
+from neural_arith.ode.descent import rollout
 from neural_arith.ode.flat import FlatField
-from neural_arith.ode.flight import fly, sensitivities
-from neural_arith.ode.losses import rollout
-from neural_arith.ode.residuals import PenalisedResidual, ShootingResidual
-from neural_arith.ode.segments import cut
+from neural_arith.ode.shooting import PenalisedResidual, ShootingResidual, cut, fly, sensitivities
 
 
 def two_runs(u=False):

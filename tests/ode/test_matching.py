@@ -9,8 +9,8 @@ from neural_arith.fit.curves import filled
 from neural_arith.fit.levenberg_marquardt import levenberg_marquardt
 from neural_arith.layers import NAU, NPU, RealNaiveNPU
 from neural_arith.ode import ArithmeticField
+from neural_arith.ode.descent import matching_loss
 from neural_arith.ode.flat import FlatField
-from neural_arith.ode.losses import matching_loss
 from neural_arith.ode.matching import MatchingResidual, derivative_targets, integral_targets
 
 

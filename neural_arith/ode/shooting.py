@@ -1,6 +1,6 @@
-"""Adaptive integration of many segments at once, with the derivative in the parameters.
+"""Shooting: measurements cut into segments, all of them integrated at once, and what they miss with its Jacobian.
 
-One explicit Runge-Kutta pair of order 5(4) (Dormand and Prince, 1980), every lane with its own step size. Forward
+The segments are integrated by the embedded pair of Dormand and Prince, every lane with its own step size. Forward
 evaluations are cheap and sequential; the Jacobians of the right-hand side are expensive per *call*, not per state, in
 eager torch. So the states of all stages of all steps are recorded first, one call evaluates the Jacobians at all of
 them, and plain matrix products then carry the sensitivities along (discrete forward sensitivities of the very steps
@@ -10,17 +10,102 @@ that were taken: exact derivatives of the computed solution, step sizes held fix
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from neural_arith.errors import OptionError
+from neural_arith.fit.curves import filled
+from neural_arith.fit.segments import complete_edges
 from neural_arith.solve.tableau import ERROR, NODES, STAGES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-    from neural_arith.ode.segments import Segments
+    from neural_arith.data import Trajectories
+    from neural_arith.ode.flat import FlatField
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Equal-shaped pieces of trajectories; shorter pieces are padded with intervals of length zero.
+
+    Attributes:
+        t: sample times, ``(lanes, points)``.
+        x: measured states, ``(lanes, points, states)``; a missing or padded value is 0 with weight 0.
+        weight: ``1 / sd`` of each state where a value was measured, else 0; the first point has weight 0
+            because every segment starts from it. Same shape as ``x``.
+        start: state at the first point, ``(lanes, states)``; interpolated only in runs where no sample has all states.
+        u: inputs at the sample times, ``(lanes, points, inputs)`` (no columns without inputs).
+        scale: standard deviation of each state over all data, ``(states,)``.
+    """
+
+    t: Tensor
+    x: Tensor
+    weight: Tensor
+    start: Tensor
+    u: Tensor
+    scale: Tensor
+
+    @property
+    def n_residuals(self) -> int:
+        """Number of measured values that are compared."""
+        return int((self.weight > 0).sum())
+
+
+def state_scale(data: Trajectories) -> np.ndarray:
+    """Standard deviation of each state over all runs, ``(states,)``; 1 where a state does not vary."""
+    sd = np.nanstd(np.concatenate([run.x for run in data]), axis=0)
+    return np.where(np.isfinite(sd) & (sd > 0), sd, 1.0)
+
+
+def cut(data: Trajectories, length: int | None = None, *, dtype: torch.dtype = torch.float64) -> Segments:
+    """Cut every run into segments of ``length`` sample intervals.
+
+    Args:
+        data: the measurements.
+        length: intervals per segment, at least 1, more where the next sample lacks a state; None keeps each run
+            whole. A run begins at its first sample that has all states, if there is one.
+        dtype: of the tensors.
+
+    Raises:
+        OptionError: ``length`` below 1.
+        DataError: a state without any value in a run.
+    """
+    if length is not None and length < 1:
+        raise OptionError(f"a segment needs at least 1 sample interval, got length={length}")
+    scale = state_scale(data)
+    pieces = list(_pieces(data, length))
+    longest = max(len(t) for t, *_ in pieces)
+    lanes, d, q = len(pieces), len(scale), pieces[0][3].shape[1]
+    t = np.empty((lanes, longest))
+    x, weight = np.zeros((lanes, longest, d)), np.zeros((lanes, longest, d))
+    u = np.zeros((lanes, longest, q))
+    start = np.empty((lanes, d))
+    for i, (ti, xi, full, ui) in enumerate(pieces):
+        n = len(ti)
+        seen = ~np.isnan(xi)
+        seen[0] = False
+        t[i, :n], t[i, n:] = ti, ti[-1]
+        x[i, :n] = np.where(seen, xi, 0.0)
+        weight[i, :n] = seen / scale
+        u[i, :n], u[i, n:] = ui, ui[-1]
+        start[i] = full[0]
+    parts = (torch.as_tensor(a, dtype=dtype) for a in (t, x, weight, start, u, scale))
+    return Segments(*parts)
+
+
+def _pieces(data: Trajectories, length: int | None) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+    for run in data:
+        full = filled(run.t, run.x)
+        u = np.zeros((len(run.t), 0)) if run.u is None else run.u
+        for a, b in pairwise(complete_edges(run.x, length)):
+            piece = slice(a, b + 1)
+            yield run.t[piece], run.x[piece], full[piece], u[piece]
+
 
 # Plain numbers: sums of a few terms in eager torch, which skip those that are zero. The last stage is the step's end.
 C = tuple(NODES[:6].tolist())
@@ -211,3 +296,98 @@ def _propagators(
         k[:, :, d:] += fp[:, i]
         ks.append(k)
     return first + h * sum_of(B, ks)
+
+
+class ShootingResidual:
+    """Simulated minus measured states of all segments, each state divided by its standard deviation.
+
+    Args:
+        flat: the field.
+        segments: what to hit; whole runs give single shooting, short pieces multiple shooting from data.
+        rtol: tolerance of the integration.
+        max_tries: steps tried per sample interval.
+    """
+
+    def __init__(self, flat: FlatField, segments: Segments, *, rtol: float = 1e-7, max_tries: int = 80) -> None:
+        self._flat = flat
+        self._segments = segments
+        self._rtol = rtol
+        self._max_tries = max_tries
+        self._seen = segments.weight > 0
+        self._last: tuple[Tensor, Flight] | None = None
+
+    def value(self, p: Tensor) -> Tensor | None:
+        """Residual ``(n,)``, or None where a segment cannot be integrated."""
+        flight = self._fly(p)
+        return None if flight is None else self._compare(flight.x)
+
+    def linearise(self, p: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Residual ``(n,)`` and Jacobian ``(n, params)``."""
+        flight = self._fly(p)
+        if flight is None:
+            return None
+        columns = sensitivities(lambda t, x, u: self._flat.jacobians(p, t, x, u), flight, self._flat.n_params)
+        jac = columns[self._seen] * self._segments.weight[self._seen][:, None]
+        return self._compare(flight.x), jac
+
+    def _fly(self, p: Tensor) -> Flight | None:
+        # An accepted step is first tried and then linearised at the same place: one flight serves both.
+        if self._last is None or not torch.equal(self._last[0], p):
+            with torch.no_grad():
+                rhs = self._flat.at(p)
+                flight = fly(
+                    rhs,
+                    self._segments,
+                    rtol=self._rtol,
+                    record=True,
+                    max_tries=self._max_tries,
+                    give_up=True,
+                )
+            self._last = (p.clone(), flight)
+        flight = self._last[1]
+        return flight if bool(flight.reached.all()) else None
+
+    def _compare(self, x: Tensor) -> Tensor:
+        gap = (x - self._segments.x)[self._seen]
+        return gap * self._segments.weight[self._seen]
+
+
+class PenalisedResidual:
+    """Another residual with a smooth L1 penalty on every parameter added as further rows.
+
+    ``strength * sum |p|`` is written as squares, ``p^2 / (|p| + eps)``, so that Gauss-Newton can use it. The rows
+    are scaled so that the mean square of the whole is the other's mean square plus the penalty.
+
+    Args:
+        residual: what to penalise.
+        strength: factor of the sum of absolute values.
+        eps: width of the rounded corner at zero.
+    """
+
+    def __init__(self, residual: ShootingResidual, strength: float, eps: float = 1e-6) -> None:
+        self._residual = residual
+        self._strength = strength
+        self._eps = eps
+
+    def value(self, p: Tensor) -> Tensor | None:
+        """Residual with the penalty's rows."""
+        r = self._residual.value(p)
+        return None if r is None else self._join(r, self._rows(p))
+
+    def linearise(self, p: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Residual and Jacobian with the penalty's rows."""
+        linear = self._residual.linearise(p)
+        if linear is None:
+            return None
+        r, jac = linear
+        size = p.abs() + self._eps
+        slope = self._strength**0.5 * (1 / size.sqrt() - 0.5 * p.abs() / size**1.5)
+        return self._join(r, self._rows(p)), self._join(jac, torch.diag(slope))
+
+    def _rows(self, p: Tensor) -> Tensor:
+        return self._strength**0.5 * p / (p.abs() + self._eps).sqrt()
+
+    @staticmethod
+    def _join(data: Tensor, rows: Tensor) -> Tensor:
+        n, m = len(data), len(rows)
+        return torch.cat([data * ((n + m) / n) ** 0.5, rows * (n + m) ** 0.5])
