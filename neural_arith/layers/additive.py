@@ -1,23 +1,24 @@
-"""Units that add: the neural accumulator NAC and the neural addition unit NAU."""
+"""The unit that adds: the neural addition unit NAU."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any
 
 import sympy as sp
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from neural_arith.layers import closed_form, functional
-from neural_arith.layers.base import Layer, as_matrix, fill, glorot_bound, redraw
-from neural_arith.layers.closed_form import ClosedForm
+from neural_arith.layers import functional
+from neural_arith.layers.algebra import closed_form
+from neural_arith.layers.algebra.closed_form import ClosedForm
+from neural_arith.layers.base import MatrixLayer, glorot_bound, redraw
 from neural_arith.layers.symbolic import weighted_sum
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    pass
 
-__all__ = ["NAC", "NAU", "distance_to_signs", "nau_bound"]
+__all__ = ["NAU", "distance_to_signs", "nau_bound"]
 
 
 def nau_bound(in_features: int, out_features: int) -> float:
@@ -34,7 +35,7 @@ def distance_to_signs(weight: Tensor) -> Tensor:
     return torch.minimum(size, (1 - size).abs()).mean((-2, -1))
 
 
-class NAU(Layer):
+class NAU(MatrixLayer):
     """Neural addition unit, ``y = W x`` (Madsen & Johansen, ICLR 2020, https://arxiv.org/abs/2001.05016).
 
     Without ``clip`` any coefficient can be held, which an equation needs; with it weights count as clipped to
@@ -54,46 +55,15 @@ class NAU(Layer):
         [x - 0.5*y]
     """
 
-    takes_population = True
-
-    def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        *,
-        clip: bool = False,
-        dtype: torch.dtype | None = None,
-        device: torch.device | str | None = None,
-        generator: torch.Generator | None = None,
-    ) -> None:
-        super().__init__(in_features, out_features)
+    def __init__(self, in_features: int, out_features: int, *, clip: bool = False, **options: Any) -> None:
         self.clip = clip
-        self.ranges = {"weight": (-1.0, 1.0)} if clip else {}
-        self.weight = nn.Parameter(torch.empty(out_features, in_features, dtype=dtype, device=device))
-        self._new_mask("weight", self.weight)
-        self.reset_parameters(generator)
-
-    @classmethod
-    def from_weights(cls, weight: Tensor | ArrayLike, *, sparse: bool = True) -> Self:
-        """A layer that holds exactly ``weight``, ``(O, I)``.
-
-        Args:
-            weight: the coefficients; numbers that are not tensors become float64.
-            sparse: whether zero entries are masked, so that training keeps the structure.
-        """
-        values = as_matrix("weight", weight)
-        layer = cls(values.shape[1], values.shape[0], dtype=values.dtype, device=values.device)
-        fill(layer, {"weight": values}, sparse)
-        return layer
+        if clip:
+            self.ranges = {"weight": (-1.0, 1.0)}
+        super().__init__(in_features, out_features, **options)
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
         """Draw weights from U(-r, r) with r = min(1/2, sqrt(6 / (I + O)))."""
         redraw(self.weight, nau_bound(self.in_features, self.out_features), generator)
-
-    def effective_weight(self) -> Tensor:
-        """The coefficients, ``(O, I)``, masked and, with ``clip``, within [-1, 1]."""
-        weight = self._live("weight", self.weight)
-        return functional.clip_through(weight, -1.0, 1.0) if self.clip else weight
 
     def forward(self, x: Tensor) -> Tensor:
         """``W x``: ``(*batch, I)`` to ``(*batch, O)``."""
@@ -140,60 +110,3 @@ class NAU(Layer):
     def extra_repr(self) -> str:
         """Sizes and options."""
         return super().extra_repr() + (", clip=True" if self.clip else "")
-
-
-class NAC(Layer):
-    """Neural accumulator, ``y = W x`` with ``W = tanh(W^) * sigmoid(M^)`` (Trask et al., NeurIPS 2018).
-
-    No weight reaches -1 or 1 exactly, and no scale factor can be held; see ``NAU`` for both. Kept as the
-    baseline of the literature (https://arxiv.org/abs/1808.00508).
-
-    Args:
-        in_features: number of inputs I.
-        out_features: number of outputs O.
-        dtype: type of the weights, torch's default if None.
-        device: where the weights live.
-        generator: source of the initial weights.
-    """
-
-    takes_population = True
-
-    def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        *,
-        dtype: torch.dtype | None = None,
-        device: torch.device | str | None = None,
-        generator: torch.Generator | None = None,
-    ) -> None:
-        super().__init__(in_features, out_features)
-        self.w_hat = nn.Parameter(torch.empty(out_features, in_features, dtype=dtype, device=device))
-        self.m_hat = nn.Parameter(torch.empty_like(self.w_hat))
-        self._new_mask("weight", self.w_hat)
-        self.reset_parameters(generator)
-
-    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
-        """Draw both matrices from the Glorot distribution."""
-        bound = glorot_bound(self.in_features, self.out_features)
-        redraw(self.w_hat, bound, generator)
-        redraw(self.m_hat, bound, generator)
-
-    def effective_weight(self) -> Tensor:
-        """``tanh(W^) * sigmoid(M^)``, masked, ``(O, I)``; formed anew at every call."""
-        return self._live("weight", functional.nac_weight(self.w_hat, self.m_hat))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``W x``: ``(*batch, I)`` to ``(*batch, O)``."""
-        self._check(x)
-        weight = self.effective_weight()
-        return functional.linear(x, weight, aligned=weight.dim() > 2)
-
-    def to_sympy(self, inputs: Sequence[sp.Expr]) -> list[sp.Expr]:
-        """Weighted sums of ``inputs``."""
-        inputs = self._check_symbols(inputs)
-        return [weighted_sum(inputs, row) for row in self.effective_weight().tolist()]
-
-    def penalty(self) -> Tensor:
-        """Mean distance of W to -1, 0 or 1. The authors used none; this is the NAU's."""
-        return distance_to_signs(self.effective_weight())

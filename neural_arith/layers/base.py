@@ -6,18 +6,29 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import sympy as sp
 import torch
 from torch import Tensor, nn
 
 from neural_arith.errors import DataError, OptionError
+from neural_arith.layers.functional import clip_through
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-__all__ = ["Layer", "as_matrix", "as_numbers", "draw_uniform", "fill", "glorot_bound", "redraw", "redraw_normal"]
+__all__ = [
+    "Layer",
+    "MatrixLayer",
+    "as_matrix",
+    "as_numbers",
+    "draw_uniform",
+    "fill",
+    "glorot_bound",
+    "redraw",
+    "redraw_normal",
+]
 
 
 class Layer(nn.Module, ABC):
@@ -134,6 +145,65 @@ class Layer(nn.Module, ABC):
         if len(inputs) != self.in_features:
             raise OptionError(f"{type(self).__name__} needs {self.in_features} expressions, got {len(inputs)}")
         return [sp.sympify(value) for value in inputs]
+
+
+class MatrixLayer(Layer):
+    """What units share whose only parameter is one matrix ``weight``, perhaps limited to a range.
+
+    Where ``ranges`` limits the weights, they count as clipped while their gradient passes unchanged.
+
+    Args:
+        in_features: number of inputs I.
+        out_features: number of outputs O.
+        dtype: type of the weights, torch's default if None.
+        device: where the weights live.
+        generator: source of the initial weights.
+    """
+
+    takes_population = True
+
+    per_input: ClassVar[int] = 1
+    """Columns of the matrix for each input."""
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__(in_features, out_features)
+        shape = (out_features, self.per_input * in_features)
+        self.weight = nn.Parameter(torch.empty(shape, dtype=dtype, device=device))
+        self._new_mask("weight", self.weight)
+        self.reset_parameters(generator)
+
+    @classmethod
+    def from_weights(cls, weight: Tensor | ArrayLike, *, sparse: bool = True, **options: Any) -> Self:
+        """A layer that holds exactly ``weight``, within the unit's range.
+
+        Args:
+            weight: the matrix, ``(O, columns)``; numbers that are not tensors become float64.
+            sparse: whether zero entries are masked, so that training keeps the structure.
+            **options: those of the class.
+
+        Raises:
+            DataError: it is no matrix, or one input has more columns than another.
+        """
+        values = as_matrix("weight", weight)
+        if values.shape[1] % cls.per_input:
+            raise DataError(f"weight must have {cls.per_input} * in_features columns, got {values.shape[1]}")
+        columns = values.shape[1] // cls.per_input
+        layer = cls(columns, values.shape[0], dtype=values.dtype, device=values.device, **options)
+        fill(layer, {"weight": values}, sparse)
+        return layer
+
+    def effective_weight(self) -> Tensor:
+        """The weights, masked and within their range, ``(O, columns)``."""
+        weight = self._live("weight", self.weight)
+        return clip_through(weight, *self.ranges["weight"]) if "weight" in self.ranges else weight
 
 
 def glorot_bound(in_features: int, out_features: int) -> float:

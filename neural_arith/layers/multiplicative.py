@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Self
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import sympy as sp
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from neural_arith.errors import OptionError
-from neural_arith.layers import closed_form, functional
-from neural_arith.layers.base import Layer, as_matrix, fill, redraw
-from neural_arith.layers.closed_form import ClosedForm
+from neural_arith.layers import functional
+from neural_arith.layers.algebra import closed_form
+from neural_arith.layers.algebra.closed_form import ClosedForm
+from neural_arith.layers.base import MatrixLayer, redraw
 from neural_arith.layers.symbolic import selected_product
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    pass
 
 __all__ = ["NMU", "StochasticNMU", "distance_to_selection"]
 
@@ -29,7 +31,7 @@ def distance_to_selection(weight: Tensor) -> Tensor:
     return torch.minimum(weight.abs(), (1 - weight).abs()).mean((-2, -1))
 
 
-class NMU(Layer):
+class NMU(MatrixLayer):
     """Neural multiplication unit, ``y_o = prod_i (w_oi x_i + 1 - w_oi)`` with w in [0, 1].
 
     Multiplies the inputs of weight 1 and ignores those of weight 0 (Madsen & Johansen, ICLR 2020,
@@ -50,43 +52,11 @@ class NMU(Layer):
         [x*z]
     """
 
-    takes_population = True
-
-    def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        *,
-        dtype: torch.dtype | None = None,
-        device: torch.device | str | None = None,
-        generator: torch.Generator | None = None,
-    ) -> None:
-        super().__init__(in_features, out_features)
-        self.ranges = {"weight": (0.0, 1.0)}
-        self.weight = nn.Parameter(torch.empty(out_features, in_features, dtype=dtype, device=device))
-        self._new_mask("weight", self.weight)
-        self.reset_parameters(generator)
-
-    @classmethod
-    def from_weights(cls, weight: Tensor | ArrayLike, *, sparse: bool = True) -> Self:
-        """A layer that holds ``weight``, ``(O, I)``, values within [0, 1].
-
-        Args:
-            weight: the weights; numbers that are not tensors become float64.
-            sparse: whether zero entries are masked, so that training keeps the structure.
-        """
-        values = as_matrix("weight", weight)
-        layer = cls(values.shape[1], values.shape[0], dtype=values.dtype, device=values.device)
-        fill(layer, {"weight": values}, sparse)
-        return layer
+    ranges = MappingProxyType({"weight": (0.0, 1.0)})
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
         """Draw weights from U(1/4, 3/4): expectation 1/2, as the authors ask."""
         redraw(self.weight, 0.25, generator, centre=0.5)
-
-    def effective_weight(self) -> Tensor:
-        """The weights, masked and within [0, 1], ``(O, I)``."""
-        return functional.clip_through(self._live("weight", self.weight), 0.0, 1.0)
 
     def forward(self, x: Tensor) -> Tensor:
         """Products of selected inputs: ``(*batch, I)`` to ``(*batch, O)``."""
@@ -169,11 +139,10 @@ class StochasticNMU(NMU):
         out_features: int,
         *,
         noise: tuple[float, float] | str = (1.0, 5.0),
-        dtype: torch.dtype | None = None,
-        device: torch.device | str | None = None,
         generator: torch.Generator | None = None,
+        **options: Any,
     ) -> None:
-        super().__init__(in_features, out_features, dtype=dtype, device=device, generator=generator)
+        super().__init__(in_features, out_features, generator=generator, **options)
         self.noise = _check_noise(noise)
         self.generator = generator
 

@@ -16,9 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from neural_arith.errors import DataError, OptionError
-from neural_arith.layers import closed_form, functional
+from neural_arith.layers import functional
+from neural_arith.layers.algebra import closed_form
+from neural_arith.layers.algebra.closed_form import ClosedForm
 from neural_arith.layers.base import Layer, as_matrix, as_numbers, draw_uniform, fill, glorot_bound, redraw
-from neural_arith.layers.closed_form import ClosedForm
 from neural_arith.layers.symbolic import power_product, weighted_sum
 
 if TYPE_CHECKING:

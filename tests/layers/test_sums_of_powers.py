@@ -8,7 +8,7 @@ from torch import nn
 
 from neural_arith.errors import OptionError
 from neural_arith.layers import NAU, NPU, RealNPU, fit_closed_form
-from neural_arith.layers.sums_of_powers import fit_sums_of_powers
+from neural_arith.layers.algebra.sums_of_powers import fit_sums_of_powers
 
 
 def points(n, inputs=2, low=0.1, seed=0):

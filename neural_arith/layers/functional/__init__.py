@@ -1,6 +1,7 @@
 """The formulas of all units as pure functions: no state, real arithmetic, exact at zero.
 
-Every layer, the flat variants and the discovery engine call these, so there is one formula in one place.
+Every layer and the flat variants call these, so there is one formula in one place. The compiled solver of the discovery
+route writes power units once more, for Numba; tests hold both to the same values.
 
 Shapes. Inputs are ``(*batch, I)``, weights ``(O, I)``, results ``(*batch, O)``. Weights may carry a
 *population* in front, ``(*pop, O, I)``, and then the result is ``(*pop, *batch, O)``: every member sees the

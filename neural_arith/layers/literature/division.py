@@ -7,29 +7,29 @@ From Mistry, Farrahi, Hare: Exploring the learning mechanisms of neural division
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Self
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import sympy as sp
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from neural_arith.errors import DataError
 from neural_arith.layers import functional
 from neural_arith.layers.additive import distance_to_signs, nau_bound
-from neural_arith.layers.base import Layer, as_matrix, fill, redraw
+from neural_arith.layers.base import MatrixLayer, redraw
 from neural_arith.layers.multiplicative import distance_to_selection
 from neural_arith.layers.power import PowerLayer, discrete_penalty
 from neural_arith.layers.symbolic import number
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    pass
 
 __all__ = ["NMRU", "NRU", "ModifiedRealNPU"]
 
 SIGN = ("joint", "separate")
 
 
-class NRU(Layer):
+class NRU(MatrixLayer):
     """Neural reciprocal unit, ``prod_i (s_oi sign(x_i) |x_i|^w_oi + 1 - s_oi)`` with w in [-1, 1].
 
     Multiplies by inputs of weight 1, divides by those of weight -1, ignores those of weight 0. In ``eval()``
@@ -54,46 +54,15 @@ class NRU(Layer):
         [x/y]
     """
 
-    takes_population = True
+    ranges = MappingProxyType({"weight": (-1.0, 1.0)})
 
-    def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        *,
-        sign: str = "joint",
-        dtype: torch.dtype | None = None,
-        device: torch.device | str | None = None,
-        generator: torch.Generator | None = None,
-    ) -> None:
-        super().__init__(in_features, out_features)
+    def __init__(self, in_features: int, out_features: int, *, sign: str = "joint", **options: Any) -> None:
         self.sign = functional.check_option("sign", sign, SIGN)
-        self.ranges = {"weight": (-1.0, 1.0)}
-        self.weight = nn.Parameter(torch.empty(out_features, in_features, dtype=dtype, device=device))
-        self._new_mask("weight", self.weight)
-        self.reset_parameters(generator)
-
-    @classmethod
-    def from_weights(cls, weight: Tensor | ArrayLike, *, sign: str = "joint", sparse: bool = True) -> Self:
-        """A layer that holds ``weight``, ``(O, I)``, values within [-1, 1].
-
-        Args:
-            weight: the weights; numbers that are not tensors become float64.
-            sign: see the class.
-            sparse: whether zero entries are masked, so that training keeps the structure.
-        """
-        values = as_matrix("weight", weight)
-        layer = cls(values.shape[1], values.shape[0], sign=sign, dtype=values.dtype, device=values.device)
-        fill(layer, {"weight": values}, sparse)
-        return layer
+        super().__init__(in_features, out_features, **options)
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
         """Draw weights as the NAU does, from U(-r, r) with r = min(1/2, sqrt(6 / (I + O)))."""
         redraw(self.weight, nau_bound(self.in_features, self.out_features), generator)
-
-    def effective_weight(self) -> Tensor:
-        """The exponents, masked and within [-1, 1], ``(O, I)``."""
-        return functional.clip_through(self._live("weight", self.weight), -1.0, 1.0)
 
     def forward(self, x: Tensor) -> Tensor:
         """Products and quotients of selected inputs: ``(*batch, I)`` to ``(*batch, O)``."""
@@ -129,7 +98,7 @@ class NRU(Layer):
         return factor * sp.Piecewise((-1, x < 0), (1, True)) if self.sign == "separate" and round(w) else factor
 
 
-class NMRU(Layer):
+class NMRU(MatrixLayer):
     """Neural multiplicative reciprocal unit: an NMU over inputs and reciprocals, with the sign of the power unit.
 
     ``prod_i (v_oi |x_i| + 1 - v_oi) (u_oi / |x_i| + 1 - u_oi) * cos(pi sum_i (v_oi + u_oi) [x_i < 0])`` with
@@ -151,40 +120,8 @@ class NMRU(Layer):
         [x/y]
     """
 
-    takes_population = True
-
-    def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        *,
-        dtype: torch.dtype | None = None,
-        device: torch.device | str | None = None,
-        generator: torch.Generator | None = None,
-    ) -> None:
-        super().__init__(in_features, out_features)
-        self.ranges = {"weight": (0.0, 1.0)}
-        self.weight = nn.Parameter(torch.empty(out_features, 2 * in_features, dtype=dtype, device=device))
-        self._new_mask("weight", self.weight)
-        self.reset_parameters(generator)
-
-    @classmethod
-    def from_weights(cls, weight: Tensor | ArrayLike, *, sparse: bool = True) -> Self:
-        """A layer that holds ``weight``, ``(O, 2 I)``, values within [0, 1]: first v, then u.
-
-        Args:
-            weight: the weights; numbers that are not tensors become float64.
-            sparse: whether zero entries are masked, so that training keeps the structure.
-
-        Raises:
-            DataError: the number of columns is odd.
-        """
-        values = as_matrix("weight", weight)
-        if values.shape[1] % 2:
-            raise DataError(f"weight must have 2 * in_features columns, got {values.shape[1]}")
-        layer = cls(values.shape[1] // 2, values.shape[0], dtype=values.dtype, device=values.device)
-        fill(layer, {"weight": values}, sparse)
-        return layer
+    ranges = MappingProxyType({"weight": (0.0, 1.0)})
+    per_input = 2
 
     def columns_of(self, index: int) -> list[int]:
         """The columns of input ``index`` and of its reciprocal."""
@@ -193,10 +130,6 @@ class NMRU(Layer):
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
         """Draw weights as the NMU does, from U(1/4, 3/4)."""
         redraw(self.weight, 0.25, generator, centre=0.5)
-
-    def effective_weight(self) -> Tensor:
-        """The weights v and u, masked and within [0, 1], ``(O, 2 I)``."""
-        return functional.clip_through(self._live("weight", self.weight), 0.0, 1.0)
 
     def forward(self, x: Tensor) -> Tensor:
         """Products and quotients of selected inputs: ``(*batch, I)`` to ``(*batch, O)``."""

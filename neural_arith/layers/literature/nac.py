@@ -1,9 +1,9 @@
-"""Units that multiply magnitudes in log space with bounded exponents: NAC-mul, NAC-sigma and NAC-nmu.
+"""The neural accumulator NAC, and its relatives that multiply magnitudes in log space: NAC-mul, -sigma and -nmu.
 
-Baselines of the literature, ``y = exp(W log max(|x|, floor))``, that differ in what W can be (Madsen &
-Johansen: Neural arithmetic units, ICLR 2020, https://arxiv.org/abs/2001.05016, section 4.1 and its code). Their
-outputs are never negative. The authors add 1e-7 to ``|x|``; here that is a floor under it, exact above. For
-exact powers, zeros and signs use a power unit.
+NAC adds (Trask et al., NeurIPS 2018). The others, baselines of the literature too, are ``y = exp(W log max(|x|,
+floor))`` and differ in what W can be (Madsen & Johansen: Neural arithmetic units, ICLR 2020,
+https://arxiv.org/abs/2001.05016, section 4.1 and its code). Their outputs are never negative. The authors add 1e-7 to
+``|x|``; here that is a floor under it, exact above. For exact powers, zeros and signs use a power unit.
 """
 
 from __future__ import annotations
@@ -19,9 +19,66 @@ from neural_arith.layers import functional
 from neural_arith.layers.additive import distance_to_signs
 from neural_arith.layers.base import Layer, glorot_bound, redraw, redraw_normal
 from neural_arith.layers.multiplicative import distance_to_selection
-from neural_arith.layers.symbolic import floored_product
+from neural_arith.layers.symbolic import floored_product, weighted_sum
 
-__all__ = ["NACNMU", "LogLayer", "NACMul", "NACSigma"]
+__all__ = ["NAC", "NACNMU", "LogLayer", "NACMul", "NACSigma"]
+
+
+class NAC(Layer):
+    """Neural accumulator, ``y = W x`` with ``W = tanh(W^) * sigmoid(M^)`` (Trask et al., NeurIPS 2018).
+
+    No weight reaches -1 or 1 exactly, and no scale factor can be held; see ``NAU`` for both. Kept as the
+    baseline of the literature (https://arxiv.org/abs/1808.00508).
+
+    Args:
+        in_features: number of inputs I.
+        out_features: number of outputs O.
+        dtype: type of the weights, torch's default if None.
+        device: where the weights live.
+        generator: source of the initial weights.
+    """
+
+    takes_population = True
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__(in_features, out_features)
+        self.w_hat = nn.Parameter(torch.empty(out_features, in_features, dtype=dtype, device=device))
+        self.m_hat = nn.Parameter(torch.empty_like(self.w_hat))
+        self._new_mask("weight", self.w_hat)
+        self.reset_parameters(generator)
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draw both matrices from the Glorot distribution."""
+        bound = glorot_bound(self.in_features, self.out_features)
+        redraw(self.w_hat, bound, generator)
+        redraw(self.m_hat, bound, generator)
+
+    def effective_weight(self) -> Tensor:
+        """``tanh(W^) * sigmoid(M^)``, masked, ``(O, I)``; formed anew at every call."""
+        return self._live("weight", functional.nac_weight(self.w_hat, self.m_hat))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``W x``: ``(*batch, I)`` to ``(*batch, O)``."""
+        self._check(x)
+        weight = self.effective_weight()
+        return functional.linear(x, weight, aligned=weight.dim() > 2)
+
+    def to_sympy(self, inputs: Sequence[sp.Expr]) -> list[sp.Expr]:
+        """Weighted sums of ``inputs``."""
+        inputs = self._check_symbols(inputs)
+        return [weighted_sum(inputs, row) for row in self.effective_weight().tolist()]
+
+    def penalty(self) -> Tensor:
+        """Mean distance of W to -1, 0 or 1. The authors used none; this is the NAU's."""
+        return distance_to_signs(self.effective_weight())
 
 
 class LogLayer(Layer):

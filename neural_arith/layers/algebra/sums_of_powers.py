@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from neural_arith.layers import functional
-from neural_arith.layers.closed_form import power_weights, regress, relative_error, rounding, simplify
+from neural_arith.layers.algebra.closed_form import power_weights, regress, relative_error, rounding, simplify
 
 __all__ = ["SumsOfPowers", "fit_sums_of_powers"]
 

@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 from neural_arith.errors import OptionError
 from neural_arith.layers.additive import NAU
+from neural_arith.layers.algebra.closed_form import ClosedForm, as_data, judge, power_sensitivity, sum_weights
+from neural_arith.layers.algebra.subset_sums import PowersOfSums, fit_powers_of_sums
+from neural_arith.layers.algebra.sums_of_powers import fit_sums_of_powers
 from neural_arith.layers.base import Layer
-from neural_arith.layers.closed_form import ClosedForm, as_data, judge, power_sensitivity, sum_weights
 from neural_arith.layers.multiplicative import NMU
 from neural_arith.layers.power import PowerLayer
-from neural_arith.layers.subset_sums import PowersOfSums, fit_powers_of_sums
-from neural_arith.layers.sums_of_powers import fit_sums_of_powers
 
 __all__ = ["fit_closed_form"]
 
@@ -29,8 +29,8 @@ def fit_closed_form(network: nn.Module, x: Tensor, y: Tensor) -> ClosedForm:
 
     One layer: see ``NAU.fit_closed_form``, ``NMU.fit_closed_form`` and ``PowerLayer.fit_closed_form``. A NAU under a
     NAU, NMU or power unit: each output is a sum, or a product of powers of one or two sums
-    (``neural_arith.layers.subset_sums``). A power unit under a NAU: each output is a sum of products of powers
-    (``neural_arith.layers.sums_of_powers``). Masks are kept: masked weights stay zero.
+    (``neural_arith.layers.algebra.subset_sums``). A power unit under a NAU: each output is a sum of products of powers
+    (``neural_arith.layers.algebra.sums_of_powers``). Masks are kept: masked weights stay zero.
 
     What two layers do not determine is chosen: a scale that sums can hand on to each other so that coefficients are
     whole numbers; of a sum with coefficients up to n, the first hidden sum has all its inputs, the second those that

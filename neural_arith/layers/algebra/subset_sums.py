@@ -22,7 +22,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from neural_arith.layers.closed_form import power_sensitivity, regress, relative_error, rounding, simplify, sum_weights
+from neural_arith.layers.algebra.closed_form import (
+    power_sensitivity,
+    regress,
+    relative_error,
+    rounding,
+    simplify,
+    sum_weights,
+)
 
 __all__ = ["PowersOfSums", "fit_powers_of_sums"]
 
