@@ -11,8 +11,7 @@ import numpy as np
 from neural_arith.clock import Clock
 from neural_arith.discovery.measurements.constraints import Constraints
 from neural_arith.discovery.measurements.scaling import can_be_written
-from neural_arith.fit.refine import Refined, refine
-from neural_arith.fit.tied import refine_tied
+from neural_arith.fit.refine import Refined, refine, refine_tied
 from neural_arith.parallel import Checkpoint
 from neural_arith.solve.compiled.batch import Prediction, Problem, predict
 from neural_arith.terms.candidate import Judged

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from neural_arith.equations.constants import Template
 from neural_arith.equations.system import EquationSystem
 from neural_arith.equations.terms import lay_out
 from neural_arith.errors import DataError
+from neural_arith.fit.levenberg_marquardt import descend
 from neural_arith.fit.shooting import Compiled, Model, Piece, budget, cut, match_slopes, pieces_of, shortened
 
 _CLEAN = 1e-6
@@ -67,6 +69,71 @@ class Fitted:
     sigma: np.ndarray
     log: bool
     converged: bool
+
+
+@dataclass(frozen=True)
+class _Place:
+    """The sum of squares at a point, as a function of the free constants and starting values."""
+
+    problem: Problem
+    point: Point
+    free: np.ndarray
+    moving: np.ndarray
+    sigma: np.ndarray
+    log: bool
+    pieces: Sequence[Piece]
+
+    def at(self, values: np.ndarray) -> _Place:
+        """The same at other values."""
+        constants, starts = self.point.constants.copy(), self.point.starts.copy()
+        constants[self.free], starts[self.moving] = values[: self.free.size], values[self.free.size :]
+        return replace(self, point=Point(constants, starts))
+
+    def inside(self, values: np.ndarray) -> np.ndarray:
+        """The same values, but for exponents that the data do not determine, which would wander off."""
+        out, places = values.copy(), np.flatnonzero(np.isin(self.free, self.problem.exponents))
+        out[places] = np.clip(out[places], -_STEEPEST, _STEEPEST)
+        return out
+
+    @property
+    def values(self) -> np.ndarray:
+        """The free constants, then the moving starting values."""
+        return np.append(self.point.constants[self.free], self.point.starts[self.moving])
+
+    @cached_property
+    def sizes(self) -> np.ndarray:
+        """Their sizes."""
+        units = self.problem.units(self.point, self.free)
+        return np.append(units[0, : self.free.size], units[:, self.free.size :][self.moving])
+
+    @cached_property
+    def _squares(self) -> float:
+        return np.inf if self.problem.exhausted else self.problem.squares(self.point, self.sigma, self.log, self.pieces)
+
+    @property
+    def misfit(self) -> float:
+        """The sum of squares; infinite after failure, or once the fit has cost too much."""
+        return self._squares
+
+    @cached_property
+    def _parts(self) -> tuple[np.ndarray, np.ndarray]:
+        parts = (
+            None
+            if self.problem.exhausted
+            else self.problem.normal_equations(self.point, self.free, self.moving, self.sigma, self.log, self.pieces)
+        )
+        n = len(self.sizes)
+        return (np.full((n, n), np.nan), np.full(n, np.nan)) if parts is None else parts
+
+    @property
+    def normal(self) -> np.ndarray:
+        """Half its second derivatives."""
+        return self._parts[0]
+
+    @property
+    def gradient(self) -> np.ndarray:
+        """Half its slope."""
+        return self._parts[1]
 
 
 class Problem:
@@ -168,7 +235,7 @@ class Problem:
     def _from_anywhere(self, start: Point, free: np.ndarray, log: bool, max_iterations: int) -> Fitted:
         unit = self._unit(log)
         makers = [self._as_given, self._by_stretches, self._by_growing]
-        if self._squares(self.residuals(start, unit, log)) > _GOOD * self.n_values:
+        if self.squares(start, unit, log) > _GOOD * self.n_values:
             # so far off, single shooting crawls: carry measured states over short stretches first
             makers = [self._by_stretches, self._as_given, self._by_growing]
         best = Fitted(start, np.inf, unit, log, False)
@@ -180,12 +247,12 @@ class Problem:
             tried.append(point)
             found = self.descend(point, free, unit, log, max_iterations)
             best = min(best, found, key=lambda fitted: fitted.squares)
-            if self.loss(best) < self.good or self._exhausted:
+            if self.loss(best) < self.good or self.exhausted:
                 break
         return best
 
     @property
-    def _exhausted(self) -> bool:
+    def exhausted(self) -> bool:
         """Whether a fit has cost so much that it is given up where it stands."""
         return self.model.spent > self._limit
 
@@ -267,64 +334,31 @@ class Problem:
         pieces: Sequence[Piece] | None = None,
         hold_starts: bool = False,
     ) -> Fitted:
-        """Levenberg-Marquardt (Marquardt 1963, damping scaled by the diagonal) from one point."""
+        """Levenberg-Marquardt from one point."""
         pieces = self.pieces if pieces is None else pieces
         moving = self._moving_starts(pieces, log) & (self.fit_initial and not hold_starts)
-        squares = self._squares(self.residuals(point, sigma, log, pieces))
-        damping, widest, converged = 1e-3, None, False
-        for _ in range(max_iterations):
-            if not np.isfinite(squares) or not (free.size or moving.any()):
-                converged = bool(np.isfinite(squares))
-                break
-            units = self._units(point, free)
-            parts = None if self._exhausted else self._normal(point, free, moving, units, sigma, log, pieces)
-            if parts is None:
-                break
-            normal, gradient = parts
-            widest = np.diag(normal).copy() if widest is None else np.maximum(widest, np.diag(normal))
-            scale = np.maximum(widest, 1e-14 * widest.max() + 1e-300)
-            size, gain = 0.0, 0.0
-            while damping < 1e10 and not self._exhausted:
-                try:
-                    step = np.linalg.solve(normal + damping * np.diag(scale), -gradient)
-                except np.linalg.LinAlgError:
-                    damping *= 10
-                    continue
-                size = float(np.abs(step).max())
-                if size < 1e-9:
-                    break
-                trial = self._moved(point, free, moving, units, step)
-                found = self._squares(self.residuals(trial, sigma, log, pieces))
-                if found < squares:
-                    gain = squares - found
-                    point, squares, damping = trial, found, max(damping * 0.2, 1e-12)
-                    break
-                damping *= 5
-            if gain == 0 and self._exhausted:
-                break
-            if size < 1e-9 or gain == 0 or (gain < 1e-9 * squares and size < 1e-5):
-                converged = True
-                break
-        return Fitted(point, squares, sigma, log, converged)
+        place = _Place(self, point, free, moving, sigma, log, pieces)
+        if not np.isfinite(place.misfit) or not (free.size or moving.any()):
+            return Fitted(point, place.misfit, sigma, log, bool(np.isfinite(place.misfit)))
+
+        def settled(gain: float, misfit: float, step: np.ndarray) -> bool:
+            return gain < 1e-9 * (misfit + gain) and float(np.abs(step / place.sizes).max()) < 1e-5
+
+        _, here, converged = descend(
+            place.at, place.values, place, steps=max_iterations, settled=settled, inside=place.inside
+        )
+        return Fitted(here.point, here.misfit, sigma, log, converged and not self.exhausted)
 
     def _moving_starts(self, pieces: Sequence[Piece], log: bool) -> np.ndarray:
         """Which starting values are free; an exact zero under proportional noise is known exactly."""
         first = np.array([piece.x[0] for piece in pieces])
         return ~(first == 0) if log else np.ones(first.shape, dtype=bool)
 
-    def _units(self, point: Point, free: np.ndarray) -> np.ndarray:
+    def units(self, point: Point, free: np.ndarray) -> np.ndarray:
         """The sizes of the free constants, then of the starting states, ``(pieces, free + states)``."""
         size = np.abs(point.constants[free])
         starts = np.clip(np.abs(point.starts), 1e-3 * self.spread, self.spread)
         return np.hstack([np.tile(np.where(size > 0, size, 1.0), (len(starts), 1)), starts])
-
-    def _moved(self, point: Point, free: np.ndarray, moving: np.ndarray, units: np.ndarray, step: np.ndarray) -> Point:
-        constants, starts = point.constants.copy(), point.starts.copy()
-        constants[free] += step[: free.size] * units[0, : free.size]
-        # exponents that the data do not determine would wander off
-        constants[self.exponents] = np.clip(constants[self.exponents], -_STEEPEST, _STEEPEST)
-        starts[moving] += step[free.size :] * units[:, free.size :][moving]
-        return Point(constants, starts)
 
     def residuals(
         self, point: Point, sigma: np.ndarray, log: bool, pieces: Sequence[Piece] | None = None
@@ -341,25 +375,25 @@ class Problem:
             out.append(part / sigma)
         return out
 
-    @staticmethod
-    def _squares(residuals: list[np.ndarray] | None) -> float:
+    def squares(self, point: Point, sigma: np.ndarray, log: bool, pieces: Sequence[Piece] | None = None) -> float:
+        """Sum of squared residuals; infinite after failure."""
+        residuals = self.residuals(point, sigma, log, pieces)
         if residuals is None:
             return np.inf
         with np.errstate(over="ignore"):
             return float(sum(np.nansum(part**2) for part in residuals))
 
-    def _normal(
+    def normal_equations(
         self,
         point: Point,
         free: np.ndarray,
         moving: np.ndarray,
-        units: np.ndarray,
         sigma: np.ndarray,
         log: bool,
         pieces: Sequence[Piece],
     ) -> tuple[np.ndarray, np.ndarray] | None:
         """Normal matrix and gradient in the unknowns: free constants, then the moving starting values."""
-        p = free.size
+        p, units = free.size, self.units(point, free)
         place = np.full(moving.shape, -1)
         place[moving] = p + np.arange(int(moving.sum()))
         normal = np.zeros((p + int(moving.sum()),) * 2)
@@ -376,7 +410,7 @@ class Problem:
             elif self.floor is not None:
                 slopes = slopes / _weight(piece.x, self.floor)[..., None]
             use = np.isfinite(residual)
-            rows = (slopes / sigma[:, None])[use]
+            rows = (slopes / units[index] / sigma[:, None])[use]
             columns = np.concatenate([np.arange(p), place[index]])
             keep = columns >= 0
             rows, columns = rows[:, keep], columns[keep]
@@ -400,8 +434,7 @@ class Problem:
         NaN for those that the data do not see; None where they cannot tell the others apart.
         """
         moving = self._moving_starts(self.pieces, fitted.log) & self.fit_initial
-        units = self._units(fitted.point, free)
-        parts = self._normal(fitted.point, free, moving, units, fitted.sigma, fitted.log, self.pieces)
+        parts = self.normal_equations(fitted.point, free, moving, fitted.sigma, fitted.log, self.pieces)
         if parts is None:
             return None
         size = np.sqrt(np.diag(parts[0]))
@@ -412,8 +445,7 @@ class Problem:
         inverse = np.full(parts[0].shape, np.nan)
         inverse[np.ix_(known, known)] = np.linalg.inv(scaled) / np.outer(size[known], size[known])
         excess = self.n_values / max(self.n_values - len(size), 1)
-        unit = units[0, : free.size]
-        return excess * inverse[: free.size, : free.size] * np.outer(unit, unit)
+        return excess * inverse[: free.size, : free.size]
 
 
 def _difference(

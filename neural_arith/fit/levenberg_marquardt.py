@@ -1,13 +1,106 @@
-"""Levenberg-Marquardt on a residual with its Jacobian: damped Gauss-Newton with scaled damping (More, 1978)."""
+"""Levenberg-Marquardt, damped Gauss-Newton with scaled damping (Marquardt, 1963; More, 1978), with two faces.
+
+:func:`descend` takes a misfit with its slope and matrix, as solvers with sensitivities fill them; torch residuals with
+their Jacobian, whose last digits count, go through :func:`levenberg_marquardt`. Many candidates at once are refined by
+the compiled one, :func:`neural_arith.fit.refine.refine`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
+
+
+class Local(Protocol):
+    """A misfit at a point, infinite where there is none, with half its slope and half its second derivatives."""
+
+    @property
+    def misfit(self) -> float:
+        """The misfit."""
+        ...
+
+    @property
+    def gradient(self) -> np.ndarray:
+        """Half its slope, ``(values,)``."""
+        ...
+
+    @property
+    def normal(self) -> np.ndarray:
+        """Half its second derivatives, ``(values, values)``."""
+        ...
+
+
+L = TypeVar("L", bound=Local)
+
+_RIDGE = 1e-12
+"""Least damping, as a share of the diagonal: directions that the data do not fix stay where they are."""
+
+
+def is_usable(here: Local) -> bool:
+    """Whether there is a misfit, and a matrix to step by."""
+    return bool(np.isfinite(here.misfit) and np.isfinite(here.normal).all() and np.isfinite(here.gradient).all())
+
+
+def descend(
+    look: Callable[[np.ndarray], L],
+    point: np.ndarray,
+    here: L,
+    *,
+    steps: int,
+    settled: Callable[[float, float, np.ndarray], bool],
+    basis: np.ndarray | None = None,
+    damping: float = 1e-3,
+    patience: int = 1,
+    inside: Callable[[np.ndarray], np.ndarray] = np.asarray,
+) -> tuple[np.ndarray, L, bool]:
+    """Minimise a misfit by its local quadratic models.
+
+    Args:
+        look: from a point to the misfit there.
+        point: where to begin, ``(values,)``.
+        here: the misfit there.
+        steps: accepted steps at most.
+        settled: told what a step gains, the misfit and the step along each direction, says whether it is negligible.
+        basis: directions that are free, ``(values, directions)``; default all.
+        damping: first damping, relative to the largest diagonal so far.
+        patience: negligible steps in a row after which it ends.
+        inside: brings a point back into its bounds.
+
+    Returns:
+        The best point, what was seen there, and whether it ended because nothing was to be gained.
+    """
+    widest, quiet = np.zeros(0), 0
+    for _ in range(steps):
+        if not is_usable(here):
+            return point, here, False
+        normal, gradient = here.normal, here.gradient
+        if basis is not None:
+            normal, gradient = basis.T @ normal @ basis, basis.T @ gradient
+        widest = np.maximum(np.diag(normal), widest if widest.size else 1e-300)
+        scale = np.sqrt(widest)
+        scaled, right = normal / scale[:, None] / scale, gradient / scale
+        tried, gained, step = 0, 0.0, np.zeros(len(scale))
+        while damping < 1e10:
+            step = -np.linalg.solve(scaled + (damping + _RIDGE) * np.eye(len(scale)), right) / scale
+            there_at = inside(point + (step if basis is None else basis @ step))
+            there = look(there_at)
+            if there.misfit < here.misfit:
+                gained = here.misfit - there.misfit
+                point, here, damping = there_at, there, damping * 0.2
+                break
+            tried += 1
+            if tried == 1 and settled(float(-step @ (2 * gradient + normal @ step)), here.misfit, step):
+                break
+            damping = max(5.0 * damping, 1e-3)
+        quiet = quiet + 1 if settled(gained, here.misfit, step) else 0
+        if not gained or quiet == patience:
+            return point, here, True
+    return point, here, False
 
 
 class Residual(Protocol):

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from neural_arith.fit.levenberg_marquardt import descend, is_usable
 from neural_arith.parallel import Checkpoint, always, partition, run_blocks
-from neural_arith.solve.compiled.batch import NEVER, Problem
+from neural_arith.solve.compiled.batch import NEVER, Prediction, Problem, predict
 from neural_arith.solve.compiled.cache import compiled
 from neural_arith.solve.compiled.kernel import copy_into, evaluate, profile_misfit, spread
 from neural_arith.solve.compiled.tables import Tables, pack
@@ -301,3 +302,61 @@ def refine(
     complete = all(result is not None for result in found) and not halt[0]
     refined = [theta[c, : len(values)].copy() for c, values in enumerate(thetas)]
     return Refined(refined, states, misfit, rss, spent, complete)
+
+
+def refine_tied(
+    structure: Structure,
+    theta: np.ndarray,
+    starts: np.ndarray,
+    problem: Problem,
+    basis: np.ndarray,
+    *,
+    iterations: int = 25,
+    tolerance: float = 0.05,
+    rtol: float = 1e-6,
+    halt: np.ndarray = NEVER,
+) -> tuple[np.ndarray, np.ndarray, Prediction]:
+    """Refit the values of one candidate and its starting states, the values within the span of a basis.
+
+    Begins where the quadratic model of the likelihood around the given values is least within the span.
+
+    Args:
+        structure: the candidate.
+        theta: first guess of its values, within the span or not.
+        starts: starting states of the pieces, ``(pieces, states)``.
+        problem: the measurements.
+        basis: ``(values, free values)``.
+        iterations: most steps.
+        tolerance: two gains in a row below this many units of 2 log likelihood end the refinement.
+        rtol: relative tolerance of the integrator.
+        halt: one number; once it is set, by another thread, nothing integrates any more.
+
+    Returns:
+        Values, starting states and what :func:`predict` says of them; its misfit is infinite if nothing integrates.
+    """
+    n = len(theta)
+    free = np.block(
+        [
+            [basis, np.zeros((n, starts.size))],
+            [np.zeros((starts.size, basis.shape[1])), np.eye(starts.size)],
+        ]
+    )
+
+    def look(at: np.ndarray) -> Prediction:
+        most, here = problem.step_limit(), at[n:].reshape(starts.shape)
+        return predict(structure, at[:n], here, problem, rtol=rtol, max_steps=most, halt=halt)
+
+    point = np.append(theta, starts)
+    within, here = free @ np.linalg.lstsq(free, point)[0], look(point)
+    if is_usable(here):
+        normal = here.normal / (size := np.sqrt(np.maximum(np.diag(here.normal), 1e-30))) / size[:, None]
+        rows = free * size[:, None]
+        place = np.linalg.lstsq(rows.T @ normal @ rows, rows.T @ normal @ (point * size))[0]
+        here = look(free @ place)
+        within = free @ place if is_usable(here) else within
+    if not is_usable(here):
+        here = look(within)
+    point, here, _ = descend(
+        look, within, here, steps=iterations, settled=lambda gain, *_: gain < tolerance, basis=free, patience=2
+    )
+    return point[:n], point[n:].reshape(starts.shape), here

@@ -24,7 +24,7 @@ from neural_arith.discovery.search.judging import judge
 from neural_arith.equations.terms import from_structure
 from neural_arith.errors import OptionError
 from neural_arith.fit.noise import Noise
-from neural_arith.fit.tied import refine_tied
+from neural_arith.fit.refine import refine_tied
 from neural_arith.regressor import ODERegressor
 from neural_arith.terms.library import KINDS, Ranges, lifted_units
 from neural_arith.terms.structure import Structure

@@ -19,6 +19,7 @@ from neural_arith.clock import Clock
 from neural_arith.discovery.likelihood import Likelihood
 from neural_arith.discovery.measurements.scaling import Scaling
 from neural_arith.equations import EquationSystem
+from neural_arith.fit.levenberg_marquardt import descend, is_usable
 from neural_arith.fit.rounding import exact_values, fewer_figures
 from neural_arith.solve.compiled.batch import Prediction, predict
 from neural_arith.terms.candidate import Judged
@@ -49,10 +50,6 @@ _REFITS, _SETTLED = 12, 0.01
 
 _UNSURE = 2.0
 """Units of 2 log likelihood by which the refit may be worse than the quadratic model says."""
-
-
-_Look = Callable[[np.ndarray], tuple[Prediction, np.ndarray, np.ndarray]]
-"""From values and starting states to the prediction, and gradient and matrix of the misfit."""
 
 
 @dataclass(frozen=True)
@@ -95,24 +92,24 @@ def round_values(likelihood: Likelihood, scaling: Scaling, judged: Judged) -> Ro
         return None
     problem = replace(likelihood.problem, floor=np.maximum(likelihood.problem.floor, _FLOOR))
 
-    def look(point: np.ndarray) -> tuple[Prediction, np.ndarray, np.ndarray]:
-        """Prediction, gradient and matrix of the misfit by original values and starting states."""
+    def look(point: np.ndarray) -> Prediction:
+        """The prediction, its gradient and matrix by original values and starting states."""
         likelihood.clock.check()
         scaled, starts = scaling.scaled(structure, point[:n]), point[n:].reshape(judged.starts.shape)
         found = predict(structure, scaled, starts, problem, rtol=likelihood.rtol, halt=likelihood.clock.halt)
         turn = np.eye(len(found.gradient))
         turn[:n, :n] = np.linalg.inv(scaling.slopes(structure, scaled))
-        return found, turn.T @ found.gradient, turn.T @ found.normal @ turn
+        return replace(found, gradient=turn.T @ found.gradient, normal=turn.T @ found.normal @ turn)
 
     point = np.append(scaling.original(structure, judged.theta), judged.starts)
     first = look(point)
-    if not _usable(first[0]):
+    if not is_usable(first):
         return None
     places = [*structure.terms, *structure.numbers]
     kinds = {k: place.kind if isinstance(place, Number) else "" for k, place in enumerate(places)}
     numbers = {k: kind for k, kind in kinds.items() if kind != "phase"}
     exponents = {k: kind for k, kind in kinds.items() if kind.endswith("power")}
-    model, here = _Model(point, first[2], likelihood.clock), first[0]
+    model, here = _Model(point, first.normal, likelihood.clock), first
     # Where all together bend the solution too much, exponents alone may not.
     for simplify in (
         lambda model: model.tie_all(structure, likelihood.per_number),
@@ -124,7 +121,7 @@ def round_values(likelihood: Likelihood, scaling: Scaling, judged: Judged) -> Ro
         if len(trial.free) == len(model.free):
             continue
         settled = _settled(look, trial, point)
-        if settled is not None and settled.misfit <= first[0].misfit + trial.spent + _UNSURE:
+        if settled is not None and settled.misfit <= first.misfit + trial.spent + _UNSURE:
             model, here = trial, settled
     if len(model.free) == len(point):
         return None
@@ -134,32 +131,23 @@ def round_values(likelihood: Likelihood, scaling: Scaling, judged: Judged) -> Ro
     return Rounded(model.point[:n], done, frozenset(model.exact))
 
 
-def _settled(look: _Look, model: _Model, before: np.ndarray) -> Prediction | None:
+def _settled(look: Callable[[np.ndarray], Prediction], model: _Model, before: np.ndarray) -> Prediction | None:
     """Refit what is free, damped, for tied values can be far from where they were; None where it cannot be integrated.
 
     The model is left at the new values, with the second derivatives there. A starting state near zero keeps the sign it
     had before where that is better: a root has no value behind it.
     """
     kept = model.point * np.where(model.point * before < 0, -_NEAR_ZERO, 1.0)
-    here, gradient, model.normal = look(model.point)
-    if (kept != model.point).any() and not here.misfit < (there := look(kept))[0].misfit:
-        model.point, (here, gradient, model.normal) = kept, there
-    if not _usable(here):
-        return None
-    free, damping = model.basis[:, model.free], 0.0
-    for _ in range(_REFITS if free.size else 0):
-        normal = free.T @ model.normal @ free
-        normal += damping * np.diag(np.diag(normal))
-        point = model.point - free @ (_inverse(normal) @ (free.T @ gradient))
-        there, *rest = look(point)
-        if _usable(there) and there.misfit < here.misfit:
-            gained, damping = here.misfit - there.misfit, damping / 10
-            model.point, here, (gradient, model.normal) = point, there, rest
-            if gained < _SETTLED:
-                break
-        else:
-            damping = max(10 * damping, 1e-2)
-    return here
+    here = look(model.point)
+    if (kept != model.point).any() and not here.misfit < (there := look(kept)).misfit:
+        model.point, here = kept, there
+    if model.free and is_usable(here):
+        model.point, here, _ = descend(
+            look, model.point, here, steps=_REFITS, settled=lambda gain, *_: gain < _SETTLED,
+            basis=model.basis[:, model.free], damping=0.0,
+        )  # fmt: skip
+    model.normal = here.normal
+    return here if is_usable(here) else None
 
 
 class _Model:
@@ -279,10 +267,6 @@ def _strange(apart: float) -> float:
         apart: how far special values are from each other, in standard errors: the rarer, the stranger a near one is.
     """
     return float(2 * np.log(_SPECIAL / (1 - _SPECIAL) / np.sqrt(2 * np.pi) * apart))
-
-
-def _usable(prediction: Prediction) -> bool:
-    return bool(np.isfinite(prediction.misfit) and np.isfinite(prediction.normal).all())
 
 
 def _inverse(matrix: np.ndarray) -> np.ndarray:
