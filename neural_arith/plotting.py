@@ -13,6 +13,7 @@ import numpy as np
 
 from neural_arith.data import Run, Trajectories
 from neural_arith.errors import DataError, OptionError
+from neural_arith.fit.evidence import STRONG
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,9 +27,6 @@ COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 
 MANY = 2000
 """More points than this per run are thinned for display; the eye cannot tell, and files stay small."""
-
-STRONG = 6.0
-"""Units of twice the log-likelihood from which evidence counts as strong (Kass and Raftery, 1995)."""
 
 _CURVE = 400  # points of a simulated curve
 

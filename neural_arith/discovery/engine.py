@@ -18,7 +18,7 @@ from neural_arith.discovery.measurements.advice import constant_inputs, input_va
 from neural_arith.discovery.measurements.constraints import Constraints
 from neural_arith.discovery.measurements.knowledge import Knowledge
 from neural_arith.discovery.measurements.noise import estimate_noise
-from neural_arith.discovery.measurements.problem import SMALLEST, make_problem
+from neural_arith.discovery.measurements.problem import make_problem
 from neural_arith.discovery.measurements.ranges import positive_variables
 from neural_arith.discovery.measurements.scaling import fit_scaling
 from neural_arith.discovery.measurements.smoothing import smooth
@@ -33,7 +33,7 @@ from neural_arith.discovery.verdict.result import Discovery
 from neural_arith.discovery.verdict.statements import measured_rows
 from neural_arith.equations.system import EquationSystem
 from neural_arith.fit.curves import Curve
-from neural_arith.fit.noise import Noise, NoiseKind, all_positive
+from neural_arith.fit.noise import SMALLEST, Noise, NoiseKind, all_positive
 from neural_arith.parallel import Checkpoint
 from neural_arith.terms.candidate import Judged
 

@@ -15,19 +15,14 @@ from neural_arith.equations.system import EquationSystem
 from neural_arith.equations.terms import lay_out
 from neural_arith.errors import DataError
 from neural_arith.fit.levenberg_marquardt import descend
+from neural_arith.fit.noise import NOTHING, SMALLEST
 from neural_arith.fit.shooting import Compiled, Model, Piece, budget, cut, match_slopes, pieces_of, shortened
-
-_CLEAN = 1e-6
-"""Residuals below this share of a state's spread count as none."""
 
 _GOOD = 0.05
 """Above this share of the variance a mean squared residual always asks for another start."""
 
 _STEEPEST = 12.0
 """Largest size of a fitted exponent."""
-
-_FLOOR = 0.05
-"""Share of a state's size (root mean square) below which noise in proportion to the value shrinks no further."""
 
 _NEAR_ZERO = 1e-2
 """Starting value, as a share of the state's spread, instead of a negative one that has no slope."""
@@ -162,7 +157,7 @@ class Problem:
         self.pieces = pieces_of(data, equations.states, equations.inputs)
         every = np.concatenate([piece.x for piece in self.pieces])
         self.spread = _spread(every)
-        self.floor = _FLOOR * _size(every) if relative else None
+        self.floor = SMALLEST * _size(every) if relative else None
         positive = every[every > 0]
         self.can_log = bool(np.all(every[np.isfinite(every)] >= 0)) and positive.size > 0
         with np.errstate(all="ignore"):
@@ -213,7 +208,7 @@ class Problem:
 
     def is_clean(self, fitted: Fitted) -> bool:
         """Whether nothing is left to explain."""
-        return bool(np.all(fitted.sigma <= 1.001 * _CLEAN * self._unit(fitted.log)))
+        return bool(np.all(fitted.sigma <= 1.001 * NOTHING * self._unit(fitted.log)))
 
     def _unit(self, log: bool) -> np.ndarray:
         return self.log_spread if log else self.unit
@@ -303,7 +298,7 @@ class Problem:
         every = np.concatenate(residuals)
         with np.errstate(invalid="ignore"):
             counts = np.maximum(np.isfinite(every).sum(0), 1)
-        return np.maximum(np.sqrt(np.nansum(every**2, 0) / counts), _CLEAN * self._unit(fitted.log))
+        return np.maximum(np.sqrt(np.nansum(every**2, 0) / counts), NOTHING * self._unit(fitted.log))
 
     def _likelihood(self, fitted: Fitted) -> float:
         """Log-likelihood of the positive values, constants apart, comparable between both kinds of noise."""
@@ -318,7 +313,9 @@ class Problem:
         for j in range(every.shape[1]):
             use = np.isfinite(every[:, j]) & (values[:, j] > 0)
             if use.any():
-                total -= use.sum() / 2 * np.log(np.mean(every[use, j] ** 2) + (_CLEAN * self._unit(fitted.log)[j]) ** 2)
+                total -= (
+                    use.sum() / 2 * np.log(np.mean(every[use, j] ** 2) + (NOTHING * self._unit(fitted.log)[j]) ** 2)
+                )
                 total -= np.log(values[use, j]).sum() if fitted.log else 0.0
         return float(total)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -12,9 +12,20 @@ from neural_arith.data import Run
 
 NoiseKind = Literal["additive", "proportional", "log"]
 
+NOISE = ("auto", *get_args(NoiseKind))
+"""What a user may say of the noise: "auto" lets the data say it."""
 
 CLEAN = 2e-4
 """Noise below this share of a state's size counts as none: an interpolating spline is then better than a smooth one."""
+
+SMALLEST = 0.05
+"""Size, in shares of a state's, below which proportional noise does not shrink any more."""
+
+NOTHING = 1e-6
+"""Residuals below this share of a state's size count as none, so that constants from clean data round as well."""
+
+FLOOR = 5e-8
+"""Misfits below this share of a state's size are not told apart: solvers and files are no better."""
 
 
 @dataclass(frozen=True)

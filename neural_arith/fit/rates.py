@@ -13,7 +13,7 @@ from neural_arith.equations.constants import Template
 from neural_arith.equations.reactions import Reactions
 from neural_arith.errors import OptionError
 from neural_arith.fit.least_squares import Point, Problem
-from neural_arith.fit.refit import NOISE
+from neural_arith.fit.noise import NOISE
 
 
 @dataclass(frozen=True)

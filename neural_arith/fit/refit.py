@@ -17,8 +17,7 @@ from neural_arith.equations.system import EquationSystem
 from neural_arith.equations.text import write
 from neural_arith.errors import DataError, EquationError, OptionError
 from neural_arith.fit.least_squares import Fitted, Point, Problem
-
-NOISE = ("auto", "additive", "proportional", "log")
+from neural_arith.fit.noise import NOISE
 
 _LARGEST = 1e100
 """Sizes of states beyond this, or below its inverse, leave no room for their squares."""

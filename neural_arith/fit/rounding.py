@@ -16,15 +16,15 @@ import sympy as sp
 from neural_arith.data import Trajectories
 from neural_arith.equations.system import EquationSystem
 from neural_arith.errors import OptionError
+from neural_arith.fit.evidence import STRONG
 from neural_arith.fit.least_squares import Fitted, Point, Problem
-from neural_arith.fit.refit import NOISE
+from neural_arith.fit.noise import NOISE
 
 ALLOWED = ("integer", "fraction", "figures")
 
-_UNITS = 4.0
 _CONSTANT = 2.0
-"""Together the twice log-likelihood that a rounder value may cost: 6, below which evidence is not strong (Kass and
-Raftery 1995). The second part, what Akaike's criterion pays for a constant less, is granted whatever the increase."""
+"""Of the twice log-likelihood that a rounder value may cost, up to strong evidence, this part, which Akaike's criterion
+pays for a constant less, is granted whatever the increase."""
 
 _LARGEST_INTEGER = 10
 _MOST_FIGURES = 12
@@ -106,7 +106,9 @@ def _round_once(
     fitted = problem.fit(start, np.arange(n), noise, max_iterations)
     if not np.isfinite(fitted.squares):
         return equations
-    rounding = _Rounding(problem, fitted, _CONSTANT + min(max_loss_increase * problem.n_values, _UNITS), max_iterations)
+    rounding = _Rounding(
+        problem, fitted, _CONSTANT + min(max_loss_increase * problem.n_values, STRONG - _CONSTANT), max_iterations
+    )
     exact: dict[int, Fraction] = {}
     fresh = False
     while not fresh:

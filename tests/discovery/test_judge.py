@@ -11,11 +11,11 @@ from simulated import LOTKA_STRUCTURE, archive_of, lotka, noisy, scipy_solution
 from neural_arith.clock import Clock, OutOfTimeError
 from neural_arith.data import Run
 from neural_arith.discovery.measurements.constraints import Constraints
-from neural_arith.discovery.measurements.problem import FLOOR, make_problem
+from neural_arith.discovery.measurements.problem import make_problem
 from neural_arith.discovery.measurements.smoothing import smooth
 from neural_arith.discovery.search.archive import PATIENCE
 from neural_arith.discovery.search.judging import MANY_RUNS, judge, judge_nothing, turned
-from neural_arith.fit.noise import Noise
+from neural_arith.fit.noise import FLOOR, Noise
 from neural_arith.terms.candidate import Judged
 from neural_arith.terms.prices import structure_price
 from neural_arith.terms.structure import Structure, Term

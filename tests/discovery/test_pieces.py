@@ -8,11 +8,11 @@ from simulated import noisy, scipy_solution
 
 from neural_arith.data import Run
 from neural_arith.discovery.likelihood import Likelihood
-from neural_arith.discovery.measurements.problem import FLOOR, make_problem
+from neural_arith.discovery.measurements.problem import make_problem
 from neural_arith.discovery.measurements.smoothing import smooth
 from neural_arith.discovery.search.archive import Archive
 from neural_arith.discovery.search.judging import chaotic, judge, turned
-from neural_arith.fit.noise import Noise
+from neural_arith.fit.noise import FLOOR, Noise
 from neural_arith.terms.structure import Structure
 from neural_arith.terms.units import power
 

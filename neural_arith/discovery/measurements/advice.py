@@ -8,9 +8,8 @@ import numpy as np
 import scipy.stats
 
 from neural_arith.data import Run, Trajectories
-from neural_arith.discovery.measurements.problem import SMALLEST
 from neural_arith.fit.curves import Curve
-from neural_arith.fit.noise import Noise
+from neural_arith.fit.noise import SMALLEST, Noise
 
 LONG = 30
 """Measured values of a state in a run from which on its steps may be told to be random."""

@@ -8,15 +8,9 @@ import numpy as np
 
 from neural_arith.data import Run
 from neural_arith.fit.curves import Curve
-from neural_arith.fit.noise import Noise
+from neural_arith.fit.noise import FLOOR, SMALLEST, Noise
 from neural_arith.fit.segments import equal_parts
 from neural_arith.solve.compiled.batch import Problem
-
-SMALLEST = 0.05
-"""Size, in shares of a state's, below which proportional noise does not shrink any more."""
-
-FLOOR = 5e-8
-"""Misfits below this share of a state's size are not told apart: solvers and files are no better."""
 
 
 def make_problem(

@@ -20,14 +20,12 @@ from neural_arith.discovery.likelihood import Likelihood
 from neural_arith.discovery.measurements.scaling import Scaling
 from neural_arith.equations import EquationSystem
 from neural_arith.fit.levenberg_marquardt import descend, is_usable
+from neural_arith.fit.noise import NOTHING
 from neural_arith.fit.rounding import exact_values, fewer_figures
 from neural_arith.solve.compiled.batch import Prediction, predict
 from neural_arith.terms.candidate import Judged
 from neural_arith.terms.structure import Structure
 from neural_arith.terms.units import Number
-
-_FLOOR = 1e-6
-"""Residuals below this share of a state's size count as none, so that constants from clean data round as well."""
 
 _EXACT, _FIGURES = 4.0, 1.0
 """Units of 2 log likelihood that a whole number or simple fraction may cost (two standard errors), and fewer figures
@@ -90,7 +88,7 @@ def round_values(likelihood: Likelihood, scaling: Scaling, judged: Judged) -> Ro
     structure, n = judged.structure, len(judged.theta)
     if not n or likelihood.known.basis(structure) is not None:
         return None
-    problem = replace(likelihood.problem, floor=np.maximum(likelihood.problem.floor, _FLOOR))
+    problem = replace(likelihood.problem, floor=np.maximum(likelihood.problem.floor, NOTHING))
 
     def look(point: np.ndarray) -> Prediction:
         """The prediction, its gradient and matrix by original values and starting states."""
