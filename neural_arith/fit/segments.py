@@ -21,17 +21,16 @@ def equal_parts(x: np.ndarray, length: int | None) -> np.ndarray:
     return rows[np.arange(n) * len(rows) // n]
 
 
-def complete_edges(x: np.ndarray, length: int | None) -> list[int]:
-    """Where stretches that share their ends begin and end: at samples that have all states, for a start must be known.
+def edges(may_begin: np.ndarray, length: int, first: int = 0) -> list[int]:
+    """Where stretches that share their ends begin and end.
 
     Args:
-        x: measured states, ``(samples, states)``, NaN where missing; where no sample has all, every one will do.
-        length: sample intervals of a stretch, more where the next sample lacks a state; None keeps the run whole.
+        may_begin: at which samples one may begin, ``(samples,)``: those whose state is known.
+        length: sample intervals of a stretch, more where the next sample may not begin one.
+        first: where the first one begins.
     """
-    complete, last = [bool(row.all()) for row in np.isfinite(x)], len(x) - 1
-    first = complete.index(True) if any(complete[:-1]) else 0
-    never, edges = not any(complete), [first]
-    for k in range(first + 1, last if length is not None else 0):
-        if k - edges[-1] >= (length or 1) and (complete[k] or never):
-            edges.append(k)
-    return [*edges, last]
+    found, last = [first], len(may_begin) - 1
+    for k in range(first + 1, last):
+        if may_begin[k] and k - found[-1] >= length:
+            found.append(k)
+    return [*found, last]

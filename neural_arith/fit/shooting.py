@@ -7,6 +7,7 @@ differences take over where a derivative does not exist, as that of sqrt(x) at x
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from neural_arith.equations.export import array_function, scalar_function
 from neural_arith.equations.system import EquationSystem
 from neural_arith.equations.terms import Laid
 from neural_arith.errors import DataError
+from neural_arith.fit.segments import edges
 from neural_arith.solve import solve
 from neural_arith.solve.compiled.batch import NEVER
 from neural_arith.solve.compiled.kernel import evaluate
@@ -83,14 +85,11 @@ def cut(pieces: Sequence[Piece], n_samples: int) -> list[Piece]:
     """Cut runs into stretches of about so many samples, which start at measured states."""
     out: list[Piece] = []
     for piece in pieces:
-        whole = np.flatnonzero(np.isfinite(piece.x).all(1))
-        first = 0
-        for stop in [*whole[whole > 0].tolist(), len(piece.t) - 1]:
-            if stop - first >= n_samples or (stop == len(piece.t) - 1 and stop > first):
-                rows = slice(first, stop + 1)
-                start = piece.start if first == 0 else piece.x[first]
+        for a, b in itertools.pairwise(edges(np.asarray(np.isfinite(piece.x).all(axis=1)), n_samples)):
+            rows = slice(a, b + 1)
+            start = piece.start if a == 0 else piece.x[a]
+            if b > a:
                 out.append(Piece(piece.t[rows], piece.x[rows], None if piece.u is None else piece.u[rows], start))
-                first = stop
     return out
 
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from neural_arith.errors import OptionError
 from neural_arith.fit.curves import filled
-from neural_arith.fit.segments import complete_edges
+from neural_arith.fit.segments import edges
 from neural_arith.solve.tableau import ERROR, NODES, STAGES
 
 if TYPE_CHECKING:
@@ -102,7 +102,11 @@ def _pieces(data: Trajectories, length: int | None) -> Iterator[tuple[np.ndarray
     for run in data:
         full = filled(run.t, run.x)
         u = np.zeros((len(run.t), 0)) if run.u is None else run.u
-        for a, b in pairwise(complete_edges(run.x, length)):
+        # A start must be known: at samples that have all states, or anywhere in a run that has no such sample.
+        complete = np.asarray(np.isfinite(run.x).all(axis=1))
+        first = int(complete.argmax()) if complete[:-1].any() else 0
+        may_begin = complete if complete.any() else ~complete
+        for a, b in pairwise(edges(may_begin, len(run.t) if length is None else length, first)):
             piece = slice(a, b + 1)
             yield run.t[piece], run.x[piece], full[piece], u[piece]
 
