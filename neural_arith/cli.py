@@ -266,7 +266,7 @@ def _discover(arguments: argparse.Namespace) -> int:
     )
     interrupts_raise()
     discovery = model.fit(data).discovery_
-    lines = [str(discovery.equations), *_constants(discovery), *_reactions(discovery), *_findings(discovery)]
+    lines = [str(discovery.summary()), *_reactions(discovery), *_findings(discovery)]
     failure = None
     if out is not None:
         try:
@@ -322,12 +322,6 @@ def _folder(name: str) -> Path:
         (drafts / _FILES[0]).touch()
         (drafts / _FILES[0]).unlink()
     return path
-
-
-def _constants(discovery: Discovery) -> list[str]:
-    """The constants with their standard errors, which belong to the numbers before rounding."""
-    rows = discovery.chosen.constant_lines()
-    return ["", "constants before rounding, with standard errors:", *(f"  {row}" for row in rows)] if rows else []
 
 
 def _reactions(discovery: Discovery) -> list[str]:

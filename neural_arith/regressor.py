@@ -15,6 +15,7 @@ from sklearn.exceptions import NotFittedError
 from neural_arith.data import Trajectories
 from neural_arith.data.arrays import in_order, is_unnamed
 from neural_arith.discovery import Candidate, Discovery, Knowledge, discover
+from neural_arith.discovery.verdict.summary import Summary
 from neural_arith.equations import EquationSystem
 from neural_arith.errors import DataError, OptionError
 from neural_arith.fit.noise import NoiseKind
@@ -165,6 +166,10 @@ class ODERegressor(BaseEstimator):
     def __str__(self) -> str:
         """The equations with standard errors of their constants; before :meth:`fit` the parameters."""
         return str(self.discovery_) if hasattr(self, "discovery_") else repr(self)
+
+    def summary(self) -> Summary:
+        """A table: each constant with its standard error, the term it stands in, and what that term buys."""
+        return self._fitted().summary()
 
     def print(self, figures: int = 4) -> None:
         """Print the equations with so many significant figures."""

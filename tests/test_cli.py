@@ -228,7 +228,7 @@ def test_discover_prints_standard_errors_and_takes_a_number_of_threads(tmp_path,
     (tmp_path / "decay.csv").write_text("\n".join(["t,y", *rows]) + "\n", encoding="utf-8")
     code, text, _ = run("discover", tmp_path / "decay.csv", "--quiet", "--jobs", "1")
     assert code == 0
-    found = re.search(r"with standard errors:\n  d y/dt  (\S+) \+- (\S+)  in \S+\*y\n", text)
+    found = re.search(r"with standard errors; what .*:\n  d y/dt  (\S+) \+- (\S+)  in \S+\*y  buys \S+\n", text)
     assert found is not None
     value, error = map(float, found.groups())
     assert abs(value + 0.5) < 4 * error

@@ -133,6 +133,28 @@ def test_page_claims_no_more_than_was_tried(tmp_path, runs, warned, status):
     assert (NO_WARNING in text) == (not warned and status == "done")
 
 
+def test_a_summary_has_one_row_for_each_constant(page):
+    summary = discovery(measurements()).summary()
+    assert [(row.state, row.value) for row in summary.rows] == [
+        ("hare", 0.54), ("hare", -0.027), ("lynx", -0.8), ("lynx", 0.024)
+    ]  # fmt: skip
+    assert [row.buys for row in summary.rows if not math.isnan(row.buys)] == [61.7, math.inf]
+    lines = str(summary).splitlines()
+    assert lines[:2] == str(PREY).splitlines()
+    assert lines[4].split() == ["d", "hare/dt", "0.54", "+-", "0.05", "in", "0.54*hare", "buys", "61.7"]
+    assert lines[7].split() == ["d", "lynx/dt", "0.024,", "not", "fixed", "by", "the", "data", "in", "0.024*hare*lynx"]
+    assert summary.table() in page[0]
+    assert summary.equations == PREY
+
+
+def test_a_summary_of_nothing_is_the_equations_alone():
+    still = EquationSystem({"hare": "0", "lynx": "0"})
+    chosen = candidate(still, 0.0, 1.0, selected=True)
+    assert str(discovery(measurements(), still, [replace(chosen, standard_errors=())], terms=()).summary()) == str(
+        still
+    )
+
+
 def test_long_tables_are_folded(tmp_path):
     many = [candidate(PREY, 50.0 + k, 40.0) for k in range(30)]
     write_report(tmp_path / "r.html", discovery(measurements(), candidates=[*CANDIDATES, *many]))
@@ -148,7 +170,7 @@ def test_page_is_accessible(page):
     assert all(a.get("aria-label") for tag, a in parsed.tags if tag == "svg")
     assert all(a.get("scope") == "col" for tag, a in parsed.tags if tag == "th")
     count = {name: sum(tag == name for tag, _ in parsed.tags) for name in ("table", "caption", "h1")}
-    assert count["table"] == count["caption"] == 4
+    assert count["table"] == count["caption"] == 3
     assert count["h1"] == 1
 
 

@@ -5,6 +5,7 @@ from neural_arith.discovery.measurements.knowledge import Knowledge
 from neural_arith.discovery.measurements.noise import estimate_noise
 from neural_arith.discovery.options import Options
 from neural_arith.discovery.verdict.result import Candidate, Discovery, reactions_of
+from neural_arith.discovery.verdict.summary import Summary, SummaryRow
 from neural_arith.discovery.verdict.worth import Worth
 from neural_arith.fit.noise import Noise
 
@@ -14,6 +15,8 @@ __all__ = [
     "Knowledge",
     "Noise",
     "Options",
+    "Summary",
+    "SummaryRow",
     "Worth",
     "discover",
     "estimate_noise",

@@ -8,15 +8,16 @@ import importlib.metadata
 import math
 import os
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import sympy as sp
 
 from neural_arith.data import Trajectories
-from neural_arith.discovery import Candidate, Discovery, Worth, reactions_of
+from neural_arith.discovery import Candidate, Discovery, reactions_of
+from neural_arith.discovery.verdict.summary import html_table
 from neural_arith.equations import EquationSystem
-from neural_arith.equations.text import places, write
+from neural_arith.equations.text import write
 from neural_arith.files import write_text
 from neural_arith.fit.evidence import STRONG
 from neural_arith.report.formulas import mathml
@@ -130,45 +131,9 @@ def _uncertain(discovery: Discovery) -> str:
             "<p>One run tests the equations only along its own path. Runs from other starts would test them "
             "elsewhere.</p>"
         )
-    chosen = next((c for c in discovery.candidates if c.selected), None)
-    if chosen is not None and len(chosen.constants):
-        parts.append(_constant_table(chosen))
-    if discovery.terms:
-        parts.append(_term_table(discovery.terms))
+    if any(candidate.selected for candidate in discovery.candidates) and (summary := discovery.summary()).rows:
+        parts.append(summary.table())
     return "\n".join(parts)
-
-
-def _term_table(terms: Sequence[Worth]) -> str:
-    rows = []
-    for w in terms:
-        gain = f"{w.buys:.1f}" if math.isfinite(w.buys) else f"{_NO_SOLUTION} without it"
-        rows.append(((f"d {w.state}/dt", w.term, gain, f"{w.costs:.1f}"), ""))
-    words = "What each term is worth. Gain: by how much the misfit (-2 log likelihood) grows when the term is left out "
-    words += (
-        "and all else is fitted again. Price: what the term adds to the description. A term stays if it gains more."
-    )
-    return _table(words, ("equation", "term", "gain", "price"), rows, numbers=(2, 3), formulas=(1,))
-
-
-def _constant_table(candidate: Candidate) -> str:
-    rows = []
-    where = places(candidate.equations)
-    for (equation, term), value, error in zip(where, candidate.constants, candidate.standard_errors, strict=True):
-        if math.isnan(error):
-            doubt = (candidate.without_error, "\u2013")
-        elif error == 0.0:
-            doubt = ("taken as exact", "\u2013")
-        else:
-            doubt = (f"{error:.2g}", f"{100 * abs(error / value):.2g} %" if value else "\u2013")
-        rows.append(((equation, term, f"{value:.6g}", *doubt), ""))
-    head = ("equation", "term", "constant", "standard error", "relative")
-    return _table(
-        "Constants of the chosen equations as fitted, before any rounding, and how well the data fix them.",
-        head,
-        rows,
-        numbers=(2, 3, 4),
-        formulas=(1,),
-    )
 
 
 def _candidates(discovery: Discovery) -> str:
@@ -236,7 +201,7 @@ def _candidate_table(
         ]
         rows.append(((verdicts[id(c)], str(c.complexity), *behind, str(c.equations)), "chosen" if c.selected else ""))
     head = ("verdict", "complexity", "misfit behind best", "price", "score behind best", "equations")
-    return _table(caption, head, rows, numbers=(1, 2, 3, 4), formulas=(5,))
+    return html_table(caption, head, rows, numbers=(1, 2, 3, 4), formulas=(5,))
 
 
 def _made(discovery: Discovery) -> str:
@@ -246,31 +211,4 @@ def _made(discovery: Discovery) -> str:
     for package in _PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             rows.append(((package, importlib.metadata.version(package)), ""))
-    return _table("The same data, options, seed and versions give the same page.", ("what", "value"), rows)
-
-
-def _table(
-    caption: str,
-    head: Sequence[str],
-    rows: Iterable[tuple[Sequence[str], str]],
-    *,
-    numbers: Sequence[int] = (),
-    formulas: Sequence[int] = (),
-) -> str:
-    """An accessible table: a caption, headers with scope, each row with an optional class."""
-    kinds = {**dict.fromkeys(numbers, "number"), **dict.fromkeys(formulas, "formula")}
-
-    def attribute(kind: str) -> str:
-        return f' class="{kind}"' if kind else ""
-
-    top = "".join(
-        f'<th scope="col"{attribute(kinds.get(i, ""))}>{html.escape(name)}</th>' for i, name in enumerate(head)
-    )
-    lines = []
-    for cells, kind in rows:
-        inner = "".join(f"<td{attribute(kinds.get(i, ''))}>{html.escape(c)}</td>" for i, c in enumerate(cells))
-        lines.append(f"<tr{attribute(kind)}>{inner}</tr>")
-    return (
-        f'<div class="wide"><table><caption>{html.escape(caption)}</caption>\n<thead><tr>{top}</tr></thead>\n'
-        f"<tbody>\n{chr(10).join(lines)}\n</tbody></table></div>\n"
-    )
+    return html_table("The same data, options and versions give the same page.", ("what", "value"), rows)

@@ -8,10 +8,10 @@ import numpy as np
 
 from neural_arith.data.trajectories import Trajectories
 from neural_arith.discovery.options import Options
+from neural_arith.discovery.verdict.summary import Summary, summarise
 from neural_arith.discovery.verdict.worth import Worth
 from neural_arith.equations.reactions import Reactions, read_reactions
 from neural_arith.equations.system import EquationSystem
-from neural_arith.equations.text import places
 from neural_arith.fit.noise import Noise
 
 _ROWS, _WIDTH = 10, 150  # what a table of candidates shows of itself
@@ -61,18 +61,6 @@ class Candidate:
         """What a constant without a standard error is called."""
         return "not fixed by the data" if self.measured else "error not measured"
 
-    def constant_lines(self) -> list[str]:
-        """One line for each constant with its standard error and the term it stands in; exact exponents left out."""
-        rows = [
-            (side, f"{value:.4g} +- {error:.1g}" if error > 0 else f"{value:.4g}, {self.without_error}", term)
-            for (side, term), value, error in zip(
-                places(self.equations), self.constants, self.standard_errors, strict=True
-            )
-            if error != 0.0
-        ]
-        widths = [max((len(row[k]) for row in rows), default=0) for k in (0, 1)]
-        return [f"{side:{widths[0]}}  {value:{widths[1]}}  in {term}" for side, value, term in rows]
-
     def __repr__(self) -> str:
         mark = "chosen, " if self.selected else "near-tie, " if self.near_tie else ""
         text = "; ".join(str(self.equations).splitlines())
@@ -95,7 +83,7 @@ class Candidates(tuple[Candidate, ...]):
 
 @dataclass(frozen=True, repr=False)
 class Discovery:
-    """The outcome of :func:`neural_arith.discovery.engine`.
+    """The outcome of :func:`neural_arith.discover`.
 
     Attributes:
         data: the measurements, thinned where there were very many.
@@ -137,11 +125,12 @@ class Discovery:
         """The candidate that was chosen, its constants not rounded."""
         return next(candidate for candidate in self.candidates if candidate.selected)
 
+    def summary(self) -> Summary:
+        """A table: each constant of the choice with its error, the term it stands in, and what that term buys."""
+        return summarise(self)
+
     def __str__(self) -> str:
-        lines = [str(self.equations)]
-        if rows := self.chosen.constant_lines():
-            lines += ["", "constants before rounding, with standard errors:", *(f"  {row}" for row in rows)]
-        return "\n".join(lines)
+        return repr(self.summary())
 
     def __repr__(self) -> str:
         text = "; ".join(str(self.equations).splitlines())
