@@ -206,3 +206,20 @@ def test_public_names_exist_and_explain_themselves(name):
         and not (obj.__doc__ or "").strip()
     ]
     assert not silent, f"{name}: no docstring on {silent}"
+
+
+_OF_OTHERS = {"_repr_html_", "_repr_latex_", "_exit"}  # Jupyter's names for what it shows, and that of `os`
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tests").rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
+def test_tests_touch_nothing_private(path):
+    wrong = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = [node.attr] if isinstance(node, ast.Attribute) else []
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"):
+            names = []
+        if isinstance(node, ast.ImportFrom):
+            names = [alias.name for alias in node.names]
+        private = {name for name in names if name.startswith("_") and not name.startswith("__")} - _OF_OTHERS
+        wrong += [f"line {getattr(node, 'lineno', 0)}: {name}" for name in sorted(private)]
+    assert not wrong, f"test what users see; these are inner names: {', '.join(wrong)}"

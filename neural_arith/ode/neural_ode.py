@@ -48,6 +48,8 @@ class NeuralODE(nn.Module):
         self.field: Any = field.to_torch() if isinstance(field, EquationSystem) else field
         self._arguments = n_arguments(self.field)
         self._inputs = field.inputs if isinstance(field, EquationSystem) else ()
+        if not isinstance(adjoint, bool):
+            raise OptionError(f"adjoint must be True or False, got {adjoint!r}")
         if isinstance(self.field, nn.Module):
             check_function(self.field)
         elif adjoint:

@@ -132,6 +132,9 @@ def train(
     whole("substeps", substeps, least=1)
     whole("checkpoint_every", checkpoint_every, least=1)
     whole("seed", seed)
+    for name, value in (("progress", progress), ("resume", resume)):
+        if not isinstance(value, bool):
+            raise OptionError(f"{name} must be True or False, got {value!r}")
     number("rtol", rtol, least=1e-13, most=0.1)
     number("goal", goal, least=0)
     number("tolerance", tolerance, least=0)

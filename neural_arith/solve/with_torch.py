@@ -276,6 +276,8 @@ def _checked_options(
 ) -> dict[str, Any]:
     """Check everything, and return the options in torchdiffeq's terms."""
     check_solver(method, rtol, atol, options, max_steps)
+    if not isinstance(adjoint, bool):
+        raise OptionError(f"adjoint must be True or False, got {adjoint!r}")
     if adjoint and not isinstance(f, nn.Module):
         raise OptionError("adjoint=True needs f to be an nn.Module, so that its parameters can be found")
     chosen = dict(options or {})

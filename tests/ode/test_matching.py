@@ -53,16 +53,22 @@ def test_readout_is_the_least_squares_solution():
 
 
 def test_closed_form_jacobian_is_the_automatic_one():
+    """A layer that does nothing in front of a power unit takes the closed form away, and changes nothing else."""
     data = square_root_decay()
-    layer = NPU.from_weights([[0.4], [1.5]], [[0.2], [-0.1]])
-    field = ArithmeticField(layer, NAU.from_weights([[1.0, 2.0]]), states=("x",))
-    flat = FlatField(field, held=frozenset({"layers.0.gate"}))
-    targets = integral_targets(data)
-    targets.x.neg_()
-    residual = MatchingResidual(field, flat, targets, frozenset({"layers.0.gate"}))
-    inner = flat.read()[residual.inner]
-    automatic = residual._view.jacobians(inner, targets.t, targets.x, targets.u)[1]
-    torch.testing.assert_close(residual._inner_jacobian(inner), automatic)
+    found = []
+    for front in ([], [torch.nn.Identity()]):
+        layer = NPU.from_weights([[0.4], [1.5]], [[0.2], [-0.1]])
+        field = ArithmeticField(*front, layer, NAU.from_weights([[1.0, 2.0]]), states=("x",))
+        held = frozenset({f"layers.{len(front)}.gate"})
+        flat = FlatField(field, held=held)
+        targets = integral_targets(data)
+        targets.x.neg_()
+        residual = MatchingResidual(field, flat, targets, held)
+        found.append(residual.linearise(flat.read()[residual.inner]))
+    assert found[0] is not None
+    assert found[1] is not None
+    for closed, automatic in zip(*found, strict=True):
+        torch.testing.assert_close(closed, automatic)
 
 
 def test_missing_values_are_interpolated_within_the_data():

@@ -208,6 +208,8 @@ def test_wrong_options():
         train(small(), data, sparsity=MadsenRamp())
     with pytest.raises(OptionError, match="needs the checkpoint"):
         train(small(), data, resume=True)
+    with pytest.raises(OptionError, match="progress must be True or False, got 'x'"):
+        train(small(), data, progress="x")  # pyright: ignore[reportArgumentType]
     with pytest.raises(OptionError, match="segment_length must be a whole number from 1"):
         train(small(), data, segment_length=0)
     with pytest.raises(DataError, match="must agree"):

@@ -247,6 +247,7 @@ BUILT = {
     "ode first step": (lambda: na.NeuralODE(field(), options={"first_step": "a"}), "first_step must be"),
     "known of four": (lambda: field(known=lambda a, b, c, d: a), "is called as"),
     "ode of a number": (lambda: ANY(5), "module or a function"),
+    "ode adjoint": (lambda: na.NeuralODE(field(), adjoint="a"), "adjoint must be True or False"),  # pyright: ignore
     "ode method": (lambda: na.NeuralODE(field(), method="magic"), "method must be"),
     "ode tolerance": (lambda: na.NeuralODE(field(), rtol=-1), "above 0"),
     "ode tolerance text": (lambda: ANY(field(), rtol="a"), "above 0"),
