@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral
 from typing import Any
 
@@ -13,6 +13,7 @@ import sympy as sp
 
 from neural_arith.data import Trajectories
 from neural_arith.equations.constants import Template, make_template
+from neural_arith.equations.reactions import Reactions, read_reactions
 from neural_arith.equations.system import EquationSystem
 from neural_arith.equations.text import write
 from neural_arith.errors import DataError, EquationError, OptionError
@@ -27,7 +28,7 @@ Hold = str | float | sp.Expr | Iterable[str | float | sp.Expr]
 
 @dataclass(frozen=True, repr=False)
 class RefitResult:
-    """What a fit of constants found.
+    """What a fit of constants, or of rate constants, found.
 
     Attributes:
         equations: the system with the fitted constants.
@@ -39,6 +40,8 @@ class RefitResult:
         noise: ``"additive"``, ``"proportional"`` or ``"log"``.
         converged: whether the last step was negligible.
         held: the numbers that ``hold`` kept, as they stood in the equations.
+        tied: of `fit_rates`, the reactions with the fitted rate constants and the rest with its constants fitted along,
+            where ``standard_errors`` are those of the rate constants; None of other fits.
     """
 
     equations: EquationSystem
@@ -48,6 +51,12 @@ class RefitResult:
     noise: str
     converged: bool
     held: tuple[float, ...] = ()
+    tied: Reactions | None = None
+
+    @property
+    def reactions(self) -> Reactions:
+        """The reactions whose rate constants were fitted, or else those the equations can be read as."""
+        return read_reactions(self.equations) if self.tied is None else self.tied
 
     def __repr__(self) -> str:
         held = f", held={len(self.held)}" if self.held else ""
@@ -238,9 +247,13 @@ def _nodes(template: Template, *, number: bool) -> list[Any]:
     return [node for node in every if node.args and node.has(*template.symbols)] if template.symbols else []
 
 
+def _kind(problem: Problem, fitted: Fitted) -> str:
+    return "log" if fitted.log else "additive" if problem.floor is None else "proportional"
+
+
 def _result(problem: Problem, fitted: Fitted, free: np.ndarray, held: tuple[float, ...]) -> RefitResult:
     equations = problem.equations
-    noise = "log" if fitted.log else "additive" if problem.floor is None else "proportional"
+    noise = _kind(problem, fitted)
     if not np.isfinite(fitted.squares):
         starts = np.array([piece.start for piece in problem.pieces])
         return RefitResult(equations, tuple(np.nan for _ in equations.constants), np.inf, starts, noise, False, held)
@@ -261,4 +274,76 @@ def _result(problem: Problem, fitted: Fitted, free: np.ndarray, held: tuple[floa
         noise,
         fitted.converged,
         held,
+    )
+
+
+def fit_rates(
+    reactions: Reactions, data: Trajectories, *, noise: str = "auto", max_iterations: int = 100
+) -> RefitResult:
+    """Fit the rate constants of reactions, and each run's starting state, by least squares through the solver.
+
+    A reaction has one rate constant in all equations, so all its species help to find it: coefficients fitted
+    separately scatter more, and their ratios are not whole.
+
+    Args:
+        reactions: the reactions, from `read_reactions`, with first guesses of the constants.
+        data: trajectories of the states; missing values are skipped.
+        noise: as in `fit_constants`; with ``"log"`` a species that starts at exactly zero is known to.
+        max_iterations: limit of steps.
+
+    Returns:
+        The fit; the reactions as they came, with NaN for errors, when they cannot be integrated at all.
+
+    Raises:
+        DataError: the data are of other states or inputs, or negative with noise ``"log"``.
+        OptionError: an option out of range.
+    """
+    if noise not in NOISE:
+        raise OptionError(f"noise must be one of {', '.join(NOISE)}, not {noise!r}")
+    if max_iterations < 1:
+        raise OptionError(f"max_iterations must be at least 1, not {max_iterations!r}")
+    template = _tied(reactions)
+    problem = Problem(reactions.to_equations(), template, data, relative=noise == "proportional")
+    first = Point(np.array(template.values), np.array([piece.start for piece in problem.pieces]))
+    # exponents belong to the laws by which the reactions were read
+    free = np.flatnonzero(~np.array(template.is_exponent, dtype=bool))
+    fitted = problem.fit(first, free, noise, max_iterations)
+    n = len(reactions.reactions)
+    if not np.isfinite(fitted.squares):
+        equations = reactions.to_equations()
+        return RefitResult(
+            equations, (np.nan,) * n, np.inf, first.starts, _kind(problem, fitted), False, tied=reactions
+        )
+    constants = fitted.point.constants.tolist()
+    own = [replace(old, rate_constant=k) for old, k in zip(reactions.reactions, constants[:n], strict=True)]
+    found = Reactions(tuple(own), reactions.rest.with_constants(constants[n:]))
+    covariance = problem.covariance(fitted, free)
+    errors = np.full(n, np.nan) if covariance is None else np.sqrt(np.diag(covariance))[:n]
+    return RefitResult(
+        found.to_equations(),
+        tuple(errors.tolist()),
+        problem.loss(fitted),
+        fitted.point.starts,
+        _kind(problem, fitted),
+        fitted.converged,
+        tied=found,
+    )
+
+
+def _tied(reactions: Reactions) -> Template:
+    """Right-hand sides in which every rate constant is one symbol, then those of the rest."""
+    rest = reactions.rest.template
+    symbols = [sp.Dummy(f"k{i}", real=True) for i in range(len(reactions.reactions))]
+    rhs: dict[str, Any] = dict(zip(reactions.rest.states, rest.expressions, strict=True))
+    for symbol, reaction in zip(symbols, reactions.reactions, strict=True):
+        for name, number in reaction.net.items():
+            rhs[name] += number * symbol * reaction.law
+    values = (*(reaction.rate_constant for reaction in reactions.reactions), *rest.values)
+    closed = (False,) * len(symbols)
+    return Template(
+        tuple(rhs.values()),
+        (*symbols, *rest.symbols),
+        values,
+        (*closed, *rest.is_exponent),
+        (*map(sp.Float, values[: len(symbols)]), *rest.written),
     )

@@ -30,6 +30,8 @@ def test_clean_data_give_the_constant_back():
     assert found.converged
     assert found.reactions.reactions[0].rate_constant == pytest.approx(0.37, rel=1e-6)
     assert str(found.reactions) == "2 A -> B  (k = 0.37)"
+    assert found.equations == found.reactions.to_equations()
+    assert found.loss < 1e-12
     np.testing.assert_allclose(found.initial_states, [[1, 0], [0.4, 0]], atol=1e-6)
 
 
