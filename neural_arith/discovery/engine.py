@@ -40,9 +40,6 @@ from neural_arith.terms.candidate import Judged
 PREPARING = 0.3
 """Share of a time budget after which measurements are smoothed no more, half of it for estimating the noise."""
 
-PIECE = 10
-"""Samples of a piece of multiple shooting."""
-
 _UNDERSHOOT = 2.0
 """Noise levels by which a fitted state may fall below zero, as one that starts there must be free to."""
 
@@ -159,7 +156,7 @@ def _set_up(
     n_states = runs[0].x.shape[1]
     smooth_states = np.concatenate([c(r.t)[:, :n_states] for c, r in zip(curves, runs, strict=True)])
     smooth_states = np.where(positive[:n_states], np.maximum(smooth_states, 1e-9), smooth_states)
-    whole, pieces = (make_problem(runs, curves, noise, scale, length) for length in (None, PIECE))
+    whole, pieces = (make_problem(runs, curves, noise, scale, length) for length in (None, options.effort.piece))
     rtol = float(np.clip(1e-3 * noise.level.min(), 1e-11, 1e-6))
     one, other = (
         Likelihood(
@@ -169,13 +166,14 @@ def _set_up(
             n_jobs=options.n_jobs,
             positive=positive,
             undershoot=_UNDERSHOOT * noise.level * {"additive": 1.0, "proportional": SMALLEST, "log": 0.0}[noise.kind],
+            prior=options.prior,
             known=known,
             clock=clock,
             checkpoint=Checkpoint(options.checkpoint),
         )
         for problem in (whole, pieces)
     )
-    return Archive(one, other), curves, positive
+    return Archive(one, other, options.effort), curves, positive
 
 
 def _log_likelihood2(likelihood: Likelihood, judged: Judged) -> float:

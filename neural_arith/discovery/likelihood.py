@@ -15,7 +15,7 @@ from neural_arith.fit.refine import Refined, refine, refine_tied
 from neural_arith.parallel import Checkpoint
 from neural_arith.solve.compiled.batch import Prediction, Problem, predict
 from neural_arith.terms.candidate import Judged
-from neural_arith.terms.prices import structure_price, unit_price
+from neural_arith.terms.prior import Prices, Prior
 from neural_arith.terms.structure import Structure
 from neural_arith.terms.units import Number
 
@@ -43,6 +43,7 @@ class Likelihood:
         n_jobs: as in joblib, threads by default.
         positive: which variables never change sign; only their powers may be fitted. Default all.
         undershoot: how far below zero noise may carry what is known to be positive, ``(states,)``.
+        prior: what naming a term costs.
         known: which structures and values may be.
         clock: asked often; what it raises stops the search.
         checkpoint: keeps refined candidates on disk.
@@ -54,15 +55,16 @@ class Likelihood:
     n_jobs: int | None = 1
     positive: np.ndarray | None = None
     undershoot: np.ndarray | float = 0.0
+    prior: Prior = field(default_factory=Prior)
     known: Constraints = field(default_factory=Constraints)
     clock: Clock = field(default_factory=Clock)
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
 
     # ---------------------------------------------------------------------------------------------------- prices
     @property
-    def per_number(self) -> float:
-        """What one fitted number costs: log of the number of samples of a state (BIC)."""
-        return float(np.log(max(2.0, self.problem.counts.max())))
+    def prices(self) -> Prices:
+        """What naming costs, and one fitted number: log of the number of samples of a state (BIC)."""
+        return Prices(self.prior, float(np.log(max(2.0, self.problem.counts.max()))))
 
     def price(self, structure: Structure) -> float:
         """Description length, larger when few values are left for many numbers.
@@ -75,8 +77,8 @@ class Likelihood:
         left = n - structure.n_fitted + tied - self.problem.n_runs * self.problem.x.shape[1] - 1
         if left < 1 and structure.n_terms:
             return np.inf  # as many numbers as values: anything fits
-        given = tied * self.per_number + self.known.discount(unit_price)
-        return (structure_price(structure, self.per_number) - given) * n / max(left, 1)
+        given = tied * self.prices.per_number + self.known.discount(self.prior.unit)
+        return (self.prices.structure(structure) - given) * n / max(left, 1)
 
     def with_start_prices(self, ranked: Sequence[Judged], within: float, most: int) -> list[Judged]:
         """The best candidates with the price of their starting states, best score first.

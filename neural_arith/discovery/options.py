@@ -9,9 +9,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from neural_arith.discovery.effort import DEFAULT, Effort
 from neural_arith.discovery.measurements.knowledge import Knowledge
 from neural_arith.errors import OptionError
 from neural_arith.fit.noise import NoiseKind
+from neural_arith.terms.prior import Prior
 
 Progress = Callable[[str], None]
 """Told what is being done, one line at a time."""
@@ -59,6 +61,8 @@ class Options:
     checkpoint: str | os.PathLike[str] | None = None
     round_constants: bool = True
     knowledge: Knowledge = field(default_factory=Knowledge)
+    prior: Prior = field(default_factory=Prior)
+    effort: Effort = DEFAULT
 
     def __post_init__(self) -> None:
         """Check ranges."""

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from neural_arith.discovery.proposals.population import Fitted, units_of
 from neural_arith.terms.dictionary import monomials, roots_and_ratios, snap
-from neural_arith.terms.prices import SHARED_PRICE, exponent_price, structure_price, sum_price, unit_price
+from neural_arith.terms.prior import Prior
 from neural_arith.terms.structure import Structure
 from neural_arith.terms.units import FITTED, Number, is_simple, numbers_of, one_plus, power
 
@@ -24,6 +24,7 @@ def fitted_of(exponents: np.ndarray) -> Fitted:
     return Fitted(exponents, none, none, none[..., 0], np.arange(float(len(exponents))))
 
 
+PRIOR = Prior()
 EXPONENT = st.sampled_from([-2.0, -1.0, 0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 1 / 3, FITTED, 0.75])
 UNIT = st.builds(power, EXPONENT, EXPONENT)
 EQUATION = st.lists(UNIT, max_size=4).map(tuple)
@@ -31,17 +32,17 @@ EQUATION = st.lists(UNIT, max_size=4).map(tuple)
 
 def test_usual_exponents_are_cheaper_than_unusual_ones():
     order = [0.0, 1.0, 2.0, 3.0, 4.0, 6.0]
-    prices = [exponent_price(e) for e in order]
+    prices = [PRIOR.exponent(e) for e in order]
     assert prices == sorted(prices)
     assert prices[0] == 0 < prices[1] < prices[2]
-    assert exponent_price(0.5) < exponent_price(1.5) < exponent_price(1 / 3)
-    assert exponent_price(FITTED) >= exponent_price(1.5)
+    assert PRIOR.exponent(0.5) < PRIOR.exponent(1.5) < PRIOR.exponent(1 / 3)
+    assert PRIOR.exponent(FITTED) >= PRIOR.exponent(1.5)
 
 
 @given(EXPONENT, EXPONENT)
 @settings(deadline=None)
 def test_every_further_factor_costs(a, b):
-    both, first, second = (unit_price(power(*e)) for e in ((a, b), (a, 0), (0, b)))
+    both, first, second = (PRIOR.unit(power(*e)) for e in ((a, b), (a, 0), (0, b)))
     assert both >= max(first, second) - 1e-12
     if a and b:
         assert both > first
@@ -52,7 +53,7 @@ def test_every_further_factor_costs(a, b):
 def test_every_further_term_costs(first, second, unit, per_coefficient):
     s = Structure((first, second))
     more = Structure(((*first, unit), second))
-    price, wider = structure_price(s, per_coefficient), structure_price(more, per_coefficient)
+    price, wider = PRIOR.structure(s, per_coefficient), PRIOR.structure(more, per_coefficient)
     if more.n_terms > s.n_terms:
         assert wider >= price + per_coefficient
     else:
@@ -62,15 +63,15 @@ def test_every_further_term_costs(first, second, unit, per_coefficient):
 def test_a_unit_used_again_costs_little():
     xy, x, y = power(1, 1), power(1, 0), power(0, 1)
     shared, own = Structure(((x, xy), (y, xy))), Structure(((x, xy), (y, power(2, 0))))
-    assert structure_price(shared, 4.0) < structure_price(own, 4.0)
-    assert structure_price(shared, 4.0) == pytest.approx(
-        4 * 4.0 + unit_price(x) + unit_price(y) + unit_price(xy) + SHARED_PRICE
+    assert PRIOR.structure(shared, 4.0) < PRIOR.structure(own, 4.0)
+    assert PRIOR.structure(shared, 4.0) == pytest.approx(
+        4 * 4.0 + PRIOR.unit(x) + PRIOR.unit(y) + PRIOR.unit(xy) + PRIOR.shared
     )
 
 
 def test_a_free_exponent_is_one_more_fitted_number():
     free, fixed = Structure(((power(FITTED),),)), Structure(((power(1 / 3),),))
-    difference = structure_price(free, 5.0) - structure_price(fixed, 5.0)
+    difference = PRIOR.structure(free, 5.0) - PRIOR.structure(fixed, 5.0)
     assert difference >= 5.0
 
 
@@ -145,20 +146,20 @@ def test_units_with_fitted_exponents_keep_them_apart():
     ],
 )
 def test_every_further_kind_of_factor_costs(wider):
-    assert unit_price(wider) > unit_price(power(1, 0))
+    assert PRIOR.unit(wider) > PRIOR.unit(power(1, 0))
 
 
 def test_a_wave_of_two_variables_costs_more_than_of_one():
     one, both, twice = (replace(power(0, 0), frequencies=w) for w in ((1.0, 0.0), (1.0, -1.0), (2.0, 0.0)))
-    assert unit_price(one) < min(unit_price(both), unit_price(twice))
+    assert PRIOR.unit(one) < min(PRIOR.unit(both), PRIOR.unit(twice))
 
 
 def test_a_sum_used_again_costs_little():
     total, x, y = one_plus(power(1, 0)), power(1, 0), power(0, 1)
     shared = Structure(((x.over(total),), (y.over(total),)))
     own = Structure(((x.over(total),), (y.over(one_plus(power(1, 0), copy=1)),)))
-    assert structure_price(own, 4.0) - structure_price(shared, 4.0) == pytest.approx(
-        4.0 + sum_price(total) - SHARED_PRICE  # one more number to fit, and the sum named twice
+    assert PRIOR.structure(own, 4.0) - PRIOR.structure(shared, 4.0) == pytest.approx(
+        4.0 + PRIOR.of_sum(total) - PRIOR.shared  # one more number to fit, and the sum named twice
     )
 
 

@@ -10,14 +10,14 @@ from simulated import LOTKA_STRUCTURE, archive_of, lotka, noisy, scipy_solution
 
 from neural_arith.clock import Clock, OutOfTimeError
 from neural_arith.data import Run
+from neural_arith.discovery.effort import DEFAULT
 from neural_arith.discovery.measurements.constraints import Constraints
 from neural_arith.discovery.measurements.problem import make_problem
 from neural_arith.discovery.measurements.smoothing import smooth
-from neural_arith.discovery.search.archive import PATIENCE
-from neural_arith.discovery.search.judging import MANY_RUNS, judge, judge_nothing, turned
+from neural_arith.discovery.search.judging import judge, judge_nothing, turned
 from neural_arith.fit.noise import FLOOR, Noise
 from neural_arith.terms.candidate import Judged
-from neural_arith.terms.prices import structure_price
+from neural_arith.terms.prior import Prior
 from neural_arith.terms.structure import Structure, Term
 from neural_arith.terms.units import FITTED, Number, Unit, numbers_of, one_plus, power
 
@@ -94,7 +94,7 @@ def test_short_pieces_rescue_a_poor_guess(off):
     np.testing.assert_allclose(found.theta, VALUES, rtol=0.05)
     assert found.starts.shape == (1, 2)
     assert not hasty.ranked or found.misfit < hasty.ranked[0].misfit - 100
-    assert patient.patience == PATIENCE
+    assert patient.patience == DEFAULT.patience
 
 
 def test_pieces_are_given_up_where_they_do_not_help():
@@ -102,11 +102,11 @@ def test_pieces_are_given_up_where_they_do_not_help():
     proposals = [(LOTKA_STRUCTURE, VALUES * (1 + 0.01 * k)) for k in range(4)]
     for k, proposal in enumerate(proposals):
         judge(archive, [proposal], again=True)
-        assert archive.patience == PATIENCE - 1 - k
+        assert archive.patience == DEFAULT.patience - 1 - k
     judge(
         archive, [proposals[0]], archive.likelihood.starts, again=True
     )  # starting states that were refined before need no pieces
-    assert archive.patience == PATIENCE - len(proposals)
+    assert archive.patience == DEFAULT.patience - len(proposals)
 
 
 def test_fitted_exponents_are_refined_and_the_structure_is_remembered():
@@ -253,13 +253,13 @@ def test_a_start_that_was_left_below_zero_finds_back():
 def test_prices_grow_with_terms_and_when_values_are_few():
     archive = archive_of(RUNS, LOG)
     wide = LOTKA_STRUCTURE.replace(0, [power(1, 0), power(1, 1), power(2, 0)])
-    assert archive.likelihood.per_number == pytest.approx(np.log(40))
+    assert archive.likelihood.prices.per_number == pytest.approx(np.log(40))
     assert archive.likelihood.price(wide) > archive.likelihood.price(LOTKA_STRUCTURE)
     assert archive.likelihood.price(LOTKA_STRUCTURE) == pytest.approx(
-        structure_price(LOTKA_STRUCTURE, np.log(40)) * 80 / (80 - 6 - 1)
+        Prior().structure(LOTKA_STRUCTURE, np.log(40)) * 80 / (80 - 6 - 1)
     )
     few = archive_of([Run(T[:6], RUNS[0].x[:6])], LOG)
-    assert few.likelihood.price(LOTKA_STRUCTURE) / structure_price(LOTKA_STRUCTURE, np.log(6)) > 80 / 73
+    assert few.likelihood.price(LOTKA_STRUCTURE) / Prior().structure(LOTKA_STRUCTURE, np.log(6)) > 80 / 73
 
 
 def test_the_deadline_is_heard():
@@ -318,14 +318,14 @@ def test_of_many_runs_a_few_show_what_is_hopeless():
     """Apart, hares grow and lynxes die, which no run shows: all runs need not be refined to know it."""
     apart = Structure(((power(1, 0),), (power(0, 1),)))
     proposals = [(LOTKA_STRUCTURE, VALUES * 1.1), (apart, np.array([0.1, -0.1]))]
-    few, many = archive_of(epidemics(MANY_RUNS - 1), LOG), archive_of(epidemics(MANY_RUNS), LOG)
+    few, many = archive_of(epidemics(DEFAULT.many_runs - 1), LOG), archive_of(epidemics(DEFAULT.many_runs), LOG)
     for archive, expected in ((few, {LOTKA_STRUCTURE, apart}), (many, {LOTKA_STRUCTURE})):
         judge(archive, proposals[:1], roughly=True)
         found = judge(archive, proposals, roughly=True, again=True)
         assert {j.structure for j in found} == expected
     found = next(j for j in many.ranked if j.structure == LOTKA_STRUCTURE)
     np.testing.assert_allclose(found.theta, VALUES, rtol=0.02)
-    assert found.starts.shape == (MANY_RUNS, 2)
+    assert found.starts.shape == (DEFAULT.many_runs, 2)
     assert many.seen[apart] is None
     assert many.attempts[apart] == 1
     assert judge(many, proposals[1:], again=True)  # asked for thoroughly it is refined on all

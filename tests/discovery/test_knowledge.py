@@ -165,7 +165,7 @@ def test_tied_coefficients_count_once():
     archive = archive_of([Run(T, np.ones((30, 3)))], Noise("additive", np.full(3, 0.1)))
     free = archive.likelihood.price(structure)
     archive.likelihood = replace(archive.likelihood, known=SIR)
-    assert archive.likelihood.price(structure) < free - 2 * archive.likelihood.per_number
+    assert archive.likelihood.price(structure) < free - 2 * archive.likelihood.prices.per_number
 
 
 def test_a_unit_in_one_equation_is_completed_or_taken_out():

@@ -26,6 +26,7 @@ from neural_arith.parallel import Checkpoint
 from neural_arith.solve.compiled.batch import values_at
 from neural_arith.terms.dictionary import Dictionary, monomials
 from neural_arith.terms.library import lifted_units
+from neural_arith.terms.prior import Prices, Prior
 from neural_arith.terms.structure import Structure, Term
 from neural_arith.terms.units import FITTED, Number, Unit, numbers_of, one_plus, power
 
@@ -61,7 +62,7 @@ def test_the_right_equation_heads_the_shortlist_of_dense_data(share):
     forms = [integral_form(curves, noise, length) for length in (None, 6)]
     for i, (units, values) in enumerate([((X, XY), (0.55, -0.42)), ((Y, XY), (-0.84, 0.52))]):
         regressions = [Regression(form, i, ONES) for form in forms]
-        found = shortlist(regressions, Dictionary([monomials(2, 3)] * 2), float(np.log(150)))
+        found = shortlist(regressions, Dictionary([monomials(2, 3)] * 2), Prices(Prior(), float(np.log(150))))
         structures = [pick.structure for pick in found]
         place = structures.index(Structure((units,)))
         assert place < 5
@@ -139,7 +140,7 @@ def test_a_shortlist_fits_the_numbers_within_units():
     monod = power(1).over(one_plus(power(1), copy=1004))
     (number,) = numbers_of(monod)
     dictionary = Dictionary([[power(0), power(1), power(2), monod]], {number: 2.5})
-    best = shortlist(regressions, dictionary, float(np.log(120)))[0]
+    best = shortlist(regressions, dictionary, Prices(Prior(), float(np.log(120))))[0]
     neat = power(1).over(one_plus(power(1)))
     assert best.structure == Structure(((power(0), neat),))  # copies are numbered from zero
     values = best.structure.values(best.theta)
@@ -163,7 +164,7 @@ def told(picks: list[Pick]) -> list[object]:
 
 def test_a_fraction_is_found_in_its_company():
     regression, lifted = monod_regression()
-    best, *_ = around_each(regression, monomials(1, 2), lifted, float(np.log(60)))
+    best, *_ = around_each(regression, monomials(1, 2), lifted, Prices(Prior(), float(np.log(60))))
     monod = power(1).over(one_plus(power(1)))
     assert {u for u in best.structure.units if u.sums} <= {monod, power(0).over(one_plus(power(1)))}
     (number,) = best.structure.numbers
@@ -173,7 +174,7 @@ def test_a_fraction_is_found_in_its_company():
 @pytest.mark.parametrize("simple", [[], [power(2)], [power(2), power(0)]])
 def test_any_simple_units_will_do_as_company(simple):
     regression, lifted = monod_regression()
-    found = around_each(regression, simple, lifted, float(np.log(60)))
+    found = around_each(regression, simple, lifted, Prices(Prior(), float(np.log(60))))
     assert found
     for one in found:
         assert len([u for u in one.structure.units if u not in simple]) == 1
@@ -181,7 +182,7 @@ def test_any_simple_units_will_do_as_company(simple):
 
 def test_lifted_units_are_tried_by_anyone_in_blocks_that_are_kept(tmp_path):
     regression, lifted = monod_regression()
-    simple, price = monomials(1, 2), float(np.log(60))
+    simple, price = monomials(1, 2), Prices(Prior(), float(np.log(60)))
     alone = told(around_each(regression, simple, lifted, price))
     assert told(around_each(regression, simple, lifted, price, n_jobs=2)) == alone
     with joblib.parallel_config(backend="loky"):

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from neural_arith.discovery.effort import DEFAULT, Effort
 from neural_arith.discovery.likelihood import Likelihood
 from neural_arith.discovery.proposals.quadratic import Move, QuadraticModel
 from neural_arith.terms.candidate import Judged
 from neural_arith.terms.dictionary import Dictionary, snap
-from neural_arith.terms.prices import unit_price
 from neural_arith.terms.structure import Structure, rewrite, tidy
 from neural_arith.terms.units import FITTED, Number, Sum
 
@@ -62,14 +62,14 @@ def fixed_choices(number: Number, value: float, scale: np.ndarray) -> list[tuple
     return []
 
 
-def propose(likelihood: Likelihood, judged: Judged, dictionary: Dictionary, most: int = 200) -> list[Proposal]:
+def propose(likelihood: Likelihood, judged: Judged, dictionary: Dictionary, effort: Effort = DEFAULT) -> list[Proposal]:
     """Neighbours of a candidate, most promising first, each structure once.
 
     Args:
         likelihood: of the measurements.
         judged: the candidate.
         dictionary: units allowed in each equation.
-        most: how many promising moves are spelt out.
+        effort: how many moves are considered and spelt out.
     """
     model = QuadraticModel(likelihood, judged, dictionary)
     if not model.good:
@@ -77,10 +77,10 @@ def propose(likelihood: Likelihood, judged: Judged, dictionary: Dictionary, most
     none = np.zeros((1, 0), dtype=int)
     moves: list[Move] = []
     if len(model.absent):
-        moves.extend(model.moves([], model.absent[:, None], most))
+        moves.extend(model.moves([], model.absent[:, None], effort.neighbours))
     freeable = np.array([model.place[n] for n in model.numbers if n not in set(judged.structure.numbers)], dtype=int)
     if len(freeable):
-        moves.extend(model.moves([], freeable[:, None], most))
+        moves.extend(model.moves([], freeable[:, None], effort.neighbours))
     for number in judged.structure.numbers:
         for said, target in fixed_choices(number, model.values[number], likelihood.problem.scale):
             moves.extend(model.moves([], none, 1, ((number, said, target),)))
@@ -88,7 +88,7 @@ def propose(likelihood: Likelihood, judged: Judged, dictionary: Dictionary, most
         moves.extend(model.moves([k], none, 1))
         mine = model.absent[model.owner[model.absent] == model.terms[k][0]]
         if len(mine):
-            moves.extend(model.moves([k], mine[:, None], most))
+            moves.extend(model.moves([k], mine[:, None], effort.neighbours))
     moves.extend(_drop_one_by_one(model))
     for k, j in itertools.combinations(model.present, 2):
         # c - c / (1 + s) is c * s / (1 + s): two terms make place for one.
@@ -105,8 +105,8 @@ def propose(likelihood: Likelihood, judged: Judged, dictionary: Dictionary, most
         rows = [[model.place.get((i, u), -1) for i in where] for u in others]
         rows = [row for row in rows if min(row) >= 0 and not set(row) & here]
         if rows:
-            moves.extend(model.moves(dropped, np.array(rows, dtype=int), most))
-    return spelt_out(model, moves, most)
+            moves.extend(model.moves(dropped, np.array(rows, dtype=int), effort.neighbours))
+    return spelt_out(model, moves, effort.neighbours)
 
 
 def with_plain_numbers(judged: Judged, scale: np.ndarray) -> list[tuple[Structure, np.ndarray]]:
@@ -156,18 +156,8 @@ def _drop_one_by_one(model: QuadraticModel) -> Iterator[Move]:
 
 
 # -------------------------------------------------------------------------------------- exchanges of several terms
-_WIDE = 120
-"""Units of one equation of which all pairs are tried."""
-
-_PLAIN = 12
-"""Cheapest units that may come in pairs beside a third one."""
-
-_EACH = 5
-"""Most exchanges for the same terms that go."""
-
-
 def propose_exchanges(
-    likelihood: Likelihood, judged: Judged, dictionary: Dictionary, most: int = 300
+    likelihood: Likelihood, judged: Judged, dictionary: Dictionary, effort: Effort = DEFAULT
 ) -> list[Proposal]:
     """Candidates with up to two terms of one equation exchanged for two or three others, most promising first.
 
@@ -175,7 +165,7 @@ def propose_exchanges(
         likelihood: of the measurements.
         judged: the candidate.
         dictionary: units allowed in each equation.
-        most: how many promising moves are spelt out.
+        effort: how many moves are considered and spelt out.
     """
     model = QuadraticModel(likelihood, judged, dictionary)
     if not model.good:
@@ -183,11 +173,11 @@ def propose_exchanges(
     moves: list[Move] = []
     for i in range(len(judged.structure.equations)):
         here = [k for k in model.present if model.owner[k] == i]
-        tables = [table for table in (_pairs(model, i), _triples(model, i)) if len(table)]
+        tables = [table for table in (_pairs(model, i, effort), _triples(model, i, effort)) if len(table)]
         for size, added in itertools.product(range(3), tables):
             for dropped in itertools.combinations(here, size):
-                moves.extend(model.moves(list(dropped), added, _EACH))
-    return spelt_out(model, moves, most)
+                moves.extend(model.moves(list(dropped), added, effort.exchange_each))
+    return spelt_out(model, moves, effort.exchanges)
 
 
 def _flows(model: QuadraticModel, i: int) -> list[int]:
@@ -205,18 +195,18 @@ def _flows(model: QuadraticModel, i: int) -> list[int]:
 def _by_price(model: QuadraticModel, i: int) -> list[int]:
     """Columns of units new to an equation, the cheapest first."""
     mine = model.absent[model.owner[model.absent] == i]
-    return sorted(map(int, mine), key=lambda k: (unit_price(model.terms[k][1]), k))
+    return sorted(map(int, mine), key=lambda k: (model.likelihood.prior.unit(model.terms[k][1]), k))
 
 
-def _pairs(model: QuadraticModel, i: int) -> np.ndarray:
+def _pairs(model: QuadraticModel, i: int, effort: Effort) -> np.ndarray:
     """Rows of two new columns of an equation, ``(pairs, 2)``."""
     first = _flows(model, i)
-    wide = list(dict.fromkeys((*first, *_by_price(model, i))))[:_WIDE]
+    wide = list(dict.fromkeys((*first, *_by_price(model, i))))[: effort.exchange_units]
     return np.array(list(itertools.combinations(wide, 2)), dtype=int)
 
 
-def _triples(model: QuadraticModel, i: int) -> np.ndarray:
+def _triples(model: QuadraticModel, i: int, effort: Effort) -> np.ndarray:
     """Rows of a unit from elsewhere and two cheap ones, ``(triples, 3)``."""
-    cheap = [k for k in _by_price(model, i) if not model.terms[k][1].sums][:_PLAIN]
+    cheap = [k for k in _by_price(model, i) if not model.terms[k][1].sums][: effort.exchange_plain]
     rows = [(k, a, b) for k in _flows(model, i) for a, b in itertools.combinations(cheap, 2) if k not in (a, b)]
     return np.array(rows, dtype=int)

@@ -16,7 +16,6 @@ import numpy as np
 from neural_arith.discovery.likelihood import Likelihood
 from neural_arith.terms.candidate import Judged
 from neural_arith.terms.dictionary import Dictionary
-from neural_arith.terms.prices import SHARED_PRICE, sum_price, unit_price
 from neural_arith.terms.structure import Structure, Term, rewrite, tidy
 from neural_arith.terms.units import FITTED, Number, Sum, Unit, numbers_of
 
@@ -75,22 +74,22 @@ class QuadraticModel:
         here = set(self.present)
         self.absent = np.array([k for k in range(len(self.terms)) if k not in here], dtype=int)
         self.inner = [self.place[number] for number in current.numbers]
-        per = likelihood.per_number
+        per, prior = likelihood.prices.per_number, likelihood.prior
         known = set(current.numbers)
         told = {total for unit in current.units for total, _ in unit.sums}
         prices = {unit: self._naming(unit, told) + per * (1 + sum(x not in known for x in numbers_of(unit)))
                   for unit in wide.units}  # fmt: skip
-        again = {unit: min(SHARED_PRICE, unit_price(unit)) + per for unit in current.units}
+        again = {unit: min(prior.shared, prior.unit(unit)) + per for unit in current.units}
         owners = {unit: {i for i, other in current.terms if other == unit} for unit in current.units}
         self.price = np.array([(again if owners.get(u, {i}) != {i} else prices)[u] for i, u in self.terms])
         spare = likelihood.price(current) / max(sum(self.price[self.present]), 1e-9)
         self.price *= max(spare, 1.0) if np.isfinite(spare) else 1.0
         self.owner = np.array([i for i, _ in self.terms])
 
-    @staticmethod
-    def _naming(unit: Unit, told: set[Sum]) -> float:
+    def _naming(self, unit: Unit, told: set[Sum]) -> float:
         """Price of naming a unit where some sums are named already."""
-        return unit_price(unit) - sum(sum_price(total) - SHARED_PRICE for total, _ in unit.sums if total in told)
+        prior = self.likelihood.prior
+        return prior.unit(unit) - sum(prior.of_sum(total) - prior.shared for total, _ in unit.sums if total in told)
 
     def value(self, k: int) -> float:
         """Value of a column, scaled as the model is."""
@@ -142,9 +141,11 @@ class QuadraticModel:
         gain, shift_of = self.solve(kept, moved, added)
         cost = self.likelihood.price(self.judged.structure) - sum(self.price[dropped]) if dropped else (
             self.likelihood.price(self.judged.structure))  # fmt: skip
-        cost = cost - self.likelihood.per_number * len(fixed)
+        cost = cost - self.likelihood.prices.per_number * len(fixed)
         terms = added < len(self.terms)
-        bill = np.where(terms, self.price[np.minimum(added, len(self.terms) - 1)], self.likelihood.per_number).sum(1)
+        bill = np.where(
+            terms, self.price[np.minimum(added, len(self.terms) - 1)], self.likelihood.prices.per_number
+        ).sum(1)
         misfit = self.judged.misfit - gain
         expected = misfit + cost + bill
         for row in np.argsort(expected, kind="stable")[:most]:

@@ -17,7 +17,7 @@ from neural_arith.clock import Clock
 from neural_arith.fit.regression import Regression
 from neural_arith.parallel import Checkpoint, partition, run_blocks
 from neural_arith.terms.dictionary import Dictionary
-from neural_arith.terms.prices import structure_price, unit_price
+from neural_arith.terms.prior import Prices
 from neural_arith.terms.structure import Structure, tidy
 from neural_arith.terms.units import Unit, numbers_of, power
 
@@ -167,7 +167,7 @@ class Pick:
 def shortlist(
     regressions: Sequence[Regression],
     dictionary: Dictionary,
-    per_number: float,
+    prices: Prices,
     *,
     largest: int = 6,
     keep: int = 60,
@@ -179,7 +179,7 @@ def shortlist(
     Args:
         regressions: the equation in the integral form over whole runs, over windows.
         dictionary: units allowed.
-        per_number: price of one fitted number.
+        prices: of terms and numbers.
         largest: most terms.
         keep: subsets whose numbers are fitted, under each form.
         required: units that all of them hold, and that are not paid for.
@@ -190,8 +190,8 @@ def shortlist(
     """
     clock = clock or Clock()
     units = dictionary.units[regressions[0].state]
-    prices = np.array([unit_price(u) + per_number * len(numbers_of(u)) for u in units])
-    prices[[j for j, unit in enumerate(units) if unit in required]] = -per_number
+    costs = np.array([prices.unit(u) + prices.per_number * len(numbers_of(u)) for u in units])
+    costs[[j for j, unit in enumerate(units) if unit in required]] = -prices.per_number
     ranked: dict[Structure, tuple[int, Pick]] = {}
     for regression in regressions:
         picks: dict[Structure, Pick] = {}
@@ -199,8 +199,8 @@ def shortlist(
         for subset in best_subsets(
             regression.guesses(units, dictionary.values),
             regression.target,
-            prices,
-            per_coefficient=per_number,
+            costs,
+            per_coefficient=prices.per_number,
             floor=EXACT,
             n_samples=regression.n_seen,
             largest=largest,
@@ -214,7 +214,7 @@ def shortlist(
             tries[structure] += 1
             if tries[structure] > 2:
                 continue
-            pick = _fitted(regression, structure, theta, per_number, 12)
+            pick = _fitted(regression, structure, theta, prices, 12)
             if np.isfinite(pick.score) and (structure not in picks or pick.score < picks[structure].score):
                 picks[structure] = pick
         of_size: Counter[int] = Counter()
@@ -231,7 +231,7 @@ def _fitted(
     regression: Regression,
     structure: Structure,
     theta: np.ndarray,
-    per_number: float,
+    prices: Prices,
     most: int,
     *,
     coefficients: bool = True,
@@ -239,7 +239,7 @@ def _fitted(
     """A right-hand side with its numbers fitted and its score."""
     n = regression.n_seen
     theta, rss = regression.fit(structure, theta, iterations=most, coefficients=coefficients)
-    price = structure_price(structure, per_number) * n / max(n - structure.n_fitted - 2, 1)
+    price = prices.structure(structure) * n / max(n - structure.n_fitted - 2, 1)
     return Pick(structure, theta, n * float(np.log(rss / n + EXACT**2)) + price)
 
 
@@ -247,7 +247,7 @@ def around_each(
     regression: Regression,
     simple: Sequence[Unit],
     lifted: Dictionary,
-    per_number: float,
+    prices: Prices,
     *,
     companions: int = 3,
     keep: int = 40,
@@ -265,7 +265,7 @@ def around_each(
         regression: the equation in the integral form.
         simple: plain units of low degree.
         lifted: units with first guesses of their numbers.
-        per_number: price of one fitted number.
+        prices: of terms and numbers.
         companions: most simple units beside the lifted one.
         keep: how many to return.
         required: units that all of them hold.
@@ -282,7 +282,7 @@ def around_each(
     usual = [unit for unit in usual if unit in simple]
     always_tried = [c for k in range(len(usual) + 1) for c in itertools.combinations(usual, k)]
     tasks: list[_Task] = []
-    companies = _companies(regression, simple, lifted, per_number, companions, clock)
+    companies = _companies(regression, simple, lifted, prices, companions, clock)
     for unit, sets in zip(lifted.units[regression.state], companies, strict=True):
         own = [tuple(simple[j] for j in members) for members in sets]
         for company in dict.fromkeys((*required, *c) for c in (*own, *always_tried)):
@@ -294,7 +294,7 @@ def around_each(
         ranges = partition((most * n_points * (1 + s.n_fitted) ** 2 for s, _ in tasks), BLOCK)
         blocks = [(tasks[i:j],) for i, j in ranges]
         options = {"n_jobs": n_jobs, "checkpoint": checkpoint, "in_time": clock.in_time}
-        found = run_blocks(_fit_block, blocks, regression, per_number, most, finished, **options)
+        found = run_blocks(_fit_block, blocks, regression, prices, most, finished, **options)
         clock.check()
         return [pick for picks in found for pick in picks]
 
@@ -317,18 +317,16 @@ def around_each(
     return sorted(done, key=lambda p: p.score)[:keep]
 
 
-def _fit_block(
-    tasks: Sequence[_Task], regression: Regression, per_number: float, most: int, finished: bool
-) -> list[Pick]:
+def _fit_block(tasks: Sequence[_Task], regression: Regression, prices: Prices, most: int, finished: bool) -> list[Pick]:
     """A few right-hand sides fitted, wherever this is run."""
-    return [_fitted(regression, s, theta, per_number, most, coefficients=finished) for s, theta in tasks]
+    return [_fitted(regression, s, theta, prices, most, coefficients=finished) for s, theta in tasks]
 
 
 def _companies(
     regression: Regression,
     simple: Sequence[Unit],
     lifted: Dictionary,
-    per_number: float,
+    prices: Prices,
     most: int,
     clock: Clock,
 ) -> list[list[tuple[int, ...]]]:
@@ -353,7 +351,7 @@ def _companies(
         size = (left**2).sum(1) + wide
         good = usable & (size > 1e-12 * whole) & (size > 0)
         rss = np.maximum(rest @ rest + rest_of_all - (left[good] @ rest + shared[good]) ** 2 / size[good], 0.0)
-        price = sum(unit_price(simple[j]) + per_number for j in members) * n / max(n - len(members) - 3, 1)
+        price = sum(prices.unit(simple[j]) + prices.per_number for j in members) * n / max(n - len(members) - 3, 1)
         scores[row, good] = n * np.log(rss / n + EXACT**2) + price
     # What goes best with numbers that are only guessed is often too much: the best of every size gets its chance.
     sizes = np.array([len(members) for members in sets])
@@ -369,7 +367,7 @@ def _companies(
 def low_degree(
     regression: Regression,
     simple: Sequence[Unit],
-    per_number: float,
+    prices: Prices,
     largest: int = 3,
     required: Sequence[Unit] = (),
     clock: Clock | None = None,
@@ -382,7 +380,7 @@ def low_degree(
     Args:
         regression: the equation in the integral form, for first guesses and the order.
         simple: plain units of low degree.
-        per_number: price of one fitted number.
+        prices: of terms and numbers.
         largest: most units beside those required.
         required: units that all of them hold.
         clock: asked between fits; default no limit.
@@ -396,5 +394,5 @@ def low_degree(
         for units in itertools.combinations(free, k):
             clock.check()
             structure = Structure(((*required, *units),))
-            picks.append(_fitted(regression, structure, np.zeros(structure.n_terms), per_number, 0))
+            picks.append(_fitted(regression, structure, np.zeros(structure.n_terms), prices, 0))
     return sorted((p for p in picks if np.isfinite(p.score)), key=lambda p: p.score)

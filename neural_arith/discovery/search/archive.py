@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from neural_arith.discovery.effort import Effort
 from neural_arith.discovery.likelihood import Likelihood
 from neural_arith.discovery.measurements.scaling import Scaling
 from neural_arith.fit.curves import Curve
@@ -15,11 +16,8 @@ from neural_arith.solve.compiled.kernel import profile_misfit
 from neural_arith.terms.candidate import Judged
 from neural_arith.terms.structure import Structure
 
-PATIENCE = 24
-"""Candidates that are refined through short pieces in vain before plain refinement is trusted alone."""
-
-ATTEMPTS, NEWS = 4, 3.0
-"""How often a structure is refined at most, and by how many units of score another attempt is expected to gain."""
+NEWS = 3.0
+"""Units of score that another attempt at a structure is expected to gain."""
 
 
 @dataclass
@@ -29,6 +27,7 @@ class Archive:
     Attributes:
         likelihood: scores are in its units.
         other: the likelihood of the same measurements in the other form, whole runs or linked pieces.
+        effort: how much is tried.
         seen: every structure asked for, with its best result or None when it always failed.
         attempts: how often each structure was refined.
         best: the best candidate so far.
@@ -37,10 +36,15 @@ class Archive:
 
     likelihood: Likelihood
     other: Likelihood
+    effort: Effort = field(default_factory=Effort)
     seen: dict[Structure, Judged | None] = field(default_factory=dict)
     attempts: Counter[Structure] = field(default_factory=Counter)
     best: Judged | None = None
-    patience: int = PATIENCE
+    patience: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin with the patience there is for short pieces."""
+        self.patience = self.effort.patience
 
     @property
     def ranked(self) -> list[Judged]:
@@ -92,7 +96,7 @@ class Archive:
         if structure not in self.seen:
             return True
         known = self.seen[structure]
-        return self.attempts[structure] < ATTEMPTS and (known is None or expected < known.score - NEWS)
+        return self.attempts[structure] < self.effort.attempts and (known is None or expected < known.score - NEWS)
 
     def raise_floor(self) -> None:
         """Count no differences below what the solver can tell along the best candidate."""

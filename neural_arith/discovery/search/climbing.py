@@ -18,13 +18,6 @@ from neural_arith.terms.candidate import Judged
 from neural_arith.terms.dictionary import Dictionary
 from neural_arith.terms.structure import Structure
 
-_RESPELT = 100
-"""Best candidates whose fractions are also written as those of other equations."""
-
-
-_PLAIN = 5
-"""Best candidates of which plain values are tried for the numbers within them."""
-
 
 def triage(
     archive: Archive,
@@ -33,7 +26,6 @@ def triage(
     *,
     again: bool = False,
     until_floor: bool = False,
-    kept: int = 12,
 ) -> None:
     """Refine many candidates a little and the best of them thoroughly.
 
@@ -43,10 +35,11 @@ def triage(
         starts: first guess of the starting states; default the smoothed ones.
         again: see :func:`neural_arith.discovery.search.judging.judge`.
         until_floor: see :func:`neural_arith.discovery.search.judging.judge`.
-        kept: how many are refined thoroughly.
     """
-    rough = judge(archive, proposals, starts, iterations=4, again=again, roughly=True, until_floor=until_floor)
-    improve(archive, sorted(rough, key=lambda j: j.score)[:kept], 15)
+    rough = judge(
+        archive, proposals, starts, iterations=archive.effort.rough, again=again, roughly=True, until_floor=until_floor
+    )
+    improve(archive, sorted(rough, key=lambda j: j.score)[: archive.effort.refined], archive.effort.fine)
     archive.raise_floor()
 
 
@@ -54,7 +47,7 @@ def one_by_one(
     archive: Archive,
     lists: Sequence[Sequence[Pick]],
     *,
-    tried: int = 60,
+    tried: int | None = None,
     report: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Exchange one equation of the best candidate after the other for entries of its shortlist, while that helps."""
@@ -63,7 +56,7 @@ def one_by_one(
         for i, picks in enumerate(lists):
             best = archive.ranked[0]
             report(f"{len(archive.seen)} candidates, best score {best.score:.1f}")
-            proposals = [with_equation(best, i, pick) for pick in picks[:tried]]
+            proposals = [with_equation(best, i, pick) for pick in picks[: tried or archive.effort.one_by_one]]
             triage(archive, [p for p in proposals if archive.can_win(p[0])], best.starts, until_floor=True)
         if archive.ranked[0].structure == current:
             break
@@ -73,9 +66,6 @@ def climb(
     archive: Archive,
     dictionary: Dictionary,
     *,
-    width: int = 3,
-    tried: int = 40,
-    rounds: int = 12,
     report: Callable[[str], None] = lambda _: None,
 ) -> list[Judged]:
     """Walk to better candidates: neighbours of the best few, until none of them leads on.
@@ -83,26 +73,24 @@ def climb(
     Args:
         archive: remembers the candidates.
         dictionary: units allowed in each equation.
-        width: how many of the best candidates have their neighbours tried.
-        tried: neighbours of one candidate that are refined.
-        rounds: most candidates expanded, for each of ``width``.
         report: told what is being tried.
 
     Returns:
         All candidates, best first.
     """
     expanded: set[Structure] = set()
+    effort = archive.effort
     n_variables = len(archive.likelihood.problem.scale)
-    for _ in range(rounds * width):
-        front = [j for j in archive.ranked[:width] if j.structure not in expanded]
+    for _ in range(effort.climb_rounds * effort.climb_width):
+        front = [j for j in archive.ranked[: effort.climb_width] if j.structure not in expanded]
         # Where the measurements are met as closely as can be told, only something simpler than the best can still win.
         if not front or (archive.slack < STRONG and front[0] is not archive.ranked[0]):
             break
         best = front[0]
         expanded.add(best.structure)
         report(f"{len(archive.seen)} candidates, best score {archive.ranked[0].score:.1f}")
-        proposals = propose(archive.likelihood, best, _around(best, dictionary, n_variables))
-        most = 8 if archive.slack < STRONG else tried
+        proposals = propose(archive.likelihood, best, _around(best, dictionary, n_variables), effort)
+        most = effort.at_floor_tried if archive.slack < STRONG else effort.climb_tried
         chosen = [*_worth(archive, proposals, most), *other_sums(best, n_variables), *other_fractions(best)]
         triage(archive, chosen, best.starts, again=True)
     return archive.ranked
@@ -113,7 +101,7 @@ def plain_numbers(archive: Archive) -> None:
 
     An exponent of 0.994 that explains no more than one would say is the work of a search, not of the measurements.
     """
-    for judged in archive.ranked[:_PLAIN]:
+    for judged in archive.ranked[: archive.effort.plain_numbers]:
         judge(archive, with_plain_numbers(judged, archive.likelihood.problem.scale), judged.starts, iterations=10)
 
 
@@ -121,9 +109,6 @@ def rearrange(
     archive: Archive,
     dictionary: Dictionary,
     *,
-    width: int = 4,
-    tried: int = 60,
-    rounds: int = 3,
     report: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Exchange several terms of the best few candidates at once, and climb on where that helps.
@@ -131,19 +116,17 @@ def rearrange(
     Args:
         archive: remembers the candidates.
         dictionary: units allowed in each equation.
-        width: how many of the best candidates are rearranged.
-        tried: exchanges for one candidate that are refined.
-        rounds: how often to go on from a better candidate.
         report: told what is being tried.
     """
-    for _ in range(rounds):
+    effort = archive.effort
+    for _ in range(effort.exchange_rounds):
         before = archive.best
-        for best in archive.ranked[:width]:
+        for best in archive.ranked[: effort.rearranged]:
             proposals = propose_exchanges(
-                archive.likelihood, best, _around(best, dictionary, len(archive.likelihood.problem.scale))
+                archive.likelihood, best, _around(best, dictionary, len(archive.likelihood.problem.scale)), effort
             )
-            triage(archive, _worth(archive, proposals, tried), best.starts, again=True)
-        for judged in archive.ranked[:_RESPELT]:
+            triage(archive, _worth(archive, proposals, effort.exchanges_tried), best.starts, again=True)
+        for judged in archive.ranked[: effort.respelt]:
             judge(archive, shared_fractions(judged), judged.starts)
         if archive.best is before or before is None:
             return

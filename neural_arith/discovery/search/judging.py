@@ -12,7 +12,7 @@ import numpy as np
 
 from neural_arith.clock import OutOfTimeError
 from neural_arith.discovery.measurements.problem import telling_runs
-from neural_arith.discovery.search.archive import PATIENCE, Archive
+from neural_arith.discovery.search.archive import Archive
 from neural_arith.fit.refine import Refined
 from neural_arith.solve.compiled.batch import predict
 from neural_arith.terms.candidate import Judged
@@ -21,15 +21,9 @@ from neural_arith.terms.structure import Structure, tidy
 HOPELESS = 50.0
 """Units of 2 log likelihood behind the best at which a candidate is not worth more: its tied values, or all runs."""
 
-MANY_RUNS, FEW_RUNS = 8, 4
-"""From how many runs on candidates have to show on a few of them that they are worth refining on all."""
-
 NOISY = 1e-3
 """What the best candidate leaves, in shares of the states' sizes, from which on rough refinements are compared with it;
 where hardly anything is left they would all look hopeless."""
-
-MANY_STARTS = 3000
-"""Starting states of short pieces, of all states together, from which on pieces are too dear to refine."""
 
 Proposals = Iterable[tuple[Structure, np.ndarray]]
 """Structures with first guesses of their values."""
@@ -40,7 +34,7 @@ def judge(
     proposals: Proposals,
     starts: np.ndarray | None = None,
     *,
-    iterations: int = 25,
+    iterations: int | None = None,
     again: bool = False,
     roughly: bool = False,
     until_floor: bool = False,
@@ -53,7 +47,7 @@ def judge(
         archive: remembers what was tried.
         proposals: structures with first guesses of their coefficients.
         starts: first guess of the starting states.
-        iterations: Levenberg-Marquardt iterations.
+        iterations: Levenberg-Marquardt iterations; default those of the effort.
         again: refine structures that were seen before as well, keeping the better result.
         roughly: spend few integration steps, of low accuracy.
         until_floor: once one of these meets the measurements as closely as can be told, leave out what is not
@@ -67,10 +61,11 @@ def judge(
     for structure, theta in itertools.chain.from_iterable(known.complete(*proposal) for proposal in proposals):
         neat, values = tidy(structure, theta)
         # Numbers within units can end in different optima, so a few starts of one structure are welcome.
-        if (again or neat not in archive.seen) and len(asked[neat]) < (3 if neat.numbers else 1):
+        if (again or neat not in archive.seen) and len(asked[neat]) < (archive.effort.from_each if neat.numbers else 1):
             asked[neat].append(values)
     items = [(structure, theta) for structure, thetas in asked.items() for theta in thetas]
     results: list[Judged] = []
+    iterations = archive.effort.iterations if iterations is None else iterations
     sizes = itertools.chain([8, 16], itertools.repeat(32))
     while items:
         if until_floor and any(map(archive.likelihood.meets_floor, results)):
@@ -106,7 +101,7 @@ def judge_nothing(archive: Archive) -> None:
 def may_go_to_pieces(archive: Archive) -> bool:
     """Whether there are shorter pieces, and not too many."""
     whole, pieces = archive.likelihood, archive.other
-    return pieces.problem.n_pieces > whole.problem.n_pieces and pieces.starts.size <= MANY_STARTS
+    return pieces.problem.n_pieces > whole.problem.n_pieces and pieces.starts.size <= archive.effort.many_starts
 
 
 def chaotic(archive: Archive, proposals: Sequence[tuple[Structure, np.ndarray]]) -> bool:
@@ -132,7 +127,8 @@ def turned(archive: Archive, candidates: Sequence[Judged] = ()) -> Archive:
         candidates: judged first, from the starting states they have.
     """
     archive.likelihood.clock.check()
-    new = Archive(archive.other, archive.likelihood, patience=archive.patience)
+    new = Archive(archive.other, archive.likelihood, archive.effort)
+    new.patience = archive.patience
     judge_nothing(new)
     if candidates:
         starts, n = new.likelihood.starts, new.likelihood.problem.n_pieces
@@ -155,7 +151,7 @@ def _batch(
     """Refine one batch and remember it; ``unsure`` guesses go through short pieces, too, while that helps."""
     likelihood = archive.likelihood
     likelihood.clock.check()
-    if roughly and likelihood.problem.n_runs >= MANY_RUNS:
+    if roughly and likelihood.problem.n_runs >= archive.effort.many_runs:
         kept = _race(archive, structures, thetas, starts, most)
         structures, thetas = [structures[c] for c in kept], [thetas[c] for c in kept]
         starts = starts if starts.ndim == 2 else starts[kept]
@@ -188,7 +184,7 @@ def _race(
     everyone, best, likelihood = np.arange(len(structures)), archive.best, archive.likelihood
     if best is None or not best.structure.n_terms or likelihood.spread(best).max() < NOISY:
         return everyone
-    few, pieces = likelihood.problem.of_runs(telling_runs(likelihood.problem, FEW_RUNS))
+    few, pieces = likelihood.problem.of_runs(telling_runs(likelihood.problem, archive.effort.few_runs))
     # As it is for all runs: refitted to the few it could bend to what only they have in common.
     known = predict(best.structure, best.theta, best.starts[pieces], few, rtol=likelihood.tolerance(True)).misfit
     raced = likelihood.refine(structures, thetas, starts[..., pieces, :], most, roughly=True, problem=few)
@@ -220,7 +216,7 @@ def _through_pieces(
     # What matters is whether it brings candidates to the front that were not there.
     better = gentle.misfit < plain.misfit[chosen]
     helped = (gentle.misfit < plain.misfit[chosen] - 3.0) & (gentle.misfit + price[chosen] < best + 30.0)
-    archive.patience = PATIENCE if helped.any() else archive.patience - len(plain.thetas)
+    archive.patience = archive.effort.patience if helped.any() else archive.patience - len(plain.thetas)
     for c, k in zip(chosen[better], np.flatnonzero(better), strict=True):
         plain.thetas[c] = gentle.thetas[k]
         plain.starts[c], plain.misfit[c], plain.rss[c] = gentle.starts[k], gentle.misfit[k], gentle.rss[k]

@@ -23,32 +23,16 @@ from neural_arith.fit.regression import Regression
 from neural_arith.terms.candidate import Judged
 from neural_arith.terms.dictionary import Dictionary, monomials
 from neural_arith.terms.library import lifted_units
-from neural_arith.terms.prices import structure_price
 from neural_arith.terms.structure import Structure, form_of
 from neural_arith.terms.units import Unit
-
-WINDOW = 6
-"""Samples of a window of the integral form; whole runs are used beside it."""
-
-ENOUGH = 300
-"""Samples that guide the search for units beyond powers; trajectories judge by all."""
 
 SHORT = 45.0
 """Price of a polynomial that is short enough to be believed when it meets the measurements as closely as can be told;
 other equations have to be shorter by a third."""
 
 
-AGAIN = 3
-"""Most rounds of looking again along the best candidate's trajectory."""
-
 PARTS = 8
 """Points of a candidate's trajectory in each interval between samples."""
-
-POPULATIONS = 0.35
-"""Share of a time budget after which no more populations are fitted: what is found has to be judged as well."""
-
-WIDEST = 600
-"""Terms that one quadratic model of the neighbours may hold: its cost grows with their square."""
 
 
 class Stages:
@@ -73,7 +57,7 @@ class Stages:
         progress: Progress,
     ) -> None:
         self.archive, self.curves, self.noise, self.positive = archive, curves, noise, positive
-        self.options, self.progress = options, progress
+        self.options, self.progress, self.effort = options, progress, archive.effort
         likelihood = archive.likelihood
         self.known, self.scale, self.n_states = (
             likelihood.known,
@@ -85,8 +69,9 @@ class Stages:
         self.few = self.known.filter(Dictionary(self._simple()))
         self.polynomials: list[list[Pick]] = []
         self.lists: list[list[Pick]] = []
+        few_and_most = self.effort.fewest_pairings, self.effort.most_pairings
         # As many pairings as a second or so affords: with few points the integral form is a poor guide.
-        self.most = int(np.clip(12_000 / len(likelihood.problem.t), 40, 3000))
+        self.most = int(np.clip(self.effort.pairings / len(likelihood.problem.t), *few_and_most))
 
     def run(self) -> None:
         """All stages, as far as the measurements pay for them."""
@@ -104,7 +89,7 @@ class Stages:
             self.progress("exchanging several terms at once")
             rearrange(self.archive, self._shared(), report=self.progress)
         self.progress("polishing the best candidates")
-        improve(self.archive, self.archive.ranked[:20], 40)
+        improve(self.archive, self.archive.ranked[: self.effort.polished], self.effort.polishing)
         if self.archive.in_pieces:
             self.try_whole_runs()
 
@@ -118,16 +103,21 @@ class Stages:
             self.progress(f"regression for equation {i + 1}")
             both = [Regression(form, i, self.scale) for form in self.forms]
             self.regressions.append(both)
-            self.polynomials.append(self._sized(i, self._short(i, both, self.few, keep=20)))
+            self.polynomials.append(self._sized(i, self._short(i, both, self.few, keep=self.effort.shortlist_plain)))
         if clock.limited:  # something to return
             triage(archive, abreast(self.polynomials, 6), likelihood.starts)
         if self.many:
             self.dictionary, self.lists = self.few, self.polynomials
-            each = max(WIDEST // self.n_states, 2)
+            each = max(self.effort.widest // self.n_states, 2)
             self.allowed = Dictionary([units[:each] for units in self.few.units])
             return
         found = build_dictionary(
-            self.forms, self.positive, self.options, self.progress, clock.until(POPULATIONS), likelihood.checkpoint
+            self.forms,
+            self.positive,
+            self.options,
+            self.progress,
+            clock.until(self.effort.population_share),
+            likelihood.checkpoint,
         )
         self.dictionary = self.known.filter(found)
         # Exponents a population left unusual are worth trying only where they were found.
@@ -184,14 +174,15 @@ class Stages:
             self.progress(f"looking beyond products of powers in equation {i + 1}")
             likelihood.clock.check()
             must = self.known.required_in(i)
-            picks = [self.lists[i], self._short(i, self.regressions[i], rich, largest=4)]
+            picks = [self.lists[i], self._short(i, self.regressions[i], rich, largest=self.effort.rich_terms)]
             if lifted.units[i]:
-                guide = Regression(some_windows(self.forms[1], ENOUGH), i, self.scale)
+                guide = Regression(some_windows(self.forms[1], self.effort.guide), i, self.scale)
                 around = around_each(
                     guide,
                     self.few.units[i],
                     lifted,
-                    likelihood.per_number,
+                    likelihood.prices,
+                    keep=self.effort.around,
                     required=must,
                     n_jobs=likelihood.n_jobs,
                     checkpoint=likelihood.checkpoint,
@@ -215,7 +206,7 @@ class Stages:
     def look_again(self, *, and_climb: bool = True) -> None:
         """Shortlists by integrals along the best candidate's trajectory, smoother than any curve through samples."""
         archive = self.archive
-        for _ in range(AGAIN):
+        for _ in range(self.effort.again_rounds):
             best = archive.best
             if best is None or not best.structure.n_terms:
                 return
@@ -233,7 +224,7 @@ class Stages:
                 both = [Regression(form, i, self.scale) for form in forms]
                 lists.append(self._sized(i, self._short(i, both, Dictionary(units, known))))
             triage(archive, slim(lists))
-            one_by_one(archive, lists, tried=20, report=self.progress)
+            one_by_one(archive, lists, tried=self.effort.again_tried, report=self.progress)
             if archive.best is best:
                 return
             if and_climb:
@@ -248,13 +239,13 @@ class Stages:
 
     def _forms_of(self, curves: list[Curve]) -> list[IntegralForm]:
         """The integral form along curves, over whole runs and over windows."""
-        forms = [integral_form(curves, self.noise, length) for length in (None, WINDOW)]
+        forms = [integral_form(curves, self.noise, length) for length in (None, self.effort.window)]
         return [clip_nodes(form, self.positive, self.noise) for form in forms]
 
     def _promising(self, i: int, plain: list[Unit], lifted: list[Unit]) -> list[Unit]:
         """The units neighbours are made of: all that there is room for, those of the equation's shortlist first."""
         liked = {form_of(unit) for pick in self.lists[i] for unit in pick.structure.units}
-        room = max(50, WIDEST // self.n_states - len(plain))
+        room = max(50, self.effort.widest // self.n_states - len(plain))
         return plain + sorted(lifted, key=lambda unit: form_of(unit) not in liked)[:room]
 
     def _shared(self) -> Dictionary:
@@ -271,10 +262,19 @@ class Stages:
         self.progress("trying all equations of few terms")
         before = archive.best
         picks = [
-            low_degree(r[1], units, likelihood.per_number, required=self.known.required_in(i), clock=likelihood.clock)
+            low_degree(
+                r[1],
+                units,
+                likelihood.prices,
+                self.effort.few_terms,
+                required=self.known.required_in(i),
+                clock=likelihood.clock,
+            )
             for i, (r, units) in enumerate(zip(self.regressions, self.few.units, strict=True))
         ]
-        one_by_one(archive, [self._sized(i, p) for i, p in enumerate(picks)], tried=200, report=self.progress)
+        one_by_one(
+            archive, [self._sized(i, p) for i, p in enumerate(picks)], tried=self.effort.few_tried, report=self.progress
+        )
         if archive.best is not before:
             climb(archive, self.allowed, report=self.progress)
 
@@ -282,13 +282,13 @@ class Stages:
         """Judge by whole runs after all, if the candidates found by pieces can follow them."""
         self.progress("trying whole runs")
         best = self.archive.ranked[0]
-        whole = turned(self.archive, self.archive.ranked[:20])
+        whole = turned(self.archive, self.archive.ranked[: self.effort.polished])
         if whole.ranked[0].score < best.score + whole.freedom:
             self.progress("whole runs can be followed: judging by them")
             self.archive = whole
             whole.raise_floor()
             climb(whole, self.allowed, report=self.progress)
-            improve(whole, whole.ranked[:20], 40)
+            improve(whole, whole.ranked[: self.effort.polished], self.effort.polishing)
         else:
             self.progress("whole runs cannot be followed: judged by linked pieces")
 
@@ -299,8 +299,8 @@ class Stages:
             shortlist,
             both,
             dictionary,
-            likelihood.per_number,
-            **sizes,
+            likelihood.prices,
+            **{"keep": self.effort.shortlist, **sizes},
             required=self.known.required_in(i),
             ignored={"clock": likelihood.clock},
         )
@@ -332,9 +332,7 @@ def settled(archive: Archive, state: int) -> bool:
         return False
     equation = best.structure.equations[state]
     polynomial = all(unit.plain and all(e >= 0 and float(e).is_integer() for e in unit.powers) for unit in equation)
-    return structure_price(Structure((equation,)), archive.likelihood.per_number) < (
-        SHORT if polynomial else SHORT * 2 / 3
-    )
+    return archive.likelihood.prices.structure(Structure((equation,))) < (SHORT if polynomial else SHORT * 2 / 3)
 
 
 def near_noise(archive: Archive, noise: Noise, times: float = 1.5) -> bool:

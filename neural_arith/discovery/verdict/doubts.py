@@ -170,7 +170,8 @@ def runs_apart(
     counts = used.counts
     misfit = np.array([profile_misfit(r, 0.0, counts, problem.floor) for r in rss])
     own = [
-        likelihood.price(j.structure) + (len(runs) - 1) * j.structure.n_fitted * likelihood.per_number for j in tried
+        likelihood.price(j.structure) + (len(runs) - 1) * j.structure.n_fitted * likelihood.prices.per_number
+        for j in tried
     ]
     best = int(np.argmin(np.where(np.isfinite(misfit), misfit, np.inf) + own))
     spread = np.sqrt(rss[best] / np.maximum(counts, 1))

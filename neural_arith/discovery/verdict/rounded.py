@@ -110,7 +110,7 @@ def round_values(likelihood: Likelihood, scaling: Scaling, judged: Judged) -> Ro
     model, here = _Model(point, first.normal, likelihood.clock), first
     # Where all together bend the solution too much, exponents alone may not.
     for simplify in (
-        lambda model: model.tie_all(structure, likelihood.per_number),
+        lambda model: model.tie_all(structure, likelihood.prices.per_number),
         lambda model: model.round_all(exponents),
         lambda model: model.round_all(numbers),
     ):
