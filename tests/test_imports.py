@@ -32,6 +32,18 @@ FLOORS = (
     ("cli",),
     ("__main__",),
 )
+# Within the discovery route, in the order in which data pass; the deepest file stands on few others.
+INSIDE_DISCOVERY = (
+    ("measurements", "effort"),
+    ("options", "likelihood"),
+    ("proposals",),
+    ("search",),
+    ("verdict",),
+    ("loading",),
+    ("engine",),
+)
+FLOORS_OF_DISCOVERY = 8
+
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
 # Rooms that lean on few outside packages by design; the standard library is always allowed.
@@ -140,6 +152,36 @@ def test_imports_point_downward():
             allowed = [r for r in FLOOR if FLOOR[r] < FLOOR[here]]
             wrong.append(f"{_where(item)}: '{here}' imports '{there}'; it may import only {', '.join(allowed)}")
     assert not wrong, "imports must point downward:\n" + "\n".join(wrong)
+
+
+def _discovery() -> dict[str, set[str]]:
+    """Each file of the discovery route, with those of it that it imports at any time."""
+    home = f"{PACKAGE}.discovery."
+    graph: dict[str, set[str]] = {m.removeprefix(home): set() for m in _sources() if m.startswith(home)}
+    for item in INSIDE:
+        if item.when != "never" and item.module.startswith(home) and item.target.startswith(home):
+            graph[item.module.removeprefix(home)].add(item.target.removeprefix(home))
+    return graph
+
+
+def test_discovery_goes_one_way():
+    floor = {name: k for k, names in enumerate(INSIDE_DISCOVERY) for name in names}
+    wrong = [
+        f"{here} imports {there}"
+        for here, targets in _discovery().items()
+        for there in targets
+        if (a := here.split(".")[0]) != (b := there.split(".")[0]) and floor[b] >= floor[a]
+    ]
+    assert not wrong, "data pass from measurements to verdict, imports the other way:\n" + "\n".join(wrong)
+
+
+def test_discovery_has_few_floors():
+    graph = _discovery()
+
+    def depth(module: str) -> int:
+        return 1 + max((depth(target) for target in graph[module] if target != module), default=0)
+
+    assert max(map(depth, graph)) <= FLOORS_OF_DISCOVERY
 
 
 def test_ground_floor_leans_on_little():

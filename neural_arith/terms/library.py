@@ -92,7 +92,7 @@ class _Collector:
 
 
 def waves(ranges: Ranges, found: _Collector) -> None:
-    """Sines and cosines of one variable, of sums and differences of two, and times or over a variable."""
+    """Sines and cosines of one variable, of sums and differences of two, and times a variable or each other."""
     n, one = found.n, power(*[0.0] * found.n)
     turn = ranges.span * ranges.scale
     stride = ranges.step * ranges.scale
@@ -100,10 +100,8 @@ def waves(ranges: Ranges, found: _Collector) -> None:
     for v in angles:
         for w, phase in itertools.product((1.0, 2.0), (0.0, SINE)):
             found.add(replace(one, frequencies=found.axis(v, w), phase=phase))
-        factors = [found.axis(other) for other in range(n)]
-        factors += [found.axis(other, -1.0) for other in range(n) if ranges.positive[other] and other != v]
-        for factor, phase in itertools.product(factors, (0.0, SINE)):
-            found.add(replace(power(*factor), frequencies=found.axis(v), phase=phase))
+        for other, phase in itertools.product(range(n), (0.0, SINE)):
+            found.add(replace(power(*found.axis(other)), frequencies=found.axis(v), phase=phase))
     for v, w in itertools.combinations(angles, 2):
         for sign, phase in itertools.product((1.0, -1.0), (0.0, SINE)):
             both = tuple(1.0 if k == v else sign if k == w else 0.0 for k in range(n))
@@ -111,15 +109,6 @@ def waves(ranges: Ranges, found: _Collector) -> None:
         for first, second in itertools.product((0.0, SINE), (0.0, SINE)):
             factor = Sum(((replace(one, frequencies=found.axis(w), phase=second), 1.0),))
             found.add(replace(one, frequencies=found.axis(v), phase=first).over(factor, 1.0))
-    for (v, w), first in itertools.product(itertools.permutations(angles, 2), (0.0, SINE)):
-        wave = replace(one, frequencies=found.axis(v), phase=first)
-        cosine, sine, *double = (
-            Sum(((replace(one, frequencies=found.axis(w, speed), phase=phase), 1.0),))
-            for speed, phase in ((1.0, 0.0), (1.0, SINE), (2.0, 0.0), (2.0, SINE))
-        )
-        found.add(wave.over(cosine, 1.0).over(sine, -1.0))  # a cotangent, as on spheres
-        for factor in double:
-            found.add(wave.over(factor, 1.0))
     # The basin of a frequency is about 0.65 half turns wide on either side.
     for v in range(n):
         for half_turns, phase in itertools.product((1.0, 2.0, 3.0, 4.0, 5.0), (0.0, SINE)):

@@ -194,12 +194,9 @@ class Stages:
         triage(archive, [*slim(self.lists), *combinations(self.lists, self.most)], until_floor=True)
         one_by_one(archive, self.lists, report=self.progress)
         climb(archive, self.allowed, report=self.progress)
-        # Quartic products of three variables are too many to carry along from the start.
-        last = monomials(3, 4) if len(self.scale) == 3 else []
-        quartic = self.known.filter(Dictionary([last for _ in range(self.n_states)])).units
         rich_units = list(self.allowed.units)
         for i in unsettled:
-            rich_units[i] = self._promising(i, list(dict.fromkeys((*rich_units[i], *quartic[i]))), lifted.units[i])
+            rich_units[i] = self._promising(i, rich_units[i], lifted.units[i])
         self.allowed = Dictionary(rich_units, lifted.values)
         climb(archive, self.allowed, report=self.progress)
 
