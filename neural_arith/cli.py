@@ -174,7 +174,7 @@ def build_parser() -> argparse.ArgumentParser:
                 benchmark.add_arguments(command)
                 command.set_defaults(run=_bench, bench=benchmark.run)
     else:
-        bench.add_argument("name", nargs="*", metavar="NAME")
+        bench.add_argument("name", nargs=argparse.REMAINDER, metavar="NAME")
         bench.set_defaults(run=_no_bench)
     return parser
 

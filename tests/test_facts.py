@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from neural_arith_bench.tables import summary
+from neural_arith_bench.suites.tables import summary
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 

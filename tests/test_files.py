@@ -111,10 +111,10 @@ def test_leftovers_of_killed_processes_go_and_those_of_living_ones_stay(tmp_path
 COUNT = """
 import sys
 from pathlib import Path
-from neural_arith_bench.record import add_row
+from neural_arith_bench.store import Store
+store = Store(Path(sys.argv[1]), ("who", "k"), dict, summarise=lambda rows: {"n": len(rows)})
 for k in range(15):
-    row = {"who": sys.argv[2], "k": k}
-    add_row(Path(sys.argv[1]), "count", row, lambda r: (r["who"], r["k"]), lambda rows: {"n": len(rows)})
+    store.add([{"who": sys.argv[2], "k": k}], "count")
 """
 
 

@@ -1,1 +1,1 @@
-"""Published experiments and benchmarks of neural_arith, a distribution of its own: ``neural-arith bench``."""
+"""Published experiments and benchmarks of neural_arith: a distribution of its own, behind ``neural-arith bench``."""

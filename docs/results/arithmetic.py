@@ -16,11 +16,10 @@ mpl.use("Agg")
 import numpy as np
 from neural_arith_bench.arithmetic.experiments import EXPERIMENTS, Experiment
 from neural_arith_bench.arithmetic.models import MODELS
-from neural_arith_bench.arithmetic.picture import draw
 from neural_arith_bench.arithmetic.published import published
-from neural_arith_bench.arithmetic.reference_rows import CLOSED_FORM, GOLD, REFERENCES, TRIVIAL
-from neural_arith_bench.arithmetic.rows import Row, RowFile
-from neural_arith_bench.arithmetic.summary import (
+from neural_arith_bench.arithmetic.references import CLOSED_FORM, GOLD, REFERENCES, TRIVIAL
+from neural_arith_bench.arithmetic.results import (
+    draw,
     middle,
     published_number,
     published_text,
@@ -29,7 +28,8 @@ from neural_arith_bench.arithmetic.summary import (
     table,
     title,
 )
-from neural_arith_bench.record import origin
+from neural_arith_bench.arithmetic.rows import Row, rows_in
+from neural_arith_bench.store import origin
 
 HERE = Path(__file__).parent / "arithmetic"
 
@@ -133,7 +133,7 @@ def rows_of(name: str, folder: Path = HERE) -> list[Row]:
             row.seed,
         )
 
-    return sorted(RowFile(folder / f"{name}.csv").rows.values(), key=place)
+    return sorted(rows_in(folder / f"{name}.csv").rows.values(), key=place)
 
 
 def page(name: str, folder: Path = HERE) -> str:

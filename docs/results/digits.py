@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
-from neural_arith_bench.arithmetic.digit_images import scanned_digits
-from neural_arith_bench.arithmetic.digit_models import REFERENCE
-from neural_arith_bench.arithmetic.digit_results import bars, table
-from neural_arith_bench.arithmetic.digit_sequences import TASKS, SequenceTask, constant_errors, fixed_sequences
-from neural_arith_bench.arithmetic.rows import Row, RowFile
+from neural_arith_bench.arithmetic.rows import Row, rows_in
+from neural_arith_bench.digits.images import scanned_digits
+from neural_arith_bench.digits.models import REFERENCE
+from neural_arith_bench.digits.results import bars, table
+from neural_arith_bench.digits.sequences import TASKS, SequenceTask, constant_errors, fixed_sequences
+from neural_arith_bench.store import made_by
 
 HERE = Path(__file__).parent / "arithmetic"
 
@@ -47,7 +47,7 @@ success says nothing about the unit: answers near zero pass as well.
 
 def read() -> list[Row]:
     """All rows."""
-    return list(RowFile(HERE / "sequential_digits_scans.csv").rows.values())
+    return list(rows_in(HERE / "sequential_digits_scans.csv").rows.values())
 
 
 def judged_lengths(rows: list[Row], task: SequenceTask) -> tuple[dict[int, float], dict[int, float]]:
@@ -72,7 +72,6 @@ def sparsity(rows: list[Row], task: SequenceTask) -> str:
 def page() -> str:
     """The page."""
     rows = read()
-    made_by = json.loads((HERE / "sequential_digits_scans.json").read_text(encoding="utf-8"))["made_by"]
     text = HEAD
     for task in TASKS.values():
         bar, constant = judged_lengths(rows, task)
@@ -83,7 +82,10 @@ def page() -> str:
         )
         text += f"{table(rows, task, bar, constant)}\n\n{sparsity(rows, task)}\n\n"
     text += "![Success by length](sequential_digits_scans.png)\n\nMade by:\n\n```text\n"
-    text += "\n".join(dict.fromkeys(entry["command"] for entry in made_by)) + "\n```\n\nSeconds are wall clock on "
+    text += (
+        "\n".join(dict.fromkeys(entry["command"] for entry in made_by(HERE / "sequential_digits_scans.csv")))
+        + "\n```\n\nSeconds are wall clock on "
+    )
     return text + "processors that much other work shared, of a batch of ten seeds divided by ten.\n"
 
 

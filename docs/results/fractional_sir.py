@@ -11,11 +11,9 @@ import matplotlib as mpl
 
 mpl.use("Agg")
 
-from neural_arith_bench.arithmetic.fractional_sir_picture import draw
-from neural_arith_bench.arithmetic.fractional_sir_rows import PROTOCOLS, TITLES, SirRow, table
-from neural_arith_bench.arithmetic.intervals import wilson
-from neural_arith_bench.arithmetic.table_file import TableFile
-from neural_arith_bench.record import origin
+from neural_arith_bench.arithmetic.scores import wilson
+from neural_arith_bench.fractional_sir.results import TITLES, SirRow, draw, ordered, rows_in, table
+from neural_arith_bench.store import origin
 
 HERE = Path(__file__).parent / "arithmetic"
 
@@ -33,18 +31,16 @@ protocol cannot find them. Hence three protocols in one table. *published* is th
 through a solver that scores the truth as right; *ours* trains through an adaptive solver without a penalty, prunes,
 rounds, and refits to a formula. *best* and *median* are mean squares by the protocol's own solver, with the number of
 parameters above 1e-3; *accurate* is the same trajectory by LSODA. *exact* counts formulas with the true terms and no
-others, exponents within 0.001 and coefficients within 1 %. *paper* is read off the published figure; in it no run has
+others, every constant, exponents too, within 1 %. *paper* is read off the published figure; in it no run has
 the true formula.
 """
 
 
 def files(folder: Path = HERE) -> dict[str, list[SirRow]]:
     """Name to rows of each result file, in the order of the table: full training first, other budgets after it."""
-    order = ("constant", "truth", *(unit for unit in TITLES if unit not in ("constant", "truth")))
     found = {}
     for path in sorted(folder.glob("fractional_sir*.csv"), key=lambda path: (len(path.stem), path.stem)):
-        rows = TableFile(path, SirRow).rows.values()
-        found[path.stem] = sorted(rows, key=lambda row: (PROTOCOLS.index(row.protocol), order.index(row.unit)))
+        found[path.stem] = ordered(rows_in(path).rows.values())
     return found
 
 

@@ -5,7 +5,6 @@ python docs/results/make.py
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import matplotlib as mpl
@@ -13,20 +12,22 @@ import matplotlib as mpl
 mpl.use("Agg")
 
 import matplotlib.pyplot as plt
+from neural_arith_bench.store import content
 
 HERE = Path(__file__).parent
 
 HEAD = """# Measured
 
 Every line comes from a result file in `docs/results`, which holds one row for each seed, the command, the commit and
-the versions that made it. Times are wall-clock seconds on {cores} cores that other work shared.
+the versions that made it. Times are wall-clock seconds on {cores} cores that other work shared. Commands stand as they
+were given; what begins with `python -m` is now `neural-arith bench` with the last name and the same options.
 
 | what | right | given the structure | median seconds | command |
 | --- | --- | --- | --- | --- |
 """
 
 TAIL = """
-*Right* is the exact formula: the true terms and no others, exponents within 0.001, every coefficient within 1 %. For
+*Right* is the exact formula: the true terms and no others, every constant, exponents too, within 1 %. For
 the counts of lynx and hare, where nobody knows the truth, it is the structure of Lotka and Volterra. *Given the
 structure* is the oracle: the same count for the true structure with its constants fitted freely to the same data; it
 neither ties nor rounds them, so a search that sees that constants are equal or round can do better. For the reactions
@@ -55,6 +56,16 @@ points to the power {points:.2f}, of states to the power {states:.2f} and of res
 ![Time of the search against points, states and restarts, on logarithmic axes](growth.svg)
 """
 
+BUDGETS = """
+## Time budgets
+
+Seconds from call to return of searches with a time budget, over data of twelve shapes, without what the solver took to
+load or to be compiled. More than two seconds and a tenth over: {over} of {searches}; the largest overrun was {most:.1f}
+seconds (`{command}`).
+
+{table}
+"""
+
 RECOVERY = (
     ("recovery_lynx_hare", "lynx and hare, the real counts, discovery route"),
     ("recovery_fractional_sir_noise_0_runs_1", "fractional SIR as published (40 clean points), discovery route"),
@@ -66,7 +77,7 @@ RECOVERY = (
 
 def read(name: str) -> dict:
     """One result file."""
-    return json.loads((HERE / f"{name}.json").read_text(encoding="utf-8"))
+    return content(HERE / f"{name}.json")
 
 
 def page() -> str:
@@ -77,13 +88,13 @@ def page() -> str:
         s = result["summary"]
         right = s.get("exact", s["structure"])
         oracle = f"{s['oracle_exact']} of {s['seeds']}" if "oracle_exact" in s else "-"
-        command = result["made_by"]["command"]
+        command = result["made_by"][-1]["command"]
         lines.append(f"| {what} | {right} of {s['seeds']} | {oracle} | {s['median_seconds']:.1f} | `{command}` |")
     crnn = read("crnn")["summary"]
     lines.append(
         "| four reactions of five species (Ji and Deng 2021), 20 runs, 5 % noise, discovery route "
         f"| {crnn['exact']} of {crnn['seeds']} | {crnn['oracle_exact']} of {crnn['seeds']} "
-        f"| {crnn['median_seconds']:.1f} | `{read('crnn')['made_by']['command']}` |"
+        f"| {crnn['median_seconds']:.1f} | `{read('crnn')['made_by'][-1]['command']}` |"
     )
     route = read("ode_route")
     s = route["summary"]
@@ -92,37 +103,58 @@ def page() -> str:
         "| fractional SIR as published, NPU(3,6) and NAU(6,3) trained through the solver, then pruned, rounded, "
         f"refitted; R2 above .9999 before pruning on {s['r2_above_0.9999']} of {s['seeds']} "
         f"| {s['exact_formula']} of {s['seeds']} | - "
-        f"| {seconds:.1f} | `{route['made_by']['command']}` |"
+        f"| {seconds:.1f} | `{route['made_by'][-1]['command']}` |"
     )
     speed, units, start = read("candidates"), read("formula_search"), read("first_result")
     grows, scales = units["summary"], read("scales")
     return (
-        HEAD.format(cores=speed["made_by"]["cores"])
+        HEAD.format(cores=speed["made_by"][-1]["cores"])
         + "\n".join(lines)
         + "\n"
         + TAIL.format(
             crnn_right=f"{crnn['right']} of {crnn['seeds']}",
             candidates=speed["summary"]["candidates"],
             rate=speed["summary"]["median_per_second"],
-            command=speed["made_by"]["command"],
+            command=speed["made_by"][-1]["command"],
             cold=start["summary"]["median_cold_first_seconds"],
             warm=start["summary"]["median_warm_first_seconds"],
             cold_whole=start["summary"]["median_cold_whole_seconds"],
             warm_whole=start["summary"]["median_warm_whole_seconds"],
-            start=start["made_by"]["command"],
+            start=start["made_by"][-1]["command"],
             search=grows["search_one_equation_seconds"],
             iteration=grows["microseconds_per_iteration_3_units"],
             points=grows["time_grows_with_points_to_the"],
             states=grows["time_grows_with_states_to_the"],
             restarts=grows["time_grows_with_restarts_to_the"],
-            growth=units["made_by"]["command"],
+            growth=units["made_by"][-1]["command"],
             same=scales["summary"]["same_law"],
             others=scales["summary"]["rows_in_other_units"],
             within=scales["summary"]["constants_within_one_standard_error"],
             true=scales["summary"]["true_law"],
             all=len(scales["rows"]),
-            scales=scales["made_by"]["command"],
+            scales=scales["made_by"][-1]["command"],
         )
+        + budgets()
+    )
+
+
+def budgets() -> str:
+    """How long searches took that had a time budget; nothing before it was measured."""
+    if not (HERE / "budgets.json").exists():
+        return ""
+    found = read("budgets")
+    rows, s = found["rows"], found["summary"]
+    given = sorted({row["budget"] for row in rows})
+    lines = [f"| {' | '.join(['', *(f'{budget:g} s' for budget in given)])} |", f"| --- |{' --: |' * len(given)}"]
+    for shape in dict.fromkeys(row["shape"] for row in rows):
+        took = [[row["seconds"] for row in rows if (row["shape"], row["budget"]) == (shape, b)] for b in given]
+        lines.append(f"| {shape} | {' | '.join(f'{max(t):.1f}' if t else '-' for t in took)} |")
+    return BUDGETS.format(
+        over=s["over_by_more_than_2_s_and_a_tenth"],
+        searches=s["searches"],
+        most=s["largest_overrun_seconds"],
+        table="\n".join(lines),
+        command=found["made_by"][-1]["command"],
     )
 
 

@@ -5,7 +5,6 @@ The files are those of ``neural-arith bench odebench | powerlaw --out docs/resul
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
@@ -15,8 +14,9 @@ mpl.use("Agg")
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
-from neural_arith_bench.methods import METHODS
-from neural_arith_bench.tables import table
+from neural_arith_bench.store import content
+from neural_arith_bench.suites.methods import METHODS
+from neural_arith_bench.suites.tables import table
 
 HERE = Path(__file__).parent
 
@@ -40,9 +40,9 @@ true structure and fits its constants. *constant*, a lower bound, says that noth
 
 *rec* and *gen* are shares of systems, in percent, whose simulation from the true first state (reconstruction) and a
 second state that nobody trained on (generalisation) has an R2 above 0.9 against the noiseless truth; an integration
-that fails counts as missed. *exact*: without terms below a thousandth of their equation, the same terms as the truth,
-every coefficient of polynomials and fractions within 5 %, all other right-hand sides within 2 %. *structure*: the same
-terms, whatever their numbers. *RHS 10 %*: the right-hand side is within a tenth of the true one (relative root mean
+that fails counts as missed. *exact*: without terms below a thousandth of their equation, the same formula as the truth
+in whatever form (`EquationSystem.same_as`), every constant within 5 %. *structure*: the same terms, whatever their
+numbers (`same_structure`). *RHS 10 %*: the right-hand side is within a tenth of the true one (relative root mean
 square) on a box around both true trajectories. *failed*: an error, or out of time; these rows count as missed.
 
 With one seed and 63 systems the standard error of a share is about 6 points, with three seeds hardly less, as the
@@ -57,14 +57,14 @@ def settings(suite: str) -> list[tuple[float, float, dict]]:
     for path in HERE.glob(f"{suite}_noise_*.json"):
         match = re.fullmatch(rf"{suite}_noise_([\d.e-]+)_drop_([\d.e-]+)\.json", path.name)
         if match:
-            found.append((float(match[2]), float(match[1]), json.loads(path.read_text(encoding="utf-8"))))
-    return [(noise, drop, content) for drop, noise, content in sorted(found, key=lambda item: item[:2])]
+            found.append((float(match[2]), float(match[1]), content(path)))
+    return [(noise, drop, held) for drop, noise, held in sorted(found, key=lambda item: item[:2])]
 
 
-def ordered(content: dict) -> list[dict]:
+def ordered(held: dict) -> list[dict]:
     """The rows with methods in their usual order."""
     names = list(METHODS)
-    return sorted(content["rows"], key=lambda row: (names.index(row["method"]), row["id"], row["seed"]))
+    return sorted(held["rows"], key=lambda row: (names.index(row["method"]), row["id"], row["seed"]))
 
 
 def page() -> str:
@@ -75,12 +75,12 @@ def page() -> str:
         if not shown:
             continue
         parts.append(f"## {title}\n\n{ABOUT[suite]}\n\n![{_words()}, for each noise and method]({suite}.svg)\n")
-        for noise, drop, content in shown:
-            made = content["made_by"]
-            commits = ", ".join(f"`{commit}`" for commit in sorted({row["commit"] for row in content["rows"]}))
-            seeds = len({row["seed"] for row in content["rows"]})
+        for noise, drop, held in shown:
+            made = held["made_by"][-1]
+            commits = ", ".join(f"`{commit}`" for commit in sorted({row["commit"] for row in held["rows"]}))
+            seeds = len({row["seed"] for row in held["rows"]})
             parts.append(
-                f"### {_setting(noise, drop).capitalize()}\n\n{table(ordered(content))}\n\n"
+                f"### {_setting(noise, drop).capitalize()}\n\n{table(ordered(held))}\n\n"
                 f"{seeds} seed{'s' * (seeds > 1)}; last command `{made['command']}`, commit {commits}, "
                 f"{made['cores']} cores.\n"
             )
@@ -100,13 +100,13 @@ def _setting(noise: float, drop: float) -> str:
 def picture(suite: str) -> Figure:
     """Bars of all methods at each setting, a panel for each score."""
     shown = settings(suite)
-    present = {row["method"] for _, _, content in shown for row in content["rows"]}
+    present = {row["method"] for _, _, held in shown for row in held["rows"]}
     methods = [method for method in METHODS if method in present]
     figure, axes = plt.subplots(len(PANELS), 1, figsize=(9, 7.5), sharex=True, layout="constrained")
     width = 0.8 / max(1, len(methods))
     for axis, (score, title) in zip(axes, PANELS.items(), strict=True):
         for number, method in enumerate(methods):
-            places = [k for k, (_, _, content) in enumerate(shown) if method in content["summary"]]
+            places = [k for k, (_, _, held) in enumerate(shown) if method in held["summary"]]
             values = [shown[k][2]["summary"][method][score] for k in places]
             left = [k + (number - (len(methods) - 1) / 2) * width for k in places]
             bars = axis.bar(left, values, 0.92 * width, color=COLOURS[method], label=method)

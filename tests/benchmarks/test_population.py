@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from neural_arith_bench.arithmetic.optimisers import Adam, Averaged, RMSProp
-from neural_arith_bench.arithmetic.population import Population
-from neural_arith_bench.arithmetic.schedules import (
+from neural_arith_bench.populations.optimisers import Adam, Averaged, RMSProp
+from neural_arith_bench.populations.population import Population
+from neural_arith_bench.populations.schedules import (
     AuthorPenalty,
     Constant,
     During,
@@ -19,8 +19,8 @@ from neural_arith_bench.arithmetic.schedules import (
     Restart,
     Tenfold,
 )
-from neural_arith_bench.arithmetic.stacking import Stack
-from neural_arith_bench.arithmetic.stepping import Recipe
+from neural_arith_bench.populations.stacking import Stack
+from neural_arith_bench.populations.stepping import Recipe
 from torch import nn
 
 from neural_arith.errors import DataError, OptionError

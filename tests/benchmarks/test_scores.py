@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from neural_arith_bench import scores
+from neural_arith_bench.suites import scores
 from sklearn.metrics import r2_score
 
 from neural_arith.equations import EquationSystem

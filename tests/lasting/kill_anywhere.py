@@ -40,11 +40,11 @@ sys.exit(main())
 ROWS = """
 import sys
 from pathlib import Path
-from neural_arith_bench.record import add_row
+from neural_arith_bench.store import Store
+store = Store(Path(sys.argv[1]), ("who", "k"), dict)
 print("ready", flush=True)
 for k in range(int(sys.argv[3])):
-    row = {"who": sys.argv[2], "k": k}
-    add_row(Path(sys.argv[1]), "rows", row, lambda r: (r["who"], r["k"]), lambda rows: {"n": len(rows)})
+    store.add([{"who": sys.argv[2], "k": k}], "rows")
     print(k, flush=True)
 """
 

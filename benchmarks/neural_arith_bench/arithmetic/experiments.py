@@ -7,14 +7,27 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from neural_arith_bench.arithmetic.distributions import Distribution, Uniform
-from neural_arith_bench.arithmetic.inalu import INALU, INALU_DISTRIBUTIONS, INALUTask
-from neural_arith_bench.arithmetic.large_scale import LARGE_SCALE, LargeScaleTask
+from neural_arith_bench.arithmetic.inputs import Distribution, Uniform
+from neural_arith_bench.arithmetic.large_tasks import (
+    LARGE_SCALE,
+    RANGES,
+    RECURRENT,
+    STATIC,
+    LargeScaleTask,
+    RecurrentTask,
+    StaticTask,
+)
 from neural_arith_bench.arithmetic.published import Family
-from neural_arith_bench.arithmetic.recurrent import RECURRENT, RecurrentTask
-from neural_arith_bench.arithmetic.simple import POSITIVE, SimpleTask
-from neural_arith_bench.arithmetic.single_module import SINGLE_MODULE, SINGLE_MODULE_RANGES, SingleModuleTask
-from neural_arith_bench.arithmetic.static import RANGES, STATIC, StaticTask
+from neural_arith_bench.arithmetic.small_tasks import (
+    INALU,
+    INALU_DISTRIBUTIONS,
+    POSITIVE,
+    SINGLE_MODULE,
+    SINGLE_MODULE_RANGES,
+    INALUTask,
+    SimpleTask,
+    SingleModuleTask,
+)
 from neural_arith_bench.arithmetic.task import Task
 
 __all__ = ["EXPERIMENTS", "Experiment"]
@@ -29,7 +42,6 @@ class Experiment:
 
     Attributes:
         name: as in ``neural-arith bench NAME``.
-        about: one line.
         ops: operations, in the order of the table.
         settings: name of a setting, mostly the training range -> operation to task.
         usual: the settings that run unless others are asked for.
@@ -43,7 +55,6 @@ class Experiment:
     """
 
     name: str
-    about: str
     ops: tuple[str, ...]
     settings: Mapping[str, Callable[[str], Task]]
     usual: tuple[str, ...]
@@ -99,7 +110,6 @@ EXPERIMENTS: dict[str, Experiment] = {
     for experiment in (
         Experiment(
             "simple",
-            "sum, product, quotient and root of two numbers at once (Heim et al., NeurIPS 2020)",
             ("add", "mul", "div", "sqrt"),
             {str(POSITIVE): partial(_simple, POSITIVE), "[0.1,2]": partial(_simple, Uniform(0.1, 2))},
             (str(POSITIVE),),
@@ -113,7 +123,6 @@ EXPERIMENTS: dict[str, Experiment] = {
         ),
         Experiment(
             "large-scale",
-            "an operation on sums of 50 of 100 inputs (Heim et al., NeurIPS 2020)",
             LARGE_SCALE,
             {"code": lambda op: LargeScaleTask(op), "paper": lambda op: LargeScaleTask(op, "paper")},
             ("code",),
@@ -125,7 +134,6 @@ EXPERIMENTS: dict[str, Experiment] = {
         ),
         Experiment(
             "static",
-            "an operation on overlapping sums of 100 inputs (Madsen and Johansen, ICLR 2020)",
             STATIC,
             _STATIC,
             ("[1,2]",),
@@ -136,7 +144,6 @@ EXPERIMENTS: dict[str, Experiment] = {
         ),
         Experiment(
             "recurrent",
-            "an operation on sums over sequences, a hundred times as long in the test (Trask et al., NeurIPS 2018)",
             RECURRENT,
             {"[1,2]": lambda op: RecurrentTask(op)},
             ("[1,2]",),
@@ -147,7 +154,6 @@ EXPERIMENTS: dict[str, Experiment] = {
         ),
         Experiment(
             "single-module",
-            "an operation on two inputs, one layer, nine ranges (Mistry, Farrahi, Hare, JMLR 2022)",
             SINGLE_MODULE,
             _SINGLE,
             tuple(_SINGLE)[:9],
@@ -158,7 +164,6 @@ EXPERIMENTS: dict[str, Experiment] = {
         ),
         Experiment(
             "inalu",
-            "an operation on inputs of seven distributions (Schlör, Ring, Hotho 2020)",
             INALU,
             _INALU | {"[-3,3]x100": _inalu_large},
             tuple(_INALU)[:7],

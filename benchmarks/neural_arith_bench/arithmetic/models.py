@@ -34,10 +34,13 @@ from neural_arith.layers import (
     NACSigma,
     NaiveNPU,
     RealNPU,
+    StochasticNMU,
 )
-from neural_arith_bench.arithmetic import networks as nets
-from neural_arith_bench.arithmetic.optimisers import RMSProp
-from neural_arith_bench.arithmetic.schedules import (
+from neural_arith.layers.base import glorot_bound, redraw
+from neural_arith_bench.arithmetic.large_tasks import Accumulate
+from neural_arith_bench.arithmetic.task import Task
+from neural_arith_bench.populations.optimisers import RMSProp
+from neural_arith_bench.populations.schedules import (
     AuthorPenalty,
     Constant,
     During,
@@ -48,10 +51,117 @@ from neural_arith_bench.arithmetic.schedules import (
     Restart,
     Tenfold,
 )
-from neural_arith_bench.arithmetic.stepping import Recipe
-from neural_arith_bench.arithmetic.task import Task
+from neural_arith_bench.populations.stepping import Recipe
 
-__all__ = ["MODELS", "Model"]
+Build = Callable[[Task, torch.Generator, torch.dtype], nn.Module]
+"""A task, a source of initial weights and their type to a network."""
+
+Kind = Callable[..., Layer]
+"""A class of layers, or one with options: ``(in_features, out_features, *, dtype, generator)`` to a layer."""
+
+
+def nau(*sizes: int, **options: Any) -> NAU:
+    """A NAU whose weights are limited to [-1, 1], as Madsen and Johansen's."""
+    return NAU(*sizes, clip=True, **options)
+
+
+def stochastic(*sizes: int, **options: Any) -> StochasticNMU:
+    """A stochastic NMU whose noise comes from torch's own generator, which a population seeds."""
+    layer = StochasticNMU(*sizes, **options)
+    layer.generator = None
+    return layer
+
+
+def one(kind: Kind) -> Build:
+    """One layer, all inputs to one output."""
+    return lambda task, generator, dtype: nn.Sequential(
+        kind(task.in_features, task.out_features, generator=generator, dtype=dtype)
+    )
+
+
+def two(first: Kind, second: Kind) -> Build:
+    """Two layers with ``task.hidden`` units between, 2 where the task says nothing."""
+
+    def build(task: Task, generator: torch.Generator, dtype: torch.dtype) -> nn.Module:
+        hidden = getattr(task, "hidden", 2)
+        options: dict[str, Any] = {"generator": generator, "dtype": dtype}
+        return nn.Sequential(first(task.in_features, hidden, **options), second(hidden, task.out_features, **options))
+
+    return build
+
+
+def one_or_two(kind: Kind) -> Build:
+    """iNALU's: one layer for a few inputs, two for a hundred."""
+    small, large = one(kind), two(kind, kind)
+    return lambda task, generator, dtype: (large if task.in_features == 100 else small)(task, generator, dtype)
+
+
+def cell_and_head(cell: Kind, head: Kind) -> Build:
+    """A cell of two states that runs over flattened sequences, and a layer on its last state."""
+
+    def build(task: Task, generator: torch.Generator, dtype: torch.dtype) -> nn.Module:
+        options: dict[str, Any] = {"generator": generator, "dtype": dtype}
+        states = Accumulate(cell(2 + task.in_features, 2, **options))
+        unrolled = nn.Unflatten(-1, (-1, task.in_features))
+        return nn.Sequential(unrolled, states, head(2, task.out_features, **options))
+
+    return build
+
+
+def simple(kind: Kind, last: Kind) -> Build:
+    """Heim's small networks: six units and a layer on them; NAU and power units Glorot, NMU from U(0, 1)."""
+
+    def build(task: Task, generator: torch.Generator, dtype: torch.dtype) -> nn.Module:
+        options: dict[str, Any] = {"generator": generator, "dtype": dtype}
+        network = nn.Sequential(kind(task.in_features, 6, **options), last(6, task.out_features, **options))
+        for layer in network:
+            if isinstance(layer, NAU):
+                redraw(layer.weight, glorot_bound(layer.in_features, layer.out_features), generator)
+            elif isinstance(layer, NMU):
+                redraw(layer.weight, 0.5, generator, centre=0.5)
+        return network
+
+    return build
+
+
+def dense(task: Task, generator: torch.Generator, dtype: torch.dtype) -> nn.Module:
+    """Heim's dense network for the simple task: two layers of 50 sigmoids and a linear one."""
+    options: dict[str, Any] = {"generator": generator, "dtype": dtype}
+    return nn.Sequential(
+        Dense(task.in_features, 50, activation="sigmoid", **options),
+        Dense(50, 50, activation="sigmoid", **options),
+        Dense(50, task.out_features, **options),
+    )
+
+
+def wide(first: Kind, second: Kind) -> Build:
+    """Heim's large networks: all matrices from U(0, 0.1), imaginary exponents and offsets 0, gates of the NPU open."""
+    plain = two(first, second)
+
+    def build(task: Task, generator: torch.Generator, dtype: torch.dtype) -> nn.Module:
+        network = plain(task, generator, dtype)
+        with torch.no_grad():
+            for name, values in network.named_parameters():
+                own = name.rpartition(".")[2]
+                if own in ("wi", "gate_bias"):
+                    values.zero_()
+                elif own != "gate":
+                    redraw(values, 0.05, generator, centre=0.05)
+            for layer in network.children():
+                if isinstance(layer, NPU) and layer.gate is not None:
+                    layer.gate.fill_(1.0)
+        return network
+
+    return build
+
+
+def sums_under(task: Task) -> nn.Module:
+    """What the closed form fits: sums under a power unit; for several outputs a power unit under sums."""
+    options: dict[str, Any] = {"dtype": torch.float64}
+    if task.out_features > 1:
+        return nn.Sequential(RealNPU(task.in_features, 6, **options), NAU(6, task.out_features, **options))
+    hidden = getattr(task, "hidden", 2)
+    return nn.Sequential(NAU(task.in_features, hidden, **options), RealNPU(hidden, 1, **options))
 
 
 @dataclass(frozen=True)
@@ -64,7 +174,7 @@ class Model:
         steps: published steps of some operations, where they are fewer than the experiment's.
     """
 
-    build: nets.Build
+    build: Build
     recipe: Callable[[Task, float], Recipe]
     steps: Mapping[str, int] = field(default_factory=dict)
 
@@ -97,26 +207,26 @@ _NAU, _NMU = partial(_ramped, 0.01, 5e3, 5e4), partial(_ramped, 10.0, 1e6, 2e6)
 _ADAM = partial(_plain, 1e-3)
 
 STATIC: dict[str, Model] = {
-    "NMU": Model(nets.two(nets.nau, NMU), _NMU),
-    "NAU": Model(nets.two(nets.nau, nets.nau), _NAU),
-    "NAC-sigma": Model(nets.two(NAC, NACSigma), _ADAM),
-    "NAC-nmu": Model(nets.two(nets.nau, NACNMU), _NMU),
-    "NAC-mul": Model(nets.two(NAC, NACMul), _ADAM),
-    "NAC+": Model(nets.two(NAC, NAC), _ADAM),
-    "NALU": Model(nets.two(NALU, NALU), _ADAM),
-    "gated NAU/NMU": Model(nets.two(GatedNAUNMU, GatedNAUNMU), _NMU),
-    "Linear": Model(nets.two(partial(Dense, bias=False), partial(Dense, bias=False)), _ADAM),
-    "ReLU": Model(nets.two(partial(Dense, bias=False, activation="relu"), partial(Dense, bias=False)), _ADAM),
-    "ReLU6": Model(nets.two(partial(Dense, bias=False, activation="relu6"), partial(Dense, bias=False)), _ADAM),
+    "NMU": Model(two(nau, NMU), _NMU),
+    "NAU": Model(two(nau, nau), _NAU),
+    "NAC-sigma": Model(two(NAC, NACSigma), _ADAM),
+    "NAC-nmu": Model(two(nau, NACNMU), _NMU),
+    "NAC-mul": Model(two(NAC, NACMul), _ADAM),
+    "NAC+": Model(two(NAC, NAC), _ADAM),
+    "NALU": Model(two(NALU, NALU), _ADAM),
+    "gated NAU/NMU": Model(two(GatedNAUNMU, GatedNAUNMU), _NMU),
+    "Linear": Model(two(partial(Dense, bias=False), partial(Dense, bias=False)), _ADAM),
+    "ReLU": Model(two(partial(Dense, bias=False, activation="relu"), partial(Dense, bias=False)), _ADAM),
+    "ReLU6": Model(two(partial(Dense, bias=False, activation="relu6"), partial(Dense, bias=False)), _ADAM),
 }
 
 RECURRENT: dict[str, Model] = {
-    "NMU": Model(nets.cell_and_head(nets.nau, NMU), _NMU),
-    "NAU": Model(nets.cell_and_head(nets.nau, nets.nau), _NAU),
-    "RealNPU": Model(nets.cell_and_head(nets.nau, RealNPU), _NAU),
-    "NAC-mul": Model(nets.cell_and_head(NAC, NACMul), _ADAM),
-    "NAC+": Model(nets.cell_and_head(NAC, NAC), _ADAM),
-    "NALU": Model(nets.cell_and_head(NALU, NALU), _ADAM),
+    "NMU": Model(cell_and_head(nau, NMU), _NMU),
+    "NAU": Model(cell_and_head(nau, nau), _NAU),
+    "RealNPU": Model(cell_and_head(nau, RealNPU), _NAU),
+    "NAC-mul": Model(cell_and_head(NAC, NACMul), _ADAM),
+    "NAC+": Model(cell_and_head(NAC, NAC), _ADAM),
+    "NALU": Model(cell_and_head(NALU, NALU), _ADAM),
 }
 
 
@@ -149,18 +259,18 @@ def _anew(network: nn.Module, generator: torch.Generator) -> None:
 _MODULE = partial(_ramped, 10.0, 2e4, _SINGLE_END)
 
 SINGLE_MODULE: dict[str, Model] = {
-    "NMU": Model(nets.one(NMU), _MODULE),
-    "NAU": Model(nets.one(nets.nau), partial(_ramped, 0.01, 2e4, _SINGLE_END)),
-    "NALU": Model(nets.one(NALU), _ADAM),
-    "G-NALU": Model(nets.one(GNALU), _ADAM),
-    "iNALU": Model(nets.one(INALU), _module_inalu),
-    "RealNPU": Model(nets.one(RealNPU), _module_npu),
-    "NPU": Model(nets.one(NPU), _module_npu),
-    "NAC-mul": Model(nets.one(NACMul), _ADAM),
-    "RealNPU-modified": Model(nets.one(ModifiedRealNPU), _module_modified),
-    "NRU": Model(nets.one(NRU), _module_nru),
-    "NMRU": Model(nets.one(NMRU), partial(_MODULE, rate=1e-2, clip_norm=1.0)),
-    "stochastic NMU": Model(nets.one(nets.stochastic), _MODULE),
+    "NMU": Model(one(NMU), _MODULE),
+    "NAU": Model(one(nau), partial(_ramped, 0.01, 2e4, _SINGLE_END)),
+    "NALU": Model(one(NALU), _ADAM),
+    "G-NALU": Model(one(GNALU), _ADAM),
+    "iNALU": Model(one(INALU), _module_inalu),
+    "RealNPU": Model(one(RealNPU), _module_npu),
+    "NPU": Model(one(NPU), _module_npu),
+    "NAC-mul": Model(one(NACMul), _ADAM),
+    "RealNPU-modified": Model(one(ModifiedRealNPU), _module_modified),
+    "NRU": Model(one(NRU), _module_nru),
+    "NMRU": Model(one(NMRU), partial(_MODULE, rate=1e-2, clip_norm=1.0)),
+    "stochastic NMU": Model(one(stochastic), _MODULE),
 }
 
 _SIMPLE = partial(_plain, 5e-3)
@@ -177,13 +287,13 @@ def _rmsprop(rate: float, task: Task, share: float) -> Recipe:
 
 
 SIMPLE: dict[str, Model] = {
-    "NPU": Model(nets.simple(NPU, NAU), _SIMPLE),
-    "RealNPU": Model(nets.simple(RealNPU, NAU), _SIMPLE),
-    "sparse RealNPU": Model(nets.simple(RealNPU, NAU), _sparse),
-    "NMU": Model(nets.simple(NMU, NAU), _SIMPLE),
-    "NALU": Model(nets.simple(NALU, NALU), partial(_rmsprop, 5e-3)),
-    "iNALU": Model(nets.simple(INALU, INALU), partial(_rmsprop, 1e-3)),
-    "Dense": Model(nets.dense, _SIMPLE),
+    "NPU": Model(simple(NPU, NAU), _SIMPLE),
+    "RealNPU": Model(simple(RealNPU, NAU), _SIMPLE),
+    "sparse RealNPU": Model(simple(RealNPU, NAU), _sparse),
+    "NMU": Model(simple(NMU, NAU), _SIMPLE),
+    "NALU": Model(simple(NALU, NALU), partial(_rmsprop, 5e-3)),
+    "iNALU": Model(simple(INALU, INALU), partial(_rmsprop, 1e-3)),
+    "Dense": Model(dense, _SIMPLE),
 }
 
 _LASSO = {"add": (1e-5, 1e-4), "mul": (1e-5, 1e-4), "reciprocal": (1e-9, 1e-7), "sqrt": (1e-6, 1e-4)}
@@ -199,11 +309,11 @@ def _large(starts: Mapping[str, float], task: Task, share: float) -> Recipe:
 _LARGE = partial(_large, {})
 
 LARGE_SCALE: dict[str, Model] = {
-    "NPU": Model(nets.wide(NAU, NPU), _LARGE),
-    "RealNPU": Model(nets.wide(NAU, RealNPU), _LARGE),
-    "NaiveNPU": Model(nets.wide(NAU, NaiveNPU), _LARGE),
-    "NMU": Model(nets.wide(NAU, NMU), partial(_large, {"add": 1e-7, "mul": 1e-9}), {"add": 10_000, "mul": 20_000}),
-    "NALU": Model(nets.wide(NALU, NALU), _LARGE),
+    "NPU": Model(wide(NAU, NPU), _LARGE),
+    "RealNPU": Model(wide(NAU, RealNPU), _LARGE),
+    "NaiveNPU": Model(wide(NAU, NaiveNPU), _LARGE),
+    "NMU": Model(wide(NAU, NMU), partial(_large, {"add": 1e-7, "mul": 1e-9}), {"add": 10_000, "mul": 20_000}),
+    "NALU": Model(wide(NALU, NALU), _LARGE),
 }
 
 
@@ -223,9 +333,9 @@ def _redraw(network: nn.Module, generator: torch.Generator) -> None:
 
 
 INALU_MODELS: dict[str, Model] = {
-    "NALU": Model(nets.one_or_two(NALU), partial(_inalu, False)),
-    "iNALU-shared": Model(nets.one_or_two(partial(INALU, weights="shared")), partial(_inalu, True)),
-    "iNALU": Model(nets.one_or_two(INALU), partial(_inalu, True)),
+    "NALU": Model(one_or_two(NALU), partial(_inalu, False)),
+    "iNALU-shared": Model(one_or_two(partial(INALU, weights="shared")), partial(_inalu, True)),
+    "iNALU": Model(one_or_two(INALU), partial(_inalu, True)),
 }
 
 MODELS: dict[str, Mapping[str, Model]] = {

@@ -1,4 +1,4 @@
-"""Results of the experiments on arithmetic: one row for each run, in a CSV file that is written whole or not at all."""
+"""Rows of the experiments on arithmetic: one for each run."""
 
 from __future__ import annotations
 
@@ -7,12 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neural_arith.errors import OptionError
-from neural_arith_bench.arithmetic.table_file import TableFile
-
-__all__ = ["Key", "Row", "RowFile"]
-
-Key = tuple[str, str, str, int]
-"""Model, operation, range, seed."""
+from neural_arith_bench.store import Key, Store
 
 
 @dataclass(frozen=True)
@@ -45,40 +40,30 @@ class Row:
     steps: int
     commit: str
 
-    @property
-    def key(self) -> Key:
-        """What no two rows of a file share."""
-        return self.model, self.op, self.range, self.seed
 
-
-class RowFile(TableFile[Row]):
-    """Rows by their key, kept in a file if there is one.
+def rows_in(path: Path | None) -> Store[Row]:
+    """Rows of one experiment.
 
     Args:
         path: the CSV file, or None to keep nothing.
+    """
+    return Store(path, ("model", "op", "range", "seed"), Row)
+
+
+def check_steps(store: Store[Row], keys: Iterable[Key], steps: int) -> None:
+    """Check that no row would be replaced without a word by one of another training.
+
+    Args:
+        store: the rows.
+        keys: of those that are about to be made.
+        steps: training steps that they will have taken.
 
     Raises:
-        DataError: the folder cannot be made, or a file is there that holds no such rows.
+        OptionError: one that is there was made with another number of steps.
     """
-
-    def __init__(self, path: Path | None) -> None:
-        super().__init__(path, Row)
-
-    def made(self, keys: Iterable[Key], steps: int) -> list[Row]:
-        """Those of some rows that are there.
-
-        Args:
-            keys: of the rows.
-            steps: training steps that they must have taken.
-
-        Raises:
-            OptionError: a row was made with another number of steps; it is not replaced without a word.
-        """
-        found = [self.rows[key] for key in keys if key in self.rows]
-        for row in found:
-            if row.steps != steps:
-                raise OptionError(
-                    f"{self.path} has rows of {row.steps} training steps for {row.model}, this command makes rows of "
-                    f"{steps}; give the same --budget or another --out"
-                )
-        return found
+    for row in (store.rows[key] for key in keys if key in store.rows):
+        if row.steps != steps:
+            raise OptionError(
+                f"{store.path} has rows of {row.steps} training steps for {row.model}, this command makes rows of "
+                f"{steps}; give the same --budget or another --out"
+            )

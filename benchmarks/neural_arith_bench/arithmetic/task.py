@@ -7,16 +7,18 @@ own generator, which numbers nothing but its seed. Fixed sets have the same inpu
 from __future__ import annotations
 
 import math
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from neural_arith_bench.arithmetic.distributions import Distribution
+from neural_arith_bench.arithmetic.inputs import Distribution
+from neural_arith_bench.arithmetic.operations import operation
 
 Part = Literal["train", "validation", "interpolation", "extrapolation"]
 """Which data: ``validation`` and ``interpolation`` are distributed as ``train``; ``extrapolation`` lies outside."""
@@ -125,6 +127,25 @@ class Task(ABC):
         return self.target(x.double(), seed).to(x.dtype)
 
 
+class SumTask(Task):
+    """A task of one operation on a and b, each a sum of some of the inputs; a subclass says which.
+
+    Attributes:
+        operation: its name.
+    """
+
+    operation: str
+
+    @abstractmethod
+    def selection(self, seed: int = 0) -> Tensor:
+        """Zeros and ones that pick the inputs of a and b, ``(2, inputs)``, where this seed puts them."""
+
+    def target(self, x: Tensor, seed: int = 0) -> Tensor:
+        """``(*batch, inputs)`` to ``(*batch, 1)``."""
+        a, b = (x @ self.selection(seed).to(x).T).unbind(-1)
+        return operation(self.operation).function(a, b)[..., None]
+
+
 class Stream:
     """Training batches of one task, each seed from its own generator.
 
@@ -173,3 +194,61 @@ def selected(inputs: int, *subsets: tuple[int, int]) -> Tensor:
     for row, (first, end) in zip(rows, subsets, strict=True):
         row[first:end] = 1
     return rows
+
+
+_NUMBERS = 6_000_000
+
+
+class Batches:
+    """A step to the batch of all members: tasks one after the other, each with all seeds. A function of the step alone.
+
+    Points of one kind of sequence are flattened, ``(time, inputs)`` to ``time * inputs``.
+
+    Args:
+        tasks: with as many numbers in a point each.
+        seeds: of each task.
+        dtype: of inputs and targets.
+    """
+
+    def __init__(self, tasks: Sequence[Task], seeds: Sequence[int], dtype: torch.dtype) -> None:
+        self.tasks, self.seeds, self.dtype = tuple(tasks), tuple(seeds), dtype
+        self._shared = len(tasks) == 1 and tasks[0].one_stream
+        drawn = self.seeds[:1] if self._shared else self.seeds
+        self._points = tasks[0].batch_size
+        numbers = len(tasks) * len(drawn) * self._points * torch.Size(tasks[0].shape("train")).numel()
+        self._block = max(1, _NUMBERS // numbers)
+        self._drawn = drawn
+        self._at = -1
+        self._streams: list[Any] = []
+        self._held: tuple[Tensor, Tensor] | None = None
+        self._began, self._earlier = time.perf_counter(), 0.0
+
+    def __call__(self, step: int) -> tuple[Tensor, Tensor]:
+        """Inputs ``(members, points, numbers)`` and targets ``(members, points, outputs)``."""
+        block, place = divmod(step, self._block)
+        if block != self._at or self._held is None:
+            self._held = self._load(block)
+        x, y = (v[:, place * self._points : (place + 1) * self._points] for v in self._held)
+        return (x[0], y[0]) if self._shared else (x, y)
+
+    def _load(self, block: int) -> tuple[Tensor, Tensor]:
+        size = self._block * self._points
+        if block != self._at + 1 or not self._streams:
+            self._streams = [task.stream(self._drawn, self.dtype, skip=block * size) for task in self.tasks]
+        self._at = block
+        drawn = [stream.batch(size) for stream in self._streams]
+        x, y = [one.x.flatten(2) for one in drawn], [one.y for one in drawn]
+        return (x[0], y[0]) if len(drawn) == 1 else (torch.cat(x), torch.cat(y))
+
+    @property
+    def seconds(self) -> float:
+        """Since the beginning, with the time before an interruption."""
+        return self._earlier + time.perf_counter() - self._began
+
+    def state_dict(self) -> dict[str, float]:
+        """The time taken; what is drawn follows from the step."""
+        return {"seconds": self.seconds}
+
+    def load_state_dict(self, state: dict[str, float]) -> None:
+        """Count on from an earlier time."""
+        self._earlier, self._began = state["seconds"], time.perf_counter()

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from neural_arith.errors import OptionError
-from neural_arith_bench.arithmetic.distributions import Uniform
+from neural_arith_bench.arithmetic.inputs import Uniform
 from neural_arith_bench.arithmetic.operations import operation
 
 EPSILON = 1e-5

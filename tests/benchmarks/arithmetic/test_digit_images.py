@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 import torch
 from idx_files import four_files, idx
-from neural_arith_bench.arithmetic.digit_images import mnist, scanned_digits
-from neural_arith_bench.arithmetic.digit_networks import LSTM, DigitReader, Patches, SequenceNetwork, shift_penalty
-from neural_arith_bench.arithmetic.idx import read_idx
+from neural_arith_bench.digits.images import mnist, read_idx, scanned_digits
+from neural_arith_bench.digits.networks import LSTM, DigitReader, Patches, SequenceNetwork, shift_penalty
 from torch import nn
 from torch.nn.functional import conv2d, max_pool2d
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from neural_arith_bench.arithmetic.distributions import Exponential, TruncatedNormal, Uniform
-from neural_arith_bench.arithmetic.large_scale import LargeScaleTask
+from neural_arith_bench.arithmetic.inputs import Exponential, TruncatedNormal, Uniform
+from neural_arith_bench.arithmetic.large_tasks import LargeScaleTask
 from scipy import stats
 from scipy.stats import qmc
 

@@ -6,26 +6,26 @@ import math
 import numpy as np
 import pytest
 import torch
-from neural_arith_bench.arithmetic import runner
-from neural_arith_bench.arithmetic.batches import Batches
-from neural_arith_bench.arithmetic.command import ARITHMETIC_BENCHMARKS, budget, settings
+from neural_arith_bench.arithmetic import command, training
 from neural_arith_bench.arithmetic.experiments import EXPERIMENTS
-from neural_arith_bench.arithmetic.large_scale import LargeScaleTask
-from neural_arith_bench.arithmetic.models import MODELS
-from neural_arith_bench.arithmetic.networks import sums_under
+from neural_arith_bench.arithmetic.large_tasks import LargeScaleTask, RecurrentTask, StaticTask
+from neural_arith_bench.arithmetic.models import MODELS, sums_under
 from neural_arith_bench.arithmetic.published import published
-from neural_arith_bench.arithmetic.recurrent import RecurrentTask
-from neural_arith_bench.arithmetic.reference_rows import REFERENCES, reference_rows
-from neural_arith_bench.arithmetic.rows import RowFile
-from neural_arith_bench.arithmetic.runner import Budget, jobs, train
-from neural_arith_bench.arithmetic.simple import SimpleTask
-from neural_arith_bench.arithmetic.single_module import SingleModuleTask
-from neural_arith_bench.arithmetic.static import StaticTask
-from neural_arith_bench.arithmetic.summary import published_number, table
+from neural_arith_bench.arithmetic.references import REFERENCES, reference_rows
+from neural_arith_bench.arithmetic.results import published_number, table
+from neural_arith_bench.arithmetic.rows import rows_in
+from neural_arith_bench.arithmetic.small_tasks import SimpleTask, SingleModuleTask
+from neural_arith_bench.arithmetic.task import Batches
+from neural_arith_bench.arithmetic.training import Budget, jobs, train
+from neural_arith_bench.registry import BENCHMARKS, budget, settings
 
 from neural_arith.cli import main
 
 TASKS = [StaticTask("mul"), LargeScaleTask("sqrt"), RecurrentTask("add"), SimpleTask(), SingleModuleTask("div")]
+
+
+def key(row):
+    return row.model, row.op, row.range, row.seed
 
 
 @pytest.mark.parametrize("task", TASKS, ids=str)
@@ -49,7 +49,7 @@ def test_batches_are_those_of_the_streams_at_any_step(task):
 
 
 def test_batches_of_several_tasks_stand_one_after_the_other(monkeypatch):
-    monkeypatch.setattr("neural_arith_bench.arithmetic.batches._NUMBERS", 3 * 2 * 2 * 128 * 2)
+    monkeypatch.setattr("neural_arith_bench.arithmetic.task._NUMBERS", 3 * 2 * 2 * 128 * 2)
     tasks = [SingleModuleTask("mul"), SingleModuleTask("div")]
     together, alone = Batches(tasks, [0, 1], torch.float64), Batches(tasks[1:], [1], torch.float64)
     for step in (0, 2, 3, 7, 4):
@@ -76,7 +76,7 @@ def test_every_model_trains_and_every_published_name_is_ours(name):
     for job in jobs(experiment, dict(MODELS[name]), experiment.ops[:1], [setting], [0, 1], Budget(steps=2)):
         job = dataclasses.replace(job, model=dataclasses.replace(job.model, steps={}))
         rows = train(job, None, lambda _: None)
-        assert [row.key for row in rows] == [(job.name, op, setting, seed) for seed in (0, 1)]
+        assert [key(row) for row in rows] == [(job.name, op, setting, seed) for seed in (0, 1)]
         assert all(row.steps == 2 and row.extrapolation_error > 0 for row in rows)
     if experiment.family is not None:
         others = {"SignMulMCFC"}  # no unit of ours
@@ -88,10 +88,10 @@ def test_all_settings_together_are_each_alone():
     chosen = {"RealNPU": MODELS["single-module"]["RealNPU"]}
     (job,) = jobs(experiment, chosen, ["div"], experiment.usual, [4, 2], Budget(steps=30))
     assert len(job.settings) == 9
-    together = {row.key: row for row in train(job, None, lambda _: None)}
+    together = {key(row): row for row in train(job, None, lambda _: None)}
     (single,) = jobs(experiment, chosen, ["div"], ["[1,2]"], [2], Budget(steps=30))
     (alone,) = train(single, None, lambda _: None)
-    assert together[alone.key].extrapolation_error == pytest.approx(alone.extrapolation_error, rel=1e-4)
+    assert together[key(alone)].extrapolation_error == pytest.approx(alone.extrapolation_error, rel=1e-4)
 
 
 class Stopped(Exception):
@@ -159,7 +159,7 @@ def test_sparsity_is_the_worst_weight():
         for parameter in network.parameters():
             parameter.fill_(1.0)
         next(network.parameters())[1, 7] = -0.8
-    assert runner.Sparsity()(network).item() == pytest.approx(0.2)
+    assert training.Sparsity()(network).item() == pytest.approx(0.2)
 
 
 def test_published_numbers_stand_beside_their_cells():
@@ -194,7 +194,7 @@ def test_a_command_makes_rows_picture_and_tables_and_goes_on(tmp_path, capsys):
     assert not err
     assert out.count("| closed form") == 4
     assert "100 % (34-100)" in out
-    rows = RowFile(tmp_path / "single-module.csv").rows
+    rows = rows_in(tmp_path / "single-module.csv").rows
     assert len(rows) == 4 * 2 * 2 * 2
     assert {row.steps for row in rows.values() if row.model == "NMU"} == {20}
     assert (tmp_path / "single-module.png").stat().st_size > 5000
@@ -244,12 +244,13 @@ def test_interruption_keeps_rows(tmp_path, capsys, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(runner, "train", interrupted)
+    monkeypatch.setattr(command, "train", interrupted)
     code, _, err = run(capsys, "single-module", "--op", "mul", "--range", "[1,2]", "--seeds", 1, "--out", tmp_path)
     assert code == 130
-    assert "made; the same command goes on where it stopped" in err
-    assert len(RowFile(tmp_path / "single-module.csv").rows) == len(REFERENCES)
+    assert "rows, kept; the same command goes on" in err
+    assert len(rows_in(tmp_path / "single-module.csv").rows) == len(REFERENCES)
 
 
 def test_each_experiment_is_a_command():
-    assert {benchmark.name for benchmark in ARITHMETIC_BENCHMARKS} == set(EXPERIMENTS) == set(MODELS)
+    own = {benchmark.name for benchmark in BENCHMARKS if benchmark.module == "arithmetic.command"}
+    assert own == set(EXPERIMENTS) == set(MODELS)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from neural_arith_bench.arithmetic.experiments import EXPERIMENTS
-from neural_arith_bench.arithmetic.fractional_sir_rows import SirRow
-from neural_arith_bench.arithmetic.rows import Row, RowFile
-from neural_arith_bench.arithmetic.table_file import TableFile
+from neural_arith_bench.arithmetic.rows import Row, rows_in
+from neural_arith_bench.fractional_sir.results import SirRow
+from neural_arith_bench.fractional_sir.results import rows_in as sir_rows_in
 
 RESULTS = Path(__file__).resolve().parents[3] / "docs" / "results"
 PAGES = runpy.run_path(str(RESULTS / "arithmetic.py"))
@@ -30,14 +30,14 @@ def _rows(model: str, op: str, setting: str, errors: list[float], steps: int, ba
 @pytest.fixture
 def folder(tmp_path) -> Path:
     """Two experiments with a few rows each."""
-    static = RowFile(tmp_path / "static.csv")
+    static = rows_in(tmp_path / "static.csv")
     static.add(_rows("gold", "mul", "[1,2]", [1e-20, 1e-20], 0, 0.16), "neural-arith bench static --model gold")
     static.add(_rows("closed form", "mul", "[1,2]", [1e-9, 1e-8], 10, 0.16), "neural-arith bench static --seeds 2")
     static.add(_rows("NMU", "mul", "[1,2]", [0.01, 0.02, 4.0, 9.0], 50_000, 0.16), "neural-arith bench static")
     static.add(_rows("NAU", "mul", "[1,2]", [30.0], 5_000_000, 0.16), "neural-arith bench static")
     for setting in ("hidden=9", "hidden=10"):
         static.add(_rows("NMU", "mul", setting, [0.01, 2.0], 50_000, 0.16), "neural-arith bench static --range all")
-    simple = RowFile(tmp_path / "simple.csv")
+    simple = rows_in(tmp_path / "simple.csv")
     for op in EXPERIMENTS["simple"].ops:
         simple.add(_rows("NPU", op, "[0.1,2.1]", [0.1, 0.2, 0.6], 20_000, None), "neural-arith bench simple")
     return tmp_path
@@ -104,9 +104,9 @@ def test_the_epidemic_has_a_page_once_it_has_rows(folder):
     SIR["write"](folder)
     assert not list(folder.glob("*.md"))
     row = SirRow("ours", "npu", 6, 0.0, 0, 1e-12, 1e-12, 8, True, "", 3.0, "c")
-    file = TableFile(folder / "fractional_sir.csv", SirRow)
+    file = sir_rows_in(folder / "fractional_sir.csv")
     file.add([row, dataclasses.replace(row, run=1, exact=False)], "neural-arith bench fractional-sir --seeds 2")
-    short = TableFile(folder / "fractional_sir_budget_2pct.csv", SirRow)
+    short = sir_rows_in(folder / "fractional_sir_budget_2pct.csv")
     short.add([row], "neural-arith bench fractional-sir --budget 2%")
     SIR["write"](folder)
     page = (folder / "fractional_sir.md").read_text(encoding="utf-8")

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from neural_arith_bench.arithmetic import thresholds
-from neural_arith_bench.arithmetic.distributions import Uniform
+from neural_arith_bench.arithmetic.inputs import Uniform
+from neural_arith_bench.arithmetic.large_tasks import STATIC, StaticTask
 from neural_arith_bench.arithmetic.operations import OPERATIONS
-from neural_arith_bench.arithmetic.single_module import SINGLE_MODULE, SINGLE_MODULE_RANGES, SingleModuleTask
-from neural_arith_bench.arithmetic.static import STATIC, StaticTask
+from neural_arith_bench.arithmetic.small_tasks import SINGLE_MODULE, SINGLE_MODULE_RANGES, SingleModuleTask
 
 from neural_arith.errors import OptionError
 

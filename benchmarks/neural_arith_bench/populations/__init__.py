@@ -1,0 +1,1 @@
+"""Networks of one shape trained as one batch: all seeds and settings at once."""

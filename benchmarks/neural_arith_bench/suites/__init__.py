@@ -1,0 +1,1 @@
+"""The suites of known systems: several methods, the same data, one table."""
