@@ -144,16 +144,15 @@ def make_missing(
     todo = [one for one in work if any(key not in one.store.rows for key in one.keys)]
     total, made = sum(len(one.keys) for one in todo), 0
     name = command.split()[2]
-    with tqdm(
-        total=sum(one.size for one in todo), desc=name, unit=unit, unit_scale=unit == "step", disable=quiet
-    ) as bar:
+    size, large = sum(one.size for one in todo), unit == "step"
+    with tqdm(total=size, desc=name, unit=unit, unit_scale=large, disable=quiet) as bar:
         try:
             for one, rows, ticks in _done(todo, jobs, prepare, bar):
                 one.store.add(rows, command)
+                made += len(one.keys)
                 bar.update(one.size - ticks)
                 if one.unfinished is not None:
                     one.unfinished.unlink(missing_ok=True)
-                made += len(one.keys)
         except KeyboardInterrupt:
             bar.close()
             kept = all(one.store.path for one in todo)
@@ -166,7 +165,7 @@ def make_missing(
 def _done(
     todo: Sequence[Work[Any]], jobs: int, prepare: Callable[[], object] | None, bar: tqdm
 ) -> Iterator[tuple[Work[Any], list[Any], int]]:
-    """Each work with its rows and what the bar shows of it, as they are ready; leaving the loop early ends the processes."""
+    """Each work as it is done, its rows, and what the bar shows of it; leaving the loop early ends the processes."""
     jobs = max(1, min(jobs, len(todo)))
     workers = [Worker(prepare, here=jobs == 1) for _ in range(jobs)]
     free: queue.SimpleQueue[Worker] = queue.SimpleQueue()

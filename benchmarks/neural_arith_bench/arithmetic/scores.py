@@ -1,8 +1,8 @@
 """What a run is judged by: errors, success, when it was solved, how far its weights are from whole numbers.
 
-After Madsen and Johansen (Neural Arithmetic Units, ICLR 2020, https://arxiv.org/abs/2001.05016), the confidence
-intervals too: binomial (Wilson's) for success rates, gamma for steps and beta for sparsity errors, the last two with
-the profile likelihood of the mean, as in the authors' script. Everything takes NumPy arrays or torch tensors with members
+After Madsen and Johansen (Neural Arithmetic Units, ICLR 2020, https://arxiv.org/abs/2001.05016). So are the confidence
+intervals: binomial (Wilson's) for success rates, gamma for steps and beta for sparsity errors, the last two with the
+profile likelihood of the mean, as in the authors' script. Everything takes NumPy arrays or torch tensors with members
 first, and returns NumPy arrays.
 """
 
