@@ -76,8 +76,9 @@ def budget(text: str) -> tuple[float | None, int | None]:
 
 
 def settings(text: str) -> list[str]:
-    """Read names separated by commas outside brackets, as ``[1,2],N(-3,3)``; inside, semicolons take their place."""
-    return names(re.sub(r"\[[^\]]*\]|\([^)]*\)", lambda part: part[0].replace(",", ";"), text))
+    """Read names separated by commas outside brackets, as ``[1,2],N(-3,3)``."""
+    parts = names(re.sub(r"\[[^\]]*\]|\([^)]*\)", lambda part: part[0].replace(",", ";"), text))
+    return [part.replace(";", ",") for part in parts]
 
 
 def lengths(text: str) -> list[int]:

@@ -231,17 +231,27 @@ def per_seed(
     return [work(seed) for seed in seeds]
 
 
-def chosen(option: str, asked: Sequence[str] | None, known: Iterable[T]) -> list[T]:
-    """The names that were asked for, all where none were.
+def chosen(option: str, asked: Sequence[str] | None, known: Iterable[T], usual: Sequence[T] | None = None) -> list[T]:
+    """The names that were asked for.
+
+    Args:
+        option: for the error.
+        asked: the names; ``all`` for every one, None for the usual ones.
+        known: all there are.
+        usual: all if not given.
 
     Raises:
         OptionError: one of them is not known.
     """
     table = {str(one): one for one in known}
-    for name in asked or ():
+    if asked is None and usual is not None:
+        return list(usual)
+    if asked is None or asked == ["all"]:
+        return list(table.values())
+    for name in asked:
         if name not in table:
-            raise OptionError(f"{option} {name}: expected some of {', '.join(table)}")
-    return [table[name] for name in dict.fromkeys(asked or table)]
+            raise OptionError(f"{option} {name}: expected all or some of {', '.join(table)}")
+    return [table[name] for name in dict.fromkeys(asked)]
 
 
 def command_line(name: str, **options: Any) -> str:

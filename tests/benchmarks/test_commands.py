@@ -48,8 +48,8 @@ def test_the_smallest_setting_of_each(command, tmp_path, capsys):
     [
         (["recovery", "nowhere"], "nowhere"),
         (["recovery", "fractional_sir", "--runs", "9"], "expected a whole number from 1 to 6"),
-        (["scales", "--problems", "tea"], "--problems tea: expected some of enzyme, logistic"),
-        (["budgets", "--shapes", "square"], "--shapes square: expected some of 1 state, clean"),
+        (["scales", "--problems", "tea"], "--problems tea: expected all or some of enzyme, logistic"),
+        (["budgets", "--shapes", "square"], "--shapes square: expected all or some of 1 state, clean"),
         (["budgets", "--budgets", "0"], "expected a number above zero"),
         (["candidates", "--passes", "0"], "expected a whole number from 1"),
     ],

@@ -279,8 +279,8 @@ def test_bench_writes_rows_and_a_picture_and_goes_on_where_it_stopped(tmp_path, 
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--model", "npu,nmu"], "--model nmu: expected some of npu, real_npu, dense"),
-        (["--protocol", "best"], "--protocol best: expected some of published, accurate, ours"),
+        (["--model", "npu,nmu"], "--model nmu: expected all or some of npu, real_npu, dense"),
+        (["--protocol", "best"], "--protocol best: expected all or some of published, accurate, ours"),
         (["--protocol", "ours", "--model", "dense"], "dense layers have none; use --model npu"),
         (["--budget", "0"], "expected a share of the published steps"),
         (["--seeds", "0"], "expected from 1 to 10000 seeds"),

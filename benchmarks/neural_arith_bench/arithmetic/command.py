@@ -4,31 +4,26 @@ from __future__ import annotations
 
 import argparse
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from neural_arith.errors import OptionError
 from neural_arith_bench.arithmetic.experiments import EXPERIMENTS, Experiment
 from neural_arith_bench.arithmetic.models import MODELS
 from neural_arith_bench.arithmetic.references import REFERENCES, reference_rows
 from neural_arith_bench.arithmetic.results import draw, table, title
 from neural_arith_bench.arithmetic.rows import Row, check_steps, rows_in
 from neural_arith_bench.arithmetic.training import Budget, Job, jobs, train
-from neural_arith_bench.runner import DONE, Tick, Work, Worker, command_line, illustrate, make_missing
+from neural_arith_bench.runner import DONE, Tick, Work, Worker, chosen, command_line, illustrate, make_missing
 from neural_arith_bench.store import Store
-
-ALL = "all"
 
 
 def run(name: str, arguments: argparse.Namespace) -> int:
     """Make the rows that are missing, print the tables and draw the picture; see `Benchmark.run`."""
     experiment, known = EXPERIMENTS[name], MODELS[name]
-    models = _chosen("--model", arguments.model, [*known, *REFERENCES], [*known, *REFERENCES])
-    ops = _chosen("--op", arguments.op, experiment.ops, experiment.ops)
-    labels = {label.replace(",", ";"): label for label in experiment.settings}
-    usual = [label.replace(",", ";") for label in experiment.usual]
-    ranges = [labels[label] for label in _chosen("--range", arguments.range, labels, usual)]
+    models = chosen("--model", arguments.model, [*known, *REFERENCES])
+    ops = chosen("--op", arguments.op, experiment.ops)
+    ranges = chosen("--range", arguments.range, experiment.settings, experiment.usual)
     seeds = list(range(experiment.seeds)) if arguments.seeds is None else arguments.seeds
     share, steps = arguments.budget or (experiment.budget, None)
     trained = {model: known[model] for model in models if model in known}
@@ -45,7 +40,7 @@ def run(name: str, arguments: argparse.Namespace) -> int:
             name,
             model=arguments.model,
             op=arguments.op,
-            range=arguments.range and [label.replace(";", ",") for label in arguments.range],
+            range=arguments.range,
             seeds=arguments.seeds,
             budget=arguments.budget and (f"{100 * share:g}%" if steps is None and share else steps),
         ),
@@ -86,16 +81,3 @@ def _training(store: Store[Row], job: Job, checkpoints: Path | None) -> Work[Row
     check_steps(store, keys, job.steps)
     kept = None if checkpoints is None else checkpoints / job.checkpoint
     return Work(store, keys, made, size=job.steps, label=f"{job.name} {','.join(job.ops)}", unfinished=kept)
-
-
-def _chosen(option: str, asked: Sequence[str] | None, known: Iterable[str], usual: Sequence[str]) -> list[str]:
-    known = list(known)
-    if asked is None:
-        return list(usual)
-    if asked == [ALL]:
-        return known
-    for name in asked:
-        if name not in known:
-            choices = ", ".join(label.replace(";", ",") for label in known)
-            raise OptionError(f"{option} {name.replace(';', ',')}: expected {ALL} or some of {choices}")
-    return list(dict.fromkeys(asked))

@@ -62,7 +62,7 @@ def test_budgets_are_shares_or_steps():
     assert budget("300") == (None, 300)
     assert Budget(0.02).of(50_000) == (1000, 0.02)
     assert Budget(steps=500).of(50_000) == (500, 0.01)
-    assert settings("[1,2],N(-3,3),hidden=10") == ["[1;2]", "N(-3;3)", "hidden=10"]
+    assert settings("[1,2],N(-3,3),hidden=10") == ["[1,2]", "N(-3,3)", "hidden=10"]
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
