@@ -63,8 +63,7 @@ class Worker:
         try:
             if self._pool is None:
                 self._pool = ProcessPoolExecutor(max_workers=1, env=_ONE_THREAD, initializer=_deaf)
-                if self._prepare is not None:
-                    self._submit(self._pool, self._prepare).result()
+                self._submit(self._pool, self._prepare or _ready).result()  # its start is in no measured time either
             return self._submit(self._pool, function, *arguments).result(timeout=seconds)
         except (TimeoutError, BrokenProcessPool):
             self.end()
@@ -87,6 +86,10 @@ class Worker:
     def _submit(self, pool: ProcessPoolExecutor, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
         self._last = pool.submit(function, *arguments)
         return self._last
+
+
+def _ready() -> None:
+    """Nothing: the process is there."""
 
 
 def _deaf() -> None:
