@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import queue
@@ -89,7 +90,9 @@ class Worker:
 
 
 def _ready() -> None:
-    """Nothing: the process is there."""
+    """Load the package: the pool takes for a leak what a process grows by after its first call."""
+    for part in ("ode", "regressor", "systems"):
+        importlib.import_module(f"neural_arith.{part}")
 
 
 def _deaf() -> None:
