@@ -407,7 +407,7 @@ def _read_inputs(path: str, names: Sequence[str], t: np.ndarray) -> tuple[np.nda
     """The times and values of the inputs, ``(time,)`` and ``(time, inputs)``, checked to cover ``t``."""
     import numpy as np
 
-    from neural_arith.data.readers import read_csv
+    from neural_arith.data.reading import read_csv
     from neural_arith.data.tables import Request
 
     table = read_csv(path, Request(None, list(names), (), None, None))

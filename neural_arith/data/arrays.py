@@ -69,18 +69,9 @@ def of_run(i: int, several: bool) -> str:
 
 
 def by_name(tables: list[Any], names: tuple[str, ...] | None, kind: str) -> tuple[list[Any], tuple[str, ...] | None]:
-    """Bring the columns of data frames into one order.
+    """Bring the columns of data frames, one for each run, into one order, and say in which.
 
-    Args:
-        tables: arrays and frames, one per run.
-        names: names that were given; a mere reordering of the columns chooses their order, others rename them.
-        kind: "states" or "inputs", for messages.
-
-    Returns:
-        The tables, and the names: those given, else those of the first frame, else None.
-
-    Raises:
-        DataError: frames have different columns, or one has two of a name.
+    Names that were given and merely reorder the columns choose their order; others rename them.
     """
     frames = [(i, table) for i, table in enumerate(tables) if hasattr(table, "columns")]
     if not frames:
@@ -141,11 +132,7 @@ def is_unnamed(names: Sequence[str], what: str) -> bool:
 
 
 def refuse_other_names(items: Sequence[Any], what: str) -> None:
-    """Ask about a list of series of different names: the states of one run, or runs of one state?
-
-    Raises:
-        DataError: it is such a list.
-    """
+    """Ask about a list of series of different names: the states of one run, or runs of one state?"""
     if len(items) < 2 or not all(hasattr(item, "iloc") and getattr(item, "ndim", 0) == 1 for item in items):
         return
     names = dict.fromkeys(str(item.name) for item in items if item.name is not None)
@@ -167,11 +154,7 @@ def _depth(value: Any) -> int:
 
 
 def as_columns(values: np.ndarray, what: str) -> np.ndarray:
-    """A table ``(time, columns)``; a vector is one column.
-
-    Raises:
-        DataError: it has another number of axes.
-    """
+    """A table ``(time, columns)``; a vector is one column."""
     if values.ndim == 1:
         return values[:, None]
     if values.ndim != 2:

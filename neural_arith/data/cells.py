@@ -144,16 +144,7 @@ class Column:
 
 
 def look_at(name: str, texts: Sequence[str], missing: frozenset[str]) -> Column:
-    """Find out what a column holds.
-
-    Args:
-        name: its name.
-        texts: its cells.
-        missing: further words for missing values.
-
-    Returns:
-        The column; a few cells that do not fit leave the kind as it is.
-    """
+    """Find out what a column of texts holds; a few cells that do not fit leave the kind as it is."""
     gone: Counter[str] = Counter()
     kept: list[str] = []
     for text in texts:
@@ -163,7 +154,7 @@ def look_at(name: str, texts: Sequence[str], missing: frozenset[str]) -> Column:
             gone[text] += 1
             text = ""
         kept.append(text)
-    if (plain := _plain(kept)) is not None:
+    if (plain := plain_numbers(kept)) is not None:
         return Column(name, kept, "numbers" if any(kept) else "nothing", gone, plain)
     if set(map(str.lower, kept)) <= {"true", "false", ""}:
         values = np.array([{"true": 1.0, "false": 0.0}.get(text.lower(), np.nan) for text in kept])
@@ -180,11 +171,16 @@ def look_at(name: str, texts: Sequence[str], missing: frozenset[str]) -> Column:
     return replace(column, kind="numbers" if numbers else "words")
 
 
-def _plain(texts: list[str]) -> np.ndarray | None:
+def plain_numbers(texts: Sequence[str], missing: Sequence[str] = ("",)) -> np.ndarray | None:
+    """The numbers where Python reads all of them, NaN where a text is a missing one; else None."""
     if "_" in "".join(texts):  # float() would take 1_000
         return None
     try:
-        return np.array([float(text) if text else np.nan for text in texts], dtype=np.float64)
+        return np.fromiter(map(float, texts), dtype=np.float64, count=len(texts))
+    except ValueError:
+        pass
+    try:
+        return np.array([np.nan if text.strip() in missing else float(text) for text in texts], dtype=np.float64)
     except ValueError:
         return None
 
@@ -195,22 +191,14 @@ def _with_commas(texts: list[str]) -> np.ndarray | None:
         return None
     if all(_DOUBTFUL.fullmatch(text.replace(",", ".")) for text in texts if "," in text):
         return None
-    return _plain([text.replace(",", ".") for text in texts])
+    return plain_numbers([text.replace(",", ".") for text in texts])
 
 
 def to_numbers(column: Column, file_marks: set[str], place: Place) -> tuple[np.ndarray, str, list[str]]:
-    """Turn a column into numbers.
+    """Turn a column of kind "numbers" or "nothing" into numbers, its unit, and sentences on what was assumed.
 
-    Args:
-        column: of kind "numbers" or "nothing".
-        file_marks: the decimal marks that are certain anywhere in the table.
-        place: how to call a row.
-
-    Returns:
-        The numbers, NaN where missing; the unit that stands in its cells; sentences on what was assumed.
-
-    Raises:
-        DataError: a cell is no number, or means two things.
+    ``file_marks`` are the decimal marks that are certain anywhere in the table, ``place`` tells how to call a row. A
+    cell that is no number, or means two things, is a DataError.
     """
     where = f"column {column.name!r}"
     if column.plain is not None and (column.commas or file_marks != {","} or column.marks):

@@ -21,18 +21,7 @@ _CONSTANT = 4.0 * np.finfo(float).eps
 
 
 def to_number(value: Any, where: str) -> float:
-    """Read one cell as a number.
-
-    Args:
-        value: a number, text, or any kind of "nothing here".
-        where: where the cell stands, for the message, as ``"x, row 3, column 'hare'"``.
-
-    Returns:
-        The number; NaN for a missing value.
-
-    Raises:
-        DataError: the cell is text, a date or something else that is not one real number.
-    """
+    """One cell as a number, NaN for any kind of "nothing here"; all else is a DataError that says ``where``."""
     if value is None or type(value).__name__ in ("NAType", "NaTType", "MaskedConstant"):
         return float("nan")
     if isinstance(value, bytes):
@@ -134,14 +123,7 @@ def _is_numeric_frame(values: Any) -> bool:
 
 
 def same_times(t: np.ndarray) -> np.ndarray:
-    """Which times are, but for rounding, the one before: no curve can turn within such a gap.
-
-    Args:
-        t: times in ascending order, shape ``(n,)``.
-
-    Returns:
-        For each but the first whether it is, ``(n - 1,)``; equal times count.
-    """
+    """Which of ascending times but the first are, but for rounding, the one before: no curve can turn in such a gap."""
     if len(t) < 2:
         return np.zeros(0, dtype=bool)
     gap = np.diff(t)
@@ -150,15 +132,7 @@ def same_times(t: np.ndarray) -> np.ndarray:
 
 
 def check_times(t: np.ndarray, run: str) -> None:
-    """Ask for finite and strictly increasing times.
-
-    Args:
-        t: times, shape ``(n,)``.
-        run: how to call the run in a message.
-
-    Raises:
-        DataError: with the first offending index.
-    """
+    """Ask for finite and strictly increasing times; the DataError names the first offending index of ``run``."""
     bad = np.flatnonzero(~np.isfinite(t))
     if bad.size:
         raise DataError(f"{run}: time at index {bad[0]} is {t[bad[0]]}; every row needs a finite time")
@@ -193,18 +167,9 @@ def check_values(
     word: str = "row",
     places: np.ndarray | None = None,
 ) -> None:
-    """Ask for values without infinities and, unless ``missing``, without NaN.
+    """Ask for values ``(n, columns)`` without infinities and, unless ``missing``, without NaN.
 
-    Args:
-        x: values, shape ``(n, columns)``.
-        names: one name per column.
-        run: how to call the run in a message.
-        missing: whether NaN is allowed.
-        word: what a row is called in a message.
-        places: the number of each row, ``(n,)``; its index if None.
-
-    Raises:
-        DataError: with the first offending row and column.
+    Messages call a row by ``word`` and its number in ``places``, or its index.
     """
     if np.isfinite(x).all():
         return
@@ -222,18 +187,9 @@ def check_values(
 
 
 def check_names(names: Iterable[Any], taken: Sequence[str], kind: str) -> tuple[str, ...]:
-    """Ask for different names that can be shown and, between backticks, stand in an equation.
+    """Ask for different names that can be shown and, between backticks, stand in an equation; they stay as they are.
 
-    Args:
-        names: the names; any printable text without backticks, kept as it is.
-        taken: names already used for something else.
-        kind: "state" or "input", for messages.
-
-    Returns:
-        The names.
-
-    Raises:
-        DataError: a name is no such text or is used twice.
+    ``taken`` are names already used for something else, ``kind`` is "state" or "input", for messages.
     """
     if isinstance(names, str):
         raise DataError(f"{kind} names must be a list of texts, got one text; write [{names!r}]")
@@ -254,15 +210,7 @@ def check_names(names: Iterable[Any], taken: Sequence[str], kind: str) -> tuple[
 
 
 def check_informative(runs: Sequence[Any], names: Sequence[str]) -> None:
-    """Ask for data from which something can be learned.
-
-    Args:
-        runs: objects with ``t`` of shape ``(n,)`` and ``x`` of shape ``(n, states)``.
-        names: the names of the states.
-
-    Raises:
-        DataError: a run with fewer than four points, a state that was never measured, or nothing that moves.
-    """
+    """Ask for data to learn from: four points in every run, a value in every state, something that moves."""
     for i, run in enumerate(runs):
         if len(run.t) < MIN_POINTS:
             has = count(len(run.t), "point")
@@ -276,15 +224,7 @@ def check_informative(runs: Sequence[Any], names: Sequence[str]) -> None:
 
 
 def constant_states(runs: Sequence[Any], names: Sequence[str]) -> tuple[str, ...]:
-    """Name the states that do not move within any run.
-
-    Args:
-        runs: objects with ``x`` of shape ``(n, states)``.
-        names: the names of the states.
-
-    Returns:
-        The names, in order.
-    """
+    """The names of the states that do not move within any run."""
     return tuple(name for j, name in enumerate(names) if all(_is_constant(run.x[:, j]) for run in runs))
 
 
@@ -302,18 +242,9 @@ def run_name(run: Any, index: int) -> str:
 
 
 def find_columns(wanted: Iterable[Any], present: Sequence[Any], what: str) -> list[Any]:
-    """Ask for columns that exist, each once.
+    """The wanted columns as a list, each once and present; else a DataError with close matches.
 
-    Args:
-        wanted: the columns asked for.
-        present: the columns there are.
-        what: their role ("state", "time", ...), for messages.
-
-    Returns:
-        The wanted columns as a list.
-
-    Raises:
-        DataError: a column does not exist (the message has close matches) or is named twice.
+    ``what`` is their role ("state", "time", ...), for messages.
     """
     columns = [wanted] if isinstance(wanted, str) or not isinstance(wanted, Iterable) else list(wanted)
     for i, column in enumerate(columns):

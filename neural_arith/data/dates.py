@@ -38,19 +38,7 @@ def is_clock(text: str) -> bool:
 
 
 def read_dates(cells: Sequence[str], name: str, place: Place) -> tuple[np.ndarray, str]:
-    """Read dates as days since the earliest one.
-
-    Args:
-        cells: the cells; "" is missing.
-        name: the column.
-        place: how to call a row.
-
-    Returns:
-        The days, NaN where a cell is empty, and the sentence that says so.
-
-    Raises:
-        DataError: a cell is no date, or nothing tells days from months.
-    """
+    """Dates as days since the earliest one, NaN where a cell is empty, and the sentence that says so."""
     order, why = _order(cells, name, place)
     stamps = np.zeros(len(cells), dtype=np.int64)
     there = np.array([bool(cell) for cell in cells])
@@ -83,20 +71,10 @@ def days_since(stamps: np.ndarray, there: np.ndarray, name: str, why: str = "") 
 
 
 def read_clock(cells: Sequence[str], codes: np.ndarray, name: str, unit: str, place: Place) -> tuple[np.ndarray, str]:
-    """Read times of day as hours since the earliest one; where they fall back by more than half a day, midnight passed.
+    """Times of day as hours since the earliest one; where they fall back by more than half a day, midnight passed.
 
-    Args:
-        cells: the cells; "" is missing.
-        codes: for each row the number of its run; midnight passes in each run for itself.
-        name: the column.
-        unit: what a row of units says about the column; ``mm:ss`` reads two parts as minutes and seconds.
-        place: how to call a row.
-
-    Returns:
-        The hours, or minutes where ``mm:ss`` was said, NaN where a cell is empty, and the sentence that says so.
-
-    Raises:
-        DataError: a cell is no time of day.
+    It passes in each run, as ``codes`` number them, for itself. Where the name or the ``unit`` in a row of units says
+    ``mm:ss``, two parts are minutes and seconds, and the answer is in minutes.
     """
     short = "mm:ss" in f"{name} {unit}".lower()
     seconds = np.full(len(cells), np.nan)

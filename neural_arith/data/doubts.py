@@ -16,11 +16,7 @@ _WORDS = {1: "once", 2: "twice"}
 
 
 def refuse_codes(table: Table) -> None:
-    """Ask about numbers such as 9999 and -999 that stand far outside all others of their column.
-
-    Raises:
-        DataError: there is one; the message says how to answer.
-    """
+    """Ask about numbers such as 9999 and -999 that stand far outside all others of their column."""
     columns = [(table.time_name, table.time)]
     columns += list(zip(table.names, table.states.T, strict=True))
     columns += list(zip(table.input_names, table.inputs.T, strict=True))
@@ -78,19 +74,11 @@ def _looks_like_code(value: float) -> bool:
 
 
 def arrange(table: Table) -> tuple[list[np.ndarray], list[str], list[str]]:
-    """Sort the rows of a table into runs over increasing times.
+    """Sort the rows of a table into runs over increasing times: for each its rows, its label, and what was done.
 
     Rows that are equal count once. Where every time stands equally often, the first rows of all times are one run, the
-    second rows another, and so on. Rows in no order are sorted where the user said which column is the time.
-
-    Args:
-        table: the table.
-
-    Returns:
-        For each run its rows, its label, and sentences on what was done.
-
-    Raises:
-        DataError: a row has no time, two rows of a run have the same time and other values, or the order is in doubt.
+    second rows another, and so on. Rows in no order are sorted where the user said which column is the time. A row
+    without time, two rows with one time and other values, and an order in doubt are DataErrors.
     """
     bad = np.flatnonzero(~np.isfinite(table.time))
     if bad.size:

@@ -15,7 +15,7 @@ from neural_arith.data import checks
 from neural_arith.data.arrays import as_columns, by_name, is_many, is_rows, of_run, refuse_other_names, run_times
 from neural_arith.data.cells import count
 from neural_arith.data.doubts import arrange, refuse_codes
-from neural_arith.data.readers import read_csv, read_frame
+from neural_arith.data.reading import read_csv, read_frame
 from neural_arith.data.tables import Request, Table
 from neural_arith.errors import DataError, OptionError
 
