@@ -67,7 +67,7 @@ test: $(VENV)/.installed-test  ## everything that must pass: lint, types, docs, 
 	@echo '== doctests of the package and the README'
 	@$(BIN)/python -m pytest -q --doctest-modules --doctest-glob='*.md' neural_arith benchmarks README.md
 	@echo '== tests, and notebooks say what is stored in them'
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 tests
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --durations=15 tests
 
 docs: $(VENV)/.installed-test  ## build the documentation into docs/_build/html
 	@$(BIN)/python -m sphinx -q -W -n --keep-going -b html docs docs/_build/html

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -265,3 +266,10 @@ def test_tests_touch_nothing_private(path):
         private = {name for name in names if name.startswith("_") and not name.startswith("__")} - _OF_OTHERS
         wrong += [f"line {getattr(node, 'lineno', 0)}: {name}" for name in sorted(private)]
     assert not wrong, f"test what users see; these are inner names: {', '.join(wrong)}"
+
+
+def test_files_of_the_map_exist():
+    section = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split("## Where is ...?")[1].split("\n## ")[0]
+    files = re.findall(r"\| `([\w/]+\.py)`", section)
+    assert len(files) >= 15
+    assert not [file for file in files if not (ROOT / PACKAGE / file).exists()]

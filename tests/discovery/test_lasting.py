@@ -87,10 +87,17 @@ def through() -> list[object]:
     return answer(find(YEAST))
 
 
+@pytest.fixture(scope="module")
+def whole(through, tmp_path_factory) -> Path:
+    """The folder of a search that nobody stopped."""
+    folder = tmp_path_factory.mktemp("whole")
+    assert answer(find(YEAST, checkpoint=folder)) == through
+    return folder
+
+
 @pytest.mark.parametrize("cue", ["regression", "looking beyond", "best score", "polishing"])
-def test_a_stopped_search_goes_on_to_the_same_answer(cue, through, tmp_path):
-    whole, half = tmp_path / "whole", tmp_path / "half"
-    assert answer(find(YEAST, checkpoint=whole)) == through
+def test_a_stopped_search_goes_on_to_the_same_answer(cue, through, whole, tmp_path):
+    half = tmp_path / "half"
     if cue == "regression":  # nothing to return yet
         with pytest.raises(KeyboardInterrupt):
             find(YEAST, stop_at(cue), checkpoint=half)

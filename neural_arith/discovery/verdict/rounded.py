@@ -1,6 +1,6 @@
 """The chosen constants as round as the likelihood allows, the others refitted around them.
 
-As :func:`neural_arith.equations.round_coefficients` does it, but by one quadratic model of the likelihood, which is
+As :func:`neural_arith.fit.round_coefficients` does it, but by one quadratic model of the likelihood, which is
 exact enough so near its top; one refit at the end checks it.
 """
 
