@@ -168,6 +168,13 @@ def _scales(parser: Parser) -> None:
     _jobs(parser)
 
 
+def _sensitivity(parser: Parser) -> None:
+    _scales(parser)
+    parser.add_argument(
+        "--entries", metavar="A,B", type=names, help="only these, as Prior.square,Effort.patience (default: all)"
+    )
+
+
 def _ode_route(parser: Parser) -> None:
     _seeds(parser, 20)
     _jobs(parser)
@@ -300,6 +307,14 @@ BENCHMARKS: tuple[Benchmark, ...] = (
         "its constants within its standard error.",
         "laws.scales",
         _scales,
+    ),
+    Benchmark(
+        "sensitivity",
+        "what each price and each width of the search buys",
+        "Ten problems with known laws, searched with one entry of Prior or Effort halved or doubled at a time; what "
+        "never matters can go.",
+        "laws.sensitivity",
+        _sensitivity,
     ),
     Benchmark(
         "fractional-sir",

@@ -6,13 +6,15 @@ import json
 import shlex
 
 import pytest
-from neural_arith_bench.laws import recovery, scales
+from neural_arith_bench.laws import recovery, scales, sensitivity
 from neural_arith_bench.registry import BENCHMARKS
 from neural_arith_bench.store import made_by
 
 from neural_arith import systems
 from neural_arith.cli import build_parser, main
+from neural_arith.discovery.effort import Effort
 from neural_arith.equations import EquationSystem
+from neural_arith.terms.prior import Prior
 
 SMALL = {
     "formula-search --passes 1 --jobs 1": "formula_search",
@@ -49,6 +51,7 @@ def test_the_smallest_setting_of_each(command, tmp_path, capsys):
         (["recovery", "nowhere"], "nowhere"),
         (["recovery", "fractional_sir", "--runs", "9"], "expected a whole number from 1 to 6"),
         (["scales", "--problems", "tea"], "--problems tea: expected all or some of enzyme, logistic"),
+        (["sensitivity", "--entries", "Prior.tea"], "--entries Prior.tea: expected all or some of Prior.naming"),
         (["budgets", "--shapes", "square"], "--shapes square: expected all or some of 1 state, clean"),
         (["budgets", "--budgets", "0"], "expected a number above zero"),
         (["candidates", "--passes", "0"], "expected a whole number from 1"),
@@ -75,6 +78,16 @@ def test_equations_found_in_other_units_are_written_back():
     units = scales.Units("thousandths, minutes", (1e3,), 60.0)
     found = EquationSystem({"S": "-2.3*1000/60*S/(800 + S)"})
     assert scales.in_first_units(found, units).same_as(EquationSystem(law), rtol=1e-9)
+
+
+def test_one_entry_is_changed_at_a_time():
+    (halved,) = sensitivity.changed("Prior.square", 0.5).values()
+    assert halved == Prior(square=Prior().square / 2)
+    (doubled,) = sensitivity.changed("Effort.climb_width", 2.0).values()
+    assert doubled == Effort(climb_width=2 * Effort().climb_width)
+    (least,) = sensitivity.changed("Effort.again_rounds", 0.1).values()
+    assert least == Effort(again_rounds=1)
+    assert sensitivity.changed(sensitivity.AS_IT_IS, 1.0) == {}
 
 
 def test_starts_of_the_epidemic_are_the_first_two_and_mixtures_of_them():
