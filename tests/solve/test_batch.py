@@ -488,3 +488,9 @@ def test_blocks_do_not_depend_on_who_refines_them():
         counts.append(len(counter))
     assert counts[0] > 3
     assert len(set(counts)) == 1
+
+
+@pytest.mark.parametrize("exponent", [1e19, -1e19, np.inf, -np.inf])
+def test_an_exponent_beyond_all_bounds_is_a_number_and_no_error(exponent):
+    """A descent may try it."""
+    assert power_product(np.array([-2.0]), np.array([exponent])) == (np.inf if exponent > 0 else 0.0)

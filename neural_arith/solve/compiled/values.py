@@ -31,7 +31,7 @@ def _power(x: float, e: float) -> float:
         return 1.0 / x
     if e == 0.5:
         return np.sqrt(abs(x))
-    if e == np.rint(e):
+    if e == np.rint(e) and abs(e) < 9e15:  # greater ones are even, and no 64-bit integers
         return x ** int(e) if e > 0.0 else 1.0 / x ** int(-e)  # a negative power of zero is infinite, not an error
     return abs(x) ** e
 
