@@ -29,8 +29,8 @@ ENTRIES: dict[str, Prior | Effort] = {
 """Each entry by its name, with the object that it stands in."""
 
 
-def changed(entry: str, times: float) -> dict[str, Prior | Effort]:
-    """The option of a search that has one entry multiplied, whole numbers at least by one; none for `AS_IT_IS`."""
+def changed(entry: str, times: float) -> dict[str, Any]:
+    """The option of a search that has one entry multiplied, whole numbers at least one; none for `AS_IT_IS`."""
     if entry == AS_IT_IS:
         return {}
     one, name = ENTRIES[entry], entry.split(".")[1]
