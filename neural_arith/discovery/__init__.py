@@ -1,5 +1,6 @@
 """The discovery route: from trajectories to equations by a population of power units and a closed-form readout."""
 
+from neural_arith.discovery.effort import Effort
 from neural_arith.discovery.engine import discover
 from neural_arith.discovery.measurements.knowledge import Knowledge
 from neural_arith.discovery.measurements.noise import estimate_noise
@@ -8,13 +9,16 @@ from neural_arith.discovery.verdict.result import Candidate, Discovery, reaction
 from neural_arith.discovery.verdict.summary import Summary, SummaryRow
 from neural_arith.discovery.verdict.worth import Worth
 from neural_arith.fit.noise import Noise
+from neural_arith.terms.prior import Prior
 
 __all__ = [
     "Candidate",
     "Discovery",
+    "Effort",
     "Knowledge",
     "Noise",
     "Options",
+    "Prior",
     "Summary",
     "SummaryRow",
     "Worth",

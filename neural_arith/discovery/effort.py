@@ -57,6 +57,11 @@ class Effort:
         many_runs: runs from which on candidates have to show on a few of them that they are worth all.
         few_runs: those few.
         population_share: share of a time budget after which no more populations are fitted.
+
+    Examples:
+        >>> wide = Effort(climb_width=6, climb_tried=80)  # na.discover(data, effort=wide)
+        >>> wide.climb_rounds
+        12
     """
 
     window: int = 6

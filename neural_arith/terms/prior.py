@@ -38,6 +38,12 @@ class Prior:
         part: for each part of a sum but the first: whether its coefficient is one or fitted.
         shared: for using again a unit or sum that stands elsewhere: what leaves one state arrives in another.
         angle_and_amount: for a variable both within waves and outside: theta^2 beside sin(theta) is rare.
+
+    Examples:
+        >>> [Prior().exponent(e) for e in (1.0, 2.0, 0.5, 1 / 3)]
+        [2.0, 4.0, 6.0, 10.0]
+        >>> Prior(root=3.0).exponent(0.5)  # na.discover(data, prior=Prior(root=3.0)): roots are likely here
+        3.0
     """
 
     naming: float = 2.0

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
 
-from neural_arith.clock import OutOfTimeError
+from neural_arith.clock import Clock, OutOfTimeError
 from neural_arith.data.trajectories import Trajectories
 from neural_arith.discovery.measurements.knowledge import Knowledge
 from neural_arith.discovery.options import Options, Progress
@@ -30,92 +29,83 @@ from neural_arith.discovery.verdict.rounded import round_values
 from neural_arith.discovery.verdict.solutions import Curves, fitted_curves, horizon_words, horizons, solutions
 from neural_arith.discovery.verdict.standard_errors import to_candidate, to_equations
 from neural_arith.discovery.verdict.statements import COARSE, Circumstances, statements
-from neural_arith.discovery.verdict.worth import worth_of_terms
+from neural_arith.discovery.verdict.worth import Worth, worth_of_terms
 from neural_arith.equations.system import EquationSystem
 from neural_arith.equations.text import places
 from neural_arith.terms.candidate import Judged
+
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class _InTime:
+    """Makes what there is time for, and remembers what there was not."""
+
+    clock: Clock
+    left_out: list[str] = field(default_factory=list)
+
+    def __call__(self, what: str, make: Callable[[], _Result]) -> _Result | None:
+        with contextlib.suppress(OutOfTimeError):
+            self.clock.check()
+            return make()
+        self.left_out.append(what)
+        return None
 
 
 def conclude(
     searched: Searched, data: Trajectories, options: Options, given: int, unused: list[str], progress: Progress
 ) -> Discovery:
-    """What is said about the candidates, the most valuable first; what time does not suffice for is left out."""
+    """What is said about the candidates, the most valuable first; what time does not suffice for is left out.
+
+    Args:
+        searched: the candidates.
+        data: the measurements they were judged by.
+        options: settings.
+        given: samples there were before thinning.
+        unused: inputs that never change.
+        progress: told what is being done.
+    """
     progress("choosing, rounding and measuring what is uncertain")
     archive, likelihood, scaling = searched.archive, searched.likelihood, searched.scaling
-    left_out: list[str] = []
-
-    def in_time(what: str, make: Callable[[], _Result]) -> _Result | None:
-        with contextlib.suppress(OutOfTimeError):
-            likelihood.clock.check()
-            return make()
-        left_out.append(what)
-        return None
-
+    in_time = _InTime(likelihood.clock)
     if searched.status != "done":  # else the search has tried them
         in_time("plain numbers within the equations", lambda: plain_numbers(archive))
     choice, solved = _choose_soluble(searched, data)
     selected = to_candidate(searched, data, choice.selected, choice)
     if selected.constants and not selected.measured:
-        left_out.append("standard errors")
+        in_time.left_out.append("standard errors")
     equations, final = selected.equations, choice.selected
     if options.round_constants:
         rounder = in_time("round constants", lambda: _round(searched, data, choice.selected))
         if rounder is not None:
             equations, final, solved = rounder
-    told = {id(choice.selected): selected}
     terms = in_time(
         "what each term is worth",
         lambda: worth_of_terms(likelihood, scaling, choice.selected, data.names, data.input_names),
     )
-    for judged in (*choice.near_ties, *choice.table):
-        if id(judged) not in told and likelihood.clock.in_time():
-            told[id(judged)] = to_candidate(searched, data, judged, choice)
-    if missing := len(choice.table) - len(told):
-        left_out.append(f"{missing} further candidates")
-    solution = likelihood.solution(final) * scaling.state
-    bounds = np.cumsum([0, *(len(r.t) for r in data.runs)])
-    parts = [solution[a:b] for a, b in itertools.pairwise(bounds)]
-    residuals = [run.x - part for run, part in zip(data.runs, parts, strict=True)]
-    fitted = fitted_curves(data, likelihood, final, scaling.state, solved, solution)
-    if not likelihood.clock.in_time():  # what could not be solved any more says nothing of chaos
-        solved = [own if np.isfinite(own[1]).all() else fit for own, fit in zip(solved, fitted, strict=True)]
-    ends = horizons(data, fitted, solved)
+    candidates = _table(searched, data, choice, selected, in_time)
+    fitted, residuals, ends = _fit(searched, data, final, solved)
     pieces = tuple(np.bincount(np.cumsum(~likelihood.problem.linked) - 1).tolist())
     broken, flatly = against_sums(likelihood.known, list(options.knowledge.conserved), data)
-    candidates = tuple(told[id(judged)] for judged in choice.table if id(judged) in told)
     if flatly:  # errors hold only where the law can be right
         candidates = tuple(replace(c, standard_errors=(np.nan,) * len(c.constants), measured=False) for c in candidates)
         broken.append("Standard errors are left out: they hold only where the equations can be right.")
     noise = searched.noise
-    signs = apart = None
-    if likelihood.known.signs:
-        signs = in_time(
-            "whether stated signs hold", lambda: against_signs(likelihood, choice.selected, options.knowledge, data)
-        )
-    if len(data) > 1 and not near_noise(archive, noise, COARSE):
-        apart = in_time(
-            "whether runs differ in their constants",
-            lambda: runs_apart(likelihood, archive.ranked, scaling, noise, choice.selected, data),
-        )
+    doubts, apart = _doubts(searched, data, options, choice, terms, in_time)
     about = Circumstances(
         status=searched.status,
         given=given,
-        weak=[] if flatly or "standard errors" in left_out else _weak(selected),
+        weak=[] if flatly or "standard errors" in in_time.left_out else _weak(selected),
         near_ties=len(choice.near_ties),
         telling=telling(choice, likelihood.problem),
         known=options.knowledge != Knowledge(),
-        doubts=[
-            *broken,
-            *against_positive(likelihood.known, data),
-            *(signs or []),
-            *(required_for_nothing(likelihood.known, choice.selected, terms) if terms else []),
-        ],
-        apart=apart or "",
+        doubts=[*broken, *doubts],
+        apart=apart,
         unused=unused,
     )
     messages = statements(data, searched.curves, noise, scaling.state, residuals, about)
-    if left_out:
-        messages = (*messages, f"The time budget left no time for: {', '.join(left_out)}.")
+    if in_time.left_out:
+        messages = (*messages, f"The time budget left no time for: {', '.join(in_time.left_out)}.")
     if noise.kind == "additive":
         noise = replace(noise, level=noise.level * scaling.state)
     return Discovery(
@@ -135,7 +125,56 @@ def conclude(
     )
 
 
-_Result = TypeVar("_Result")
+def _table(
+    searched: Searched, data: Trajectories, choice: Choice, selected: Candidate, in_time: _InTime
+) -> tuple[Candidate, ...]:
+    """The choice, its near-ties and the rest of the table, as far as time suffices."""
+    told = {id(choice.selected): selected}
+    for judged in (*choice.near_ties, *choice.table):
+        if id(judged) not in told and in_time.clock.in_time():
+            told[id(judged)] = to_candidate(searched, data, judged, choice)
+    if missing := len(choice.table) - len(told):
+        in_time.left_out.append(f"{missing} further candidates")
+    return tuple(told[id(judged)] for judged in choice.table if id(judged) in told)
+
+
+def _fit(
+    searched: Searched, data: Trajectories, final: Judged, solved: Curves
+) -> tuple[Curves, list[np.ndarray], tuple[float, ...]]:
+    """The fit, what it leaves, and how long the equations' own solution follows it."""
+    likelihood, size = searched.likelihood, searched.scaling.state
+    solution = likelihood.solution(final) * size
+    ends = np.cumsum([len(run) for run in data.runs])[:-1]
+    residuals = [run.x - part for run, part in zip(data.runs, np.split(solution, ends), strict=True)]
+    fitted = fitted_curves(data, likelihood, final, size, solved, solution)
+    if not likelihood.clock.in_time():  # what could not be solved any more says nothing of chaos
+        solved = [own if np.isfinite(own[1]).all() else fit for own, fit in zip(solved, fitted, strict=True)]
+    return fitted, residuals, horizons(data, fitted, solved)
+
+
+def _doubts(
+    searched: Searched,
+    data: Trajectories,
+    options: Options,
+    choice: Choice,
+    terms: tuple[Worth, ...] | None,
+    in_time: _InTime,
+) -> tuple[list[str], str]:
+    """What the measurements say against what was stated, and whether constants differ between runs."""
+    likelihood, known, selected = searched.likelihood, searched.likelihood.known, choice.selected
+    signs = apart = None
+    if known.signs:
+        signs = in_time(
+            "whether stated signs hold", lambda: against_signs(likelihood, selected, options.knowledge, data)
+        )
+    if len(data) > 1 and not near_noise(searched.archive, searched.noise, COARSE):
+        ranked, scaling, noise = searched.archive.ranked, searched.scaling, searched.noise
+        apart = in_time(
+            "whether runs differ in their constants",
+            lambda: runs_apart(likelihood, ranked, scaling, noise, selected, data),
+        )
+    nothing = required_for_nothing(known, selected, terms) if terms else []
+    return [*against_positive(known, data), *(signs or []), *nothing], apart or ""
 
 
 def _round(searched: Searched, data: Trajectories, judged: Judged) -> tuple[EquationSystem, Judged, Curves] | None:
