@@ -11,6 +11,10 @@ from neural_arith.fit.integral_form import IntegralForm
 from neural_arith.fit.noise import Noise
 from neural_arith.parallel import Checkpoint
 from neural_arith.terms.dictionary import Dictionary, monomials, roots_and_ratios
+from neural_arith.terms.units import Unit
+
+FURTHER = 40
+"""Products of one degree more that are too many to carry along from the start, but not too many for a last climb."""
 
 MANY = 6
 """Variables of which ratios are still listed; there are five times their square."""
@@ -25,6 +29,17 @@ def clip_nodes(form: IntegralForm, positive: np.ndarray, noise: Noise) -> Integr
     return IntegralForm(nodes, form.step, form.window, form.first, form.weight, form.target)
 
 
+def plain_degree(n_variables: int) -> int:
+    """Largest degree of the products of whole powers that every search begins with."""
+    return {1: 5, 2: 4, 3: 3}.get(n_variables, 2)
+
+
+def further_products(n_variables: int) -> list[Unit]:
+    """Products of one degree more, for where nothing simpler explains the measurements; of many variables too many."""
+    found = monomials(n_variables, plain_degree(n_variables) + 1)
+    return found if len(found) <= FURTHER else []
+
+
 def build_dictionary(
     forms: list[IntegralForm],
     positive: np.ndarray,
@@ -35,8 +50,7 @@ def build_dictionary(
 ) -> Dictionary:
     """Units each equation may be made of: monomials, roots and ratios and, while in time, those of the population."""
     n_variables, n_states = len(positive), len(forms[0].target)
-    degree = {1: 5, 2: 4, 3: 3}.get(n_variables, 2)
-    plain = monomials(n_variables, degree)
+    plain = monomials(n_variables, plain_degree(n_variables))
     if n_variables <= MANY:
         plain = plain + roots_and_ratios(positive)
     dictionary = Dictionary([])

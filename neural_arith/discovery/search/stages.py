@@ -9,7 +9,7 @@ from neural_arith.clock import OutOfTimeError
 from neural_arith.discovery.likelihood import Likelihood
 from neural_arith.discovery.measurements.ranges import ranges_of
 from neural_arith.discovery.options import Options, Progress
-from neural_arith.discovery.proposals.dictionary import build_dictionary, clip_nodes
+from neural_arith.discovery.proposals.dictionary import build_dictionary, clip_nodes, further_products
 from neural_arith.discovery.proposals.pairings import abreast, combinations, interleave, slim
 from neural_arith.discovery.proposals.screening import MANY, fitting_products
 from neural_arith.discovery.proposals.shortlists import Pick, around_each, low_degree, shortlist
@@ -194,9 +194,12 @@ class Stages:
         triage(archive, [*slim(self.lists), *combinations(self.lists, self.most)], until_floor=True)
         one_by_one(archive, self.lists, report=self.progress)
         climb(archive, self.allowed, report=self.progress)
+        last = further_products(len(self.scale))
+        further = self.known.filter(Dictionary([last for _ in range(self.n_states)])).units
         rich_units = list(self.allowed.units)
         for i in unsettled:
-            rich_units[i] = self._promising(i, rich_units[i], lifted.units[i])
+            plain = list(dict.fromkeys((*rich_units[i], *further[i])))
+            rich_units[i] = self._promising(i, plain, lifted.units[i])
         self.allowed = Dictionary(rich_units, lifted.values)
         climb(archive, self.allowed, report=self.progress)
 
