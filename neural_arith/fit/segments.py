@@ -18,7 +18,7 @@ def equal_parts(x: np.ndarray, length: int | None) -> np.ndarray:
     """
     rows = np.append(0, np.flatnonzero(np.isfinite(x).any(axis=1))[1:])
     n = 1 if length is None else max(1, len(rows) // length)
-    return rows[np.arange(n) * len(rows) // n]
+    return rows[-(-np.arange(n) * len(rows) // n)]  # rounded up
 
 
 def edges(may_begin: np.ndarray, length: int, first: int = 0) -> list[int]:
