@@ -9,8 +9,10 @@ if TYPE_CHECKING:
     from neural_arith.data import Run as Run
     from neural_arith.data import Trajectories as Trajectories
     from neural_arith.discovery import Discovery as Discovery
+    from neural_arith.discovery import Effort as Effort
     from neural_arith.discovery import Knowledge as Knowledge
     from neural_arith.discovery import Options as Options
+    from neural_arith.discovery import Prior as Prior
     from neural_arith.discovery import discover as discover
     from neural_arith.discovery import estimate_noise as estimate_noise
     from neural_arith.discovery import reactions_of as reactions_of
@@ -95,7 +97,7 @@ _ROOMS = {
     "fit": ("fit_rates", "refit_constants", "round_coefficients"),
     "errors": ("DataError", "DomainError", "EquationError", "IntegrationError", "NeuralArithError", "OptionError"),
     "ode": ("ArithmeticField", "NeuralODE", "prune", "train"),
-    "discovery": ("Discovery", "Knowledge", "Options", "discover", "estimate_noise", "reactions_of"),
+    "discovery": ("Discovery", "Effort", "Knowledge", "Options", "Prior", "discover", "estimate_noise", "reactions_of"),
     "report": ("write_report",),
     "regressor": ("ODERegressor",),
 }

@@ -15,10 +15,12 @@ from sklearn.exceptions import NotFittedError
 from neural_arith.data import Trajectories
 from neural_arith.data.arrays import in_order, is_unnamed
 from neural_arith.discovery import Candidate, Discovery, Knowledge, discover
+from neural_arith.discovery.effort import Effort
 from neural_arith.discovery.verdict.summary import Summary
 from neural_arith.equations import EquationSystem
 from neural_arith.errors import DataError, OptionError
 from neural_arith.fit.noise import NoiseKind
+from neural_arith.terms.prior import Prior
 
 
 class ODERegressor(BaseEstimator):
@@ -42,6 +44,8 @@ class ODERegressor(BaseEstimator):
         random_state: seed of the random starts; the same seed gives the same answer.
         round_constants: whether constants are rounded where the likelihood allows it.
         knowledge: what is known about the equations beforehand; None for nothing.
+        prior: what naming a term costs; None for the usual prices.
+        effort: how much is tried; None for the usual widths.
         progress: show a progress line on stderr.
 
     Attributes:
@@ -78,6 +82,8 @@ class ODERegressor(BaseEstimator):
         random_state: int | None = 0,
         round_constants: bool = True,
         knowledge: Knowledge | None = None,
+        prior: Prior | None = None,
+        effort: Effort | None = None,
         progress: bool = False,
     ) -> None:
         self.noise = noise
@@ -90,6 +96,8 @@ class ODERegressor(BaseEstimator):
         self.random_state = random_state
         self.round_constants = round_constants
         self.knowledge = knowledge
+        self.prior = prior
+        self.effort = effort
         self.progress = progress
 
     def fit(

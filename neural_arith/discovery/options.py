@@ -89,12 +89,15 @@ class Options:
             raise OptionError(f"random_state must be a whole number from 0 to 2**63 - 1, or None, got {seed!r}")
         if not isinstance(self.round_constants, bool):
             raise OptionError(f"round_constants must be True or False, got {self.round_constants!r}")
-        if not isinstance(self.knowledge, Knowledge):
-            raise OptionError(f"knowledge must be a Knowledge, got {self.knowledge!r}")
+        for name, kind in (("knowledge", Knowledge), ("prior", Prior), ("effort", Effort)):
+            if not isinstance(getattr(self, name), kind):
+                raise OptionError(f"{name} must be of the class {kind.__name__}, got {getattr(self, name)!r}")
 
 
 def options_from(given: Mapping[str, Any]) -> Options:
-    """Settings by name; ``random_state=None`` draws a seed, which the settings then hold, ``knowledge=None`` is none.
+    """Settings by name, with the usual ones where None is given for knowledge, prior or effort.
+
+    ``random_state=None`` draws a seed, which the settings then hold.
 
     Raises:
         OptionError: a name is unknown, or a value out of range.
@@ -106,6 +109,7 @@ def options_from(given: Mapping[str, Any]) -> Options:
     settings = dict(given)
     if settings.get("random_state", 0) is None:
         settings["random_state"] = int(np.random.default_rng().integers(2**31))
-    if settings.get("knowledge", ...) is None:
-        del settings["knowledge"]
+    for name in ("knowledge", "prior", "effort"):
+        if settings.get(name, ...) is None:
+            del settings[name]
     return Options(**settings)
