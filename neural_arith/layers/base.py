@@ -41,6 +41,13 @@ class Layer(nn.Module, ABC):
     Args:
         in_features: number of inputs I.
         out_features: number of outputs O.
+
+    Examples:
+        >>> import neural_arith as na
+        >>> layer = na.NAU.from_weights([[1.0, -1.0, 0.5]])
+        >>> layer.drop_input_(2)
+        >>> layer.effective_weight().tolist(), layer.complexity()
+        ([[1.0, -1.0, 0.0]], 2)
     """
 
     ranges: Mapping[str, tuple[float, float]] = MappingProxyType({})

@@ -143,6 +143,12 @@ class FastNAU(_Unit):
     Args:
         in_features: number of inputs I.
         out_features: number of outputs O.
+
+    Examples:
+        >>> import torch
+        >>> import neural_arith as na
+        >>> na.FastNAU(2, 1)(torch.tensor([3.0, 4.0]), torch.tensor([1.0, -1.0])).tolist()
+        [-1.0]
     """
 
     matrices = 1
@@ -255,6 +261,14 @@ class FastNPU(_FastPower):
         negative: see ``PowerLayer``.
         at_zero: see ``PowerLayer``.
         precision: see ``PowerLayer``.
+
+    Examples:
+        >>> import torch
+        >>> import neural_arith as na
+        >>> unit = na.FastNPU(2, 1)
+        >>> p = torch.tensor([1.0, -1.0, 0.0, 0.0, 1.0, 1.0])  # x / y with open gates
+        >>> unit(torch.tensor([3.0, 4.0]), p).tolist()
+        [0.75]
     """
 
     matrices = 2
@@ -262,7 +276,15 @@ class FastNPU(_FastPower):
 
 
 class FastRealNPU(_FastPower):
-    """The stateless ``RealNPU``: ``p = [real exponents; gates]``; arguments as ``FastNPU``."""
+    """The stateless ``RealNPU``: ``p = [real exponents; gates]``; arguments as ``FastNPU``.
+
+    Examples:
+        >>> import torch
+        >>> import neural_arith as na
+        >>> unit = na.FastRealNPU(2, 1)
+        >>> unit(torch.tensor([3.0, 4.0]), torch.tensor([1.0, -1.0, 1.0, 1.0])).tolist()  # x / y with open gates
+        [0.75]
+    """
 
     matrices = 1
     module = RealNPU

@@ -129,6 +129,13 @@ class StochasticNMU(NMU):
 
     Raises:
         OptionError: the bounds are not ``0 < low <= high``.
+
+    Examples:
+        >>> import torch
+        >>> import neural_arith as na
+        >>> layer = na.StochasticNMU.from_weights([[1.0, 0.0, 1.0]])
+        >>> round(layer(torch.tensor([2.0, 5.0, 3.0])).item(), 4)  # noise cancels where weights are 0 or 1
+        6.0
     """
 
     noisy = True

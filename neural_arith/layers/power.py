@@ -320,7 +320,15 @@ class NPU(PowerLayer):
 
 
 class RealNPU(PowerLayer):
-    """Neural power unit with real exponents and a gate per input; see ``PowerLayer`` for the options."""
+    """Neural power unit with real exponents and a gate per input; see ``PowerLayer`` for the options.
+
+    Examples:
+        >>> import sympy as sp
+        >>> import neural_arith as na
+        >>> layer = na.RealNPU.from_weights([[1.0, -0.5]])
+        >>> layer.to_sympy(sp.symbols("x y", positive=True))
+        [x/y**0.5]
+    """
 
     complex_weights = False
     gated = True
@@ -335,14 +343,30 @@ class RealNPU(PowerLayer):
 
 
 class NaiveNPU(PowerLayer):
-    """Neural power unit with complex exponents and no gates; see ``PowerLayer`` for the options."""
+    """Neural power unit with complex exponents and no gates; see ``PowerLayer`` for the options.
+
+    Examples:
+        >>> import sympy as sp
+        >>> import neural_arith as na
+        >>> layer = na.NaiveNPU.from_weights([[1.0, -2.0]])
+        >>> layer.to_sympy(sp.symbols("x y", positive=True))
+        [x/y**2]
+    """
 
     complex_weights = True
     gated = False
 
 
 class RealNaiveNPU(PowerLayer):
-    """Products of real powers, ``prod_i x_i^w_oi``, no gates; see ``PowerLayer`` for the options."""
+    """Products of real powers, ``prod_i x_i^w_oi``, no gates; see ``PowerLayer`` for the options.
+
+    Examples:
+        >>> import sympy as sp
+        >>> import neural_arith as na
+        >>> layer = na.RealNaiveNPU.from_weights([[2.0, -1.0]])
+        >>> layer.to_sympy(sp.symbols("x y", positive=True))
+        [x**2/y]
+    """
 
     complex_weights = False
     gated = False

@@ -44,6 +44,11 @@ class ClosedForm:
         errors: root mean square of the residual over that of the data, one per output; inf where the layer's output
             is not finite.
         rounding: what of each is no more than the rounding of inputs, sums and outputs.
+
+    Examples:
+        >>> from neural_arith.layers import ClosedForm
+        >>> ClosedForm(errors=(1e-16, 0.2), rounding=(1e-15, 1e-15)).exact  # the second output is 20 % off
+        False
     """
 
     errors: tuple[float, ...]

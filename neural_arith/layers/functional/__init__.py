@@ -7,6 +7,13 @@ Shapes. Inputs are ``(*batch, I)``, weights ``(O, I)``, results ``(*batch, O)``.
 *population* in front, ``(*pop, O, I)``, and then the result is ``(*pop, *batch, O)``: every member sees the
 same inputs. With ``aligned=True`` the inputs already carry the population, ``(*pop, *batch, I)``, and member
 meets member (the second layer of a population of chains).
+
+Examples:
+    >>> import torch
+    >>> from neural_arith.layers import functional
+    >>> x, w = torch.tensor([2.0, 3.0]), torch.tensor([[1.0, -1.0]])
+    >>> functional.linear(x, w).tolist(), functional.nmu(x, w.abs()).tolist()
+    ([-1.0], [6.0])
 """
 
 from neural_arith.layers.functional.common import (

@@ -43,6 +43,15 @@ class Dense(Layer):
 
     Raises:
         OptionError: there is no such activation.
+
+    Examples:
+        >>> import sympy as sp
+        >>> from torch import nn
+        >>> import neural_arith as na
+        >>> layer = na.Dense(2, 1, activation="relu", bias=False)
+        >>> _ = nn.init.constant_(layer.weight, 0.5)
+        >>> layer.to_sympy(sp.symbols("x y"))
+        [Max(0, 0.5*x + 0.5*y)]
     """
 
     bias: Tensor | None

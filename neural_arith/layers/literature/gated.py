@@ -118,6 +118,17 @@ class NALU(GatedLayer):
         dtype: type of the weights, torch's default if None.
         device: where the weights live.
         generator: source of the initial weights.
+
+    Examples:
+        >>> import torch
+        >>> from torch import nn
+        >>> import neural_arith as na
+        >>> layer = na.NALU(2, 1, gate="free")
+        >>> _ = nn.init.constant_(layer.w_hat, 20)
+        >>> _ = nn.init.constant_(layer.m_hat, 20)
+        >>> _ = nn.init.constant_(layer.gate_bias, -20)
+        >>> round(layer(torch.tensor([2.0, 3.0])).item(), 4)  # the gate is shut to the sum
+        6.0
     """
 
     w_hat: Tensor
@@ -185,6 +196,17 @@ class GNALU(NALU):
     phi^-x)``, ``tanh = (phi^2x - 1) / (phi^2x + 1)``, for the weights and the gate. That is a NALU whose raw
     parameters count ``log phi = 0.48`` times; the multiplying path, written in base phi, is the same in any.
     See ``NALU`` for the options.
+
+    Examples:
+        >>> import torch
+        >>> from torch import nn
+        >>> import neural_arith as na
+        >>> layer = na.GNALU(2, 1, gate="free")
+        >>> _ = nn.init.constant_(layer.w_hat, 40)
+        >>> _ = nn.init.constant_(layer.m_hat, 40)
+        >>> _ = nn.init.constant_(layer.gate_bias, 40)
+        >>> round(layer(torch.tensor([2.0, 3.0])).item(), 4)  # the gate lets the sum through
+        5.0
     """
 
     rate = math.log((1 + math.sqrt(5)) / 2)
@@ -205,6 +227,17 @@ class GatedNAUNMU(GatedLayer):
         dtype: type of the weights, torch's default if None.
         device: where the weights live.
         generator: source of the initial weights.
+
+    Examples:
+        >>> import torch
+        >>> from torch import nn
+        >>> import neural_arith as na
+        >>> layer = na.GatedNAUNMU(2, 1, gate="free")
+        >>> _ = nn.init.constant_(layer.weight, 1)
+        >>> _ = nn.init.constant_(layer.multiply, 1)
+        >>> _ = nn.init.constant_(layer.gate_bias, 0)
+        >>> round(layer(torch.tensor([2.0, 3.0])).item(), 4)  # half the sum and half the product
+        5.5
     """
 
     def __init__(
@@ -275,6 +308,17 @@ class INALU(Layer):
         dtype: type of the weights, torch's default if None.
         device: where the weights live.
         generator: source of the initial weights.
+
+    Examples:
+        >>> import torch
+        >>> from torch import nn
+        >>> import neural_arith as na
+        >>> layer = na.INALU(2, 1, weights="shared")
+        >>> _ = nn.init.constant_(layer.w_hat, 20)
+        >>> _ = nn.init.constant_(layer.m_hat, 20)
+        >>> _ = nn.init.constant_(layer.gate_bias, -20)
+        >>> round(layer(torch.tensor([-2.0, 3.0])).item(), 4)  # a product with its sign
+        -6.0
     """
 
     w_hat: Tensor

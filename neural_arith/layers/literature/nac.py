@@ -36,6 +36,16 @@ class NAC(Layer):
         dtype: type of the weights, torch's default if None.
         device: where the weights live.
         generator: source of the initial weights.
+
+    Examples:
+        >>> import torch
+        >>> from torch import nn
+        >>> import neural_arith as na
+        >>> layer = na.NAC(2, 1)
+        >>> _ = nn.init.constant_(layer.w_hat, 20)
+        >>> _ = nn.init.constant_(layer.m_hat, 20)
+        >>> round(layer(torch.tensor([2.0, 3.0])).item(), 4)  # weights of nearly 1: a sum
+        5.0
     """
 
     takes_population = True
@@ -134,6 +144,16 @@ class NACMul(LogLayer):
 
     The multiplying path of the NALU alone (Trask et al., NeurIPS 2018), NAC* in Madsen & Johansen 2020, MNAC
     in Mistry, Farrahi, Hare: A primer for neural arithmetic logic modules, JMLR 2022. See ``LogLayer`` for the options.
+
+    Examples:
+        >>> import torch
+        >>> from torch import nn
+        >>> import neural_arith as na
+        >>> layer = na.NACMul(2, 1)
+        >>> _ = nn.init.constant_(layer.w_hat, 20)
+        >>> _ = nn.init.constant_(layer.m_hat, 20)
+        >>> round(layer(torch.tensor([2.0, 3.0])).item(), 4)  # exponents of nearly 1: a product
+        6.0
     """
 
     w_hat: Tensor
@@ -163,6 +183,15 @@ class NACSigma(LogLayer):
 
     From Madsen & Johansen 2020, where it learns every product with two hidden units and none with more. See
     ``LogLayer`` for the options.
+
+    Examples:
+        >>> import torch
+        >>> from torch import nn
+        >>> import neural_arith as na
+        >>> layer = na.NACSigma(2, 1)
+        >>> _ = nn.init.constant_(layer.w_hat, 20)
+        >>> round(layer(torch.tensor([2.0, 3.0])).item(), 4)  # exponents of nearly 1: a product
+        6.0
     """
 
     w_hat: Tensor
@@ -190,6 +219,15 @@ class NACNMU(LogLayer):
     From Madsen & Johansen 2020: the NMU's weights in log space. Their gradient passes the clip unchanged, and
     ``project_()`` clamps the parameters themselves, which the authors do after each step. See ``LogLayer`` for
     the options.
+
+    Examples:
+        >>> import torch
+        >>> from torch import nn
+        >>> import neural_arith as na
+        >>> layer = na.NACNMU(2, 1)
+        >>> _ = nn.init.constant_(layer.weight, 1)
+        >>> round(layer(torch.tensor([2.0, 3.0])).item(), 4)
+        6.0
     """
 
     weight: Tensor
