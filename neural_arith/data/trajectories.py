@@ -29,6 +29,12 @@ class Run:
         x: states, shape ``(time, states)``; NaN marks a missing value.
         u: inputs, shape ``(time, inputs)``, or None.
         label: the name of the run, "" where it has none.
+
+    Examples:
+        >>> import neural_arith as na
+        >>> run = na.Run([0, 1, 2], [[5], [float("nan")], [7]], label="second flask")
+        >>> run.x.shape, len(run)
+        ((3, 1), 3)
     """
 
     t: np.ndarray
@@ -74,6 +80,12 @@ class Trajectories:
 
     Raises:
         DataError: something is wrong with the data; the message says what, where, and what to do.
+
+    Examples:
+        >>> import neural_arith as na
+        >>> data = na.Trajectories.from_arrays([0, 1, 2, 3], [[9.0], [5.0], [3.0], [2.0]], names=["yeast"])
+        >>> data.names, len(data), data[0].x[:2].tolist()
+        (('yeast',), 1, [[9.0], [5.0]])
     """
 
     runs: tuple[Run, ...]

@@ -37,6 +37,15 @@ def save(equations: EquationSystem, path: str | Path) -> None:
 
     Raises:
         DataError: the file cannot be written.
+
+    Examples:
+        >>> import tempfile
+        >>> import neural_arith as na
+        >>> from neural_arith.equations import save
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save(na.EquationSystem({"x": "-0.5*x"}), f"{folder}/decay.json")
+        ...     print(na.load(f"{folder}/decay.json"))
+        d x/dt = -0.5*x
     """
     content = {
         "format": FORMAT,

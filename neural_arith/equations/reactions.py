@@ -99,6 +99,12 @@ class Reactions:
     Attributes:
         reactions: the reactions, in the order of the terms in the equations.
         rest: the terms that cannot be read as reactions; zero in the equations that have none.
+
+    Examples:
+        >>> import neural_arith as na
+        >>> found = na.read_reactions(na.EquationSystem({"A": "-0.3*A", "B": "0.6*A"}))
+        >>> found.stoichiometry.tolist(), found.complete
+        ([[-1], [2]], True)
     """
 
     reactions: tuple[Reaction, ...]

@@ -390,6 +390,15 @@ def load(path: str | Path) -> EquationSystem:
     Raises:
         EquationError: the file is missing, is not such JSON, has a newer version, or holds a wrong formula
             or more than can be worked with.
+
+    Examples:
+        >>> import tempfile
+        >>> import neural_arith as na
+        >>> from neural_arith.equations import save
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save(na.EquationSystem({"x": "-0.5*x"}), f"{folder}/decay.json")
+        ...     print(na.load(f"{folder}/decay.json"))
+        d x/dt = -0.5*x
     """
     texts, inputs = read_file(path)
     try:

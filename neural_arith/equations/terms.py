@@ -38,6 +38,14 @@ def power_terms(expr: sp.Expr, symbols: Sequence[sp.Symbol | str]) -> list[Produ
 
     Returns:
         The terms, each product once, or None when the expression is not such a sum.
+
+    Examples:
+        >>> import sympy as sp
+        >>> from neural_arith.equations import power_terms
+        >>> for product in power_terms(sp.sympify("x*(2 - y**2)"), ["x", "y"]):
+        ...     print(product)
+        (2.0, {'x': 1.0})
+        (-1.0, {'x': 1.0, 'y': 2.0})
     """
     names = {str(symbol) for symbol in symbols}
     collected: dict[tuple[tuple[str, float], ...], float] = {}
@@ -101,6 +109,12 @@ def from_terms(
 
     Raises:
         EquationError: shapes or numbers do not fit.
+
+    Examples:
+        >>> from neural_arith.equations import from_terms
+        >>> print(from_terms(["x", "y"], [-0.5, 2.0], [[1, 1], [0, 0.5]], equation=[0, 1], unit=[0, 1]))
+        d x/dt = -0.5*x*y
+        d y/dt = 2*sqrt(y)
     """
     variables = [sp.Symbol(name) for name in (*states, *inputs)]
     values = np.asarray(coefficients, dtype=float).reshape(-1)

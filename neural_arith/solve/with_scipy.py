@@ -34,7 +34,14 @@ _PATIENCE, _AT_THE_START = 20_000, 1e-12  # evaluations after which this share o
 
 
 class Status(Enum):
-    """How an integration ended."""
+    """How an integration ended.
+
+    Examples:
+        >>> from neural_arith.solve import Status, solve
+        >>> found = solve(lambda t, x: x**2, [1.0], [0.0, 2.0], throw=False)  # infinite at t = 1
+        >>> found.status is Status.BLOW_UP, found.ok
+        (True, False)
+    """
 
     DONE = "done"
     BLOW_UP = "blow-up"
@@ -52,6 +59,12 @@ class Solution:
         status: how it ended.
         message: one sentence; empty when done.
         n_evaluations: evaluations of the right-hand side.
+
+    Examples:
+        >>> from neural_arith.solve import solve
+        >>> found = solve(lambda t, x: -x, [1.0], [0.0, 1.0, 2.0])
+        >>> found.ok, found.x.round(4).tolist()
+        (True, [[1.0], [0.3679], [0.1353]])
     """
 
     t: np.ndarray = field(repr=False)
@@ -109,6 +122,11 @@ def solve(
         OptionError: an unknown method, or a tolerance, bound or budget out of range.
         IntegrationError: the end was not reached and ``throw`` is true; it carries time, state and reason.
             Errors that ``f`` itself raises pass through unchanged.
+
+    Examples:
+        >>> from neural_arith.solve import solve
+        >>> solve(lambda t, x: [x[1], -x[0]], [0.0, 1.0], [0.0, 1.0]).x[-1].round(6).tolist()  # sin(1), cos(1)
+        [0.841471, 0.540302]
     """
     start, times = _checked_start(x0), _checked_times(t)
     limit = _checked_options(method, rtol, atol, bound, max_evaluations, start)

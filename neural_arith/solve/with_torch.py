@@ -101,6 +101,15 @@ def solve_torch(
         IntegrationError: the end was not reached (a value that is not finite, a step of length zero, or too
             many steps); it carries the time, the state at the last step and the reason. Under the adjoint it
             may also come from ``backward()``.
+
+    Examples:
+        >>> import torch
+        >>> from neural_arith.solve import solve_torch
+        >>> x0 = torch.tensor([2.0], dtype=torch.float64, requires_grad=True)
+        >>> end = solve_torch(lambda t, x: -x, x0, torch.tensor([0.0, 1.0], dtype=torch.float64))[-1]
+        >>> end.sum().backward()
+        >>> round(end.item(), 4), round(x0.grad.item(), 4)  # 2/e and its slope 1/e
+        (0.7358, 0.3679)
     """
     times = _checked(x0, t)
     chosen = _checked_options(method, rtol, atol, adjoint, options, max_steps, f, times)

@@ -28,6 +28,11 @@ def names(suite: str | None = None) -> tuple[str, ...]:
 
     Raises:
         OptionError: there is no such suite.
+
+    Examples:
+        >>> from neural_arith import systems
+        >>> len(systems.names("odebench")), systems.names("real")
+        (63, ('lynx_hare', 'yeast_growth', 'boarding_school_flu'))
     """
     if suite is not None and suite not in SUITES:
         raise OptionError(f"suite must be one of {', '.join(SUITES)}, or None for all, not {suite!r}")
@@ -45,6 +50,11 @@ def get(name: str) -> System:
 
     Raises:
         OptionError: there is no such system; the message has close matches.
+
+    Examples:
+        >>> from neural_arith import systems
+        >>> print(systems.get("rc_charging").equations)
+        d charge/dt = 0.303 - 0.3608*charge
     """
     systems = _systems()
     if name in systems:

@@ -36,6 +36,14 @@ class System:
         source: where it comes from.
         description: one or two sentences.
         file: name of the packaged table of a measured series, else "".
+
+    Examples:
+        >>> from neural_arith import systems
+        >>> system = systems.get("rc_charging")
+        >>> system
+        System('rc_charging': Capacitor charged through a resistor; odebench 1, d/dt of 1 states: charge)
+        >>> system.sample(4, noise=0.01)[0].x.shape
+        (4, 1)
     """
 
     name: str
