@@ -38,6 +38,13 @@ class Noise:
         level: standard deviation for each state, ``(states,)``; a share of the value unless ``kind`` is "additive".
         shares: what the level is multiplied by in each run, ``(runs, states)``, of geometric mean one over the samples;
             None where the runs do not differ.
+
+    Examples:
+        >>> import numpy as np
+        >>> from neural_arith.discovery import Noise
+        >>> noise = Noise("proportional", np.array([0.05]))  # five percent of every value
+        >>> noise.clean, noise.share(0).tolist()
+        (False, [1.0])
     """
 
     kind: NoiseKind

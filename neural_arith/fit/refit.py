@@ -42,6 +42,16 @@ class RefitResult:
         held: the numbers that ``hold`` kept, as they stood in the equations.
         tied: of `fit_rates`, the reactions with the fitted rate constants and the rest with its constants fitted along,
             where ``standard_errors`` are those of the rate constants; None of other fits.
+
+    Examples:
+        >>> import numpy as np
+        >>> import neural_arith as na
+        >>> from neural_arith.fit import fit_constants
+        >>> t = np.linspace(0, 2, 30)
+        >>> data = na.Trajectories.from_arrays(t, 5 - 4 * np.exp(-3 * t)[:, None], names=["x"])
+        >>> found = fit_constants(na.EquationSystem({"x": "10 - 2*x"}), data)
+        >>> found.converged, found.initial_states.round(4).tolist(), max(found.standard_errors) < 1e-3
+        (True, [[1.0]], True)
     """
 
     equations: EquationSystem
@@ -193,6 +203,15 @@ def fit_constants(
     Raises:
         DataError: the data are of other states or inputs, or not positive with noise ``"log"``.
         OptionError: an option out of range, or ``hold`` has what the equations have not.
+
+    Examples:
+        >>> import numpy as np
+        >>> import neural_arith as na
+        >>> from neural_arith.fit import fit_constants
+        >>> t = np.linspace(0, 2, 30)
+        >>> data = na.Trajectories.from_arrays(t, 5 - 4 * np.exp(-3 * t)[:, None], names=["x"])
+        >>> fit_constants(na.EquationSystem({"x": "10 - 2*x"}), data).equations.print()
+        d x/dt = 15 - 3*x
     """
     _check(equations, data, noise, fit_initial, max_iterations)
     template = _with_open_exponents(equations) if free_exponents else equations.fit_template
@@ -297,6 +316,16 @@ def fit_rates(
     Raises:
         DataError: the data are of other states or inputs, or negative with noise ``"log"``.
         OptionError: an option out of range.
+
+    Examples:
+        >>> import numpy as np
+        >>> import neural_arith as na
+        >>> t = np.linspace(0, 2, 20)
+        >>> data = na.Trajectories.from_arrays(t, np.stack([np.exp(-t), 1 - np.exp(-t)], axis=1), names=["A", "B"])
+        >>> guess = na.read_reactions(na.EquationSystem({"A": "-0.7*A", "B": "0.7*A"}))
+        >>> na.fit_rates(guess, data).equations.print(4)
+        d A/dt = -A
+        d B/dt = A
     """
     if noise not in NOISE:
         raise OptionError(f"noise must be one of {', '.join(NOISE)}, not {noise!r}")

@@ -73,6 +73,14 @@ def round_coefficients(
     Raises:
         DataError: the data are of other states or inputs.
         OptionError: an option out of range.
+
+    Examples:
+        >>> import numpy as np
+        >>> import neural_arith as na
+        >>> t = np.linspace(0, 2, 30)
+        >>> data = na.Trajectories.from_arrays(t, 5 - 4 * np.exp(-3 * t)[:, None], names=["x"])
+        >>> na.round_coefficients(na.EquationSystem({"x": "14.9 - 2.97*x"}), data).print()
+        d x/dt = 15 - 3*x
     """
     if not max_loss_increase > 0:
         raise OptionError(f"max_loss_increase must be above 0, not {max_loss_increase!r}")

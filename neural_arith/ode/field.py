@@ -48,6 +48,12 @@ class ArithmeticField(nn.Module):
     Raises:
         OptionError: no layer, no state, a name twice, sizes that do not fit, or a layer that cannot stand here.
         EquationError: ``known`` has other states or inputs.
+
+    Examples:
+        >>> import neural_arith as na
+        >>> field = na.ArithmeticField(na.NPU.from_weights([[2.0]]), na.NAU.from_weights([[-0.5]]), states=["x"])
+        >>> print(field.to_equations())
+        d x/dt = -0.5*x**2
     """
 
     positive: Tensor

@@ -33,6 +33,14 @@ class NeuralODE(nn.Module):
     Raises:
         OptionError: the field cannot be called so, is random or looks at the whole batch, or the solver's options are
             out of range.
+
+    Examples:
+        >>> import torch
+        >>> import neural_arith as na
+        >>> field = na.ArithmeticField(na.NAU.from_weights([[-1.0]]), states=["x"])
+        >>> x = na.NeuralODE(field)(torch.tensor([1.0]), torch.tensor([0.0, 1.0, 2.0]))
+        >>> [round(value, 4) for value in x.flatten().tolist()]
+        [1.0, 0.3679, 0.1353]
     """
 
     def __init__(

@@ -71,6 +71,17 @@ def prune(
         OptionError: an option out of range, or no field.
         DataError: the data have other states or inputs than the field.
         IntegrationError: neither the field nor any smaller one can be simulated over the data.
+
+    Examples:
+        >>> import numpy as np
+        >>> import neural_arith as na
+        >>> t = np.linspace(0, 1, 8)
+        >>> x = np.stack([np.exp(-t), np.exp(-2 * t)], axis=1)
+        >>> data = na.Trajectories.from_arrays(t, x, names=["x", "y"])
+        >>> field = na.ArithmeticField(na.NAU.from_weights([[-1.0, 0.01], [0.01, -2.0]]), states=["x", "y"])
+        >>> na.prune(field, data, restarts=0, steps=2).to_equations().print(3)
+        d x/dt = -x
+        d y/dt = -2*y
     """
     number("accuracy", accuracy, above=0)
     number("price", price, least=0)

@@ -16,7 +16,18 @@ from neural_arith.ode.flat import live_entries
 
 
 class Sparsity(Protocol):
-    """A penalty with a schedule."""
+    """A penalty with a schedule.
+
+    Examples:
+        >>> import neural_arith as na
+        >>> class Ridge:
+        ...     def strength(self, step):
+        ...         return 0.01
+        ...     def penalty(self, field):
+        ...         return sum(weight.square().sum() for weight in field.parameters())
+        >>> Ridge().penalty(na.NAU.from_weights([[2.0, -3.0]])).item()  # na.train(field, data, sparsity=Ridge(), ...)
+        13.0
+    """
 
     def strength(self, step: int) -> float:
         """Factor of the penalty at a step, counted from 0."""
@@ -39,6 +50,12 @@ class L1Growth:
 
     Raises:
         OptionError: a negative strength, ``stop`` below ``start``, a factor not above 1, ``every`` below 1.
+
+    Examples:
+        >>> from neural_arith.ode import L1Growth
+        >>> growth = L1Growth(start=1e-3, stop=1e-1, every=100)
+        >>> [round(growth.strength(step), 6) for step in (0, 100, 250, 900)]
+        [0.001, 0.01, 0.1, 0.1]
     """
 
     start: float = 1e-5
@@ -80,6 +97,12 @@ class MadsenRamp:
 
     Raises:
         OptionError: a negative scale, or ``end`` not after ``begin``.
+
+    Examples:
+        >>> from neural_arith.ode import MadsenRamp
+        >>> ramp = MadsenRamp(scale=0.1, begin=100, end=200)
+        >>> [round(ramp.strength(step), 6) for step in (0, 150, 300)]
+        [0.0, 0.05, 0.1]
     """
 
     scale: float = 0.01

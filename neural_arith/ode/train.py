@@ -40,6 +40,16 @@ class TrainResult:
         status: why it ended: "converged", "goal reached", "step limit", "early stop", "interrupted" (Ctrl-C),
             "diverged", or "not finite at the start".
         loss: the loss of the best field.
+
+    Examples:
+        >>> import numpy as np
+        >>> import neural_arith as na
+        >>> t = np.linspace(0, 1, 6)
+        >>> data = na.Trajectories.from_arrays(t, np.exp(-t), names=["x"])
+        >>> field = na.ArithmeticField(na.NAU.from_weights([[-0.6]]), states=["x"])
+        >>> result = na.train(field, data, optimizer="adam", steps=2)
+        >>> result.status, len(result.history), result.history[0]["stage"]
+        ('step limit', 2, 'trajectory')
     """
 
     field: ArithmeticField
@@ -120,6 +130,15 @@ def train(
         OptionError: an option out of range, no field, nothing to train, or settings that do not fit each other or the
             checkpoint.
         DataError: the data have other states or inputs than the field, or times or values beyond 1e60.
+
+    Examples:
+        >>> import numpy as np
+        >>> import neural_arith as na
+        >>> t = np.linspace(0, 1, 6)
+        >>> data = na.Trajectories.from_arrays(t, np.exp(-t), names=["x"])
+        >>> field = na.ArithmeticField(na.NAU.from_weights([[-0.6]]), states=["x"])
+        >>> na.train(field, data, starts=0, steps=5).field.to_equations().print(3)
+        d x/dt = -x
     """
     if loss not in LOSSES:
         raise OptionError(f"loss must be one of {', '.join(LOSSES)}, got {loss!r}")
