@@ -2,6 +2,13 @@
 
 Every function draws into ``ax`` (a new one if None) and returns it, so pictures combine and can be restyled.
 matplotlib is imported when the first picture is drawn.
+
+Examples:
+    >>> from matplotlib.figure import Figure
+    >>> import neural_arith as na
+    >>> ax = na.plotting.weights([[1.0, -0.5]], outputs=["sum"], title="weights", ax=Figure().subplots())
+    >>> ax.get_title()
+    'weights'
 """
 
 from __future__ import annotations
@@ -137,6 +144,16 @@ def trajectories(
     Raises:
         OptionError: an unknown state, or both ``equations`` and ``fitted``.
         DataError: the equations cannot be started from the data.
+
+    Examples:
+        >>> import numpy as np
+        >>> from matplotlib.figure import Figure
+        >>> import neural_arith as na
+        >>> t = np.linspace(0, 3, 8)
+        >>> data = na.Trajectories.from_arrays(t, np.exp(-t), names=["x"])
+        >>> ax = na.plotting.trajectories(data, na.EquationSystem({"x": "-1.0*x"}), ax=Figure().subplots())
+        >>> ax.get_xlabel(), len(ax.lines)  # points and a curve
+        ('t', 2)
     """
     if equations is not None and fitted is not None:
         raise OptionError("give equations or fitted, not both")
@@ -181,6 +198,16 @@ def residuals(
 
     Raises:
         OptionError: an unknown state, or residuals that do not have the shape of the data.
+
+    Examples:
+        >>> import numpy as np
+        >>> from matplotlib.figure import Figure
+        >>> import neural_arith as na
+        >>> t = np.linspace(0, 3, 8)
+        >>> data = na.Trajectories.from_arrays(t, np.exp(-t), names=["x"])
+        >>> ax = na.plotting.residuals(data, [np.zeros((8, 1))], ax=Figure().subplots())
+        >>> ax.get_xlabel()
+        't'
     """
     columns = _columns(data.names, states)
     shapes = [np.shape(r) for r in residuals]
@@ -220,6 +247,16 @@ def pareto(candidates: Iterable[Any], *, ax: Axes | None = None) -> Axes:
 
     Raises:
         OptionError: there is no candidate with a finite score.
+
+    Examples:
+        >>> from matplotlib.figure import Figure
+        >>> import neural_arith as na
+        >>> from neural_arith.discovery import Candidate
+        >>> law = na.EquationSystem({"x": "-0.5*x"})
+        >>> candidate = Candidate(law, (-0.5,), (0.01,), loglik2=-90.0, price=9.0, selected=True, near_tie=False)
+        >>> ax = na.plotting.pareto([candidate], ax=Figure().subplots())
+        >>> ax.get_xlabel()
+        'complexity'
     """
     rows = [c for c in candidates if np.isfinite(c.score)]
     if not rows:
@@ -268,6 +305,16 @@ def phase(
 
     Raises:
         OptionError: an unknown state, or not two of them.
+
+    Examples:
+        >>> import numpy as np
+        >>> from matplotlib.figure import Figure
+        >>> import neural_arith as na
+        >>> t = np.linspace(0, 3, 8)
+        >>> data = na.Trajectories.from_arrays(t, np.stack([np.sin(t), np.cos(t)], axis=1), names=["x", "v"])
+        >>> ax = na.plotting.phase(data, ax=Figure().subplots())
+        >>> ax.get_xlabel(), ax.get_ylabel()
+        ('x', 'v')
     """
     columns = _columns(data.names, data.names[:2] if states is None else states)
     if len(columns) != 2:
@@ -329,6 +376,14 @@ def weights(
 
     Raises:
         OptionError: ``weight`` is no matrix, or the names do not fit it.
+
+    Examples:
+        >>> from matplotlib.figure import Figure
+        >>> import neural_arith as na
+        >>> layer = na.NAU.from_weights([[1.0, -0.5]])
+        >>> ax = na.plotting.weights(layer, inputs=["hare", "lynx"], ax=Figure().subplots())
+        >>> [label.get_text() for label in ax.get_xticklabels()]
+        ['hare', 'lynx']
     """
     if hasattr(weight, "effective_weight"):
         title = title or type(weight).__name__
@@ -376,6 +431,14 @@ def field_weights(field: Any, *, axes: Sequence[Axes] | None = None) -> list[Axe
 
     Raises:
         OptionError: no layer has readable weights, or there are too few axes.
+
+    Examples:
+        >>> from matplotlib.figure import Figure
+        >>> import neural_arith as na
+        >>> field = na.ArithmeticField(na.NAU.from_weights([[-1.0, 0.5], [0.0, 1.0]]), states=["x", "y"])
+        >>> (ax,) = na.plotting.field_weights(field, axes=[Figure().subplots()])
+        >>> [label.get_text() for label in ax.get_xticklabels()]
+        ['x', 'y']
     """
     readable = [k for k, layer in enumerate(field.layers) if hasattr(layer, "effective_weight")]
     if not readable:

@@ -57,6 +57,26 @@ def write_report(path: str | os.PathLike[str], discovery: Discovery) -> None:
     Raises:
         DataError: the file cannot be written.
         ImportError: matplotlib is not installed.
+
+    Examples:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> import neural_arith as na
+        >>> from neural_arith.discovery import Candidate, Discovery, Noise
+        >>> t = np.linspace(0, 2, 5)
+        >>> x = np.exp(-t)[:, None]
+        >>> data = na.Trajectories.from_arrays(t, x, names=["x"])
+        >>> law = na.EquationSystem({"x": "-1.0*x"})
+        >>> choice = Candidate(law, (-1.0,), (0.01,), loglik2=-90.0, price=9.0, selected=True, near_tie=False)
+        >>> noise, fit = Noise("additive", np.full(1, 0.01)), [(t, x)]
+        >>> found = Discovery(  # by hand, what na.discover(data) returns
+        ...     data, law, (choice,), (), noise, x[:1], fit, (1,), (2.0,), [0 * x], (), "done", na.Options()
+        ... )
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     na.write_report(f"{folder}/decay.html", found)
+        ...     print(Path(f"{folder}/decay.html").read_text(encoding="utf-8")[:15])
+        <!DOCTYPE html>
     """
     write_text(path, _page(discovery))
 

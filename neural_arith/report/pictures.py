@@ -33,6 +33,23 @@ def draw_pictures(discovery: Discovery) -> dict[str, Figure]:
 
     Raises:
         ImportError: matplotlib is not installed.
+
+    Examples:
+        >>> import numpy as np
+        >>> import neural_arith as na
+        >>> from neural_arith.discovery import Candidate, Discovery, Noise
+        >>> from neural_arith.report import draw_pictures
+        >>> t = np.linspace(0, 2, 5)
+        >>> x = np.exp(-t)[:, None]
+        >>> data = na.Trajectories.from_arrays(t, x, names=["x"])
+        >>> law = na.EquationSystem({"x": "-1.0*x"})
+        >>> choice = Candidate(law, (-1.0,), (0.01,), loglik2=-90.0, price=9.0, selected=True, near_tie=False)
+        >>> noise, fit = Noise("additive", np.full(1, 0.01)), [(t, x)]
+        >>> found = Discovery(  # by hand, what na.discover(data) returns
+        ...     data, law, (choice,), (), noise, x[:1], fit, (1,), (2.0,), [0 * x], (), "done", na.Options()
+        ... )
+        >>> list(draw_pictures(found))
+        ['trajectories', 'residuals', 'pareto']
     """
     data = discovery.data
     names = data.names[:_PANELS]
@@ -65,6 +82,15 @@ def save_picture(figure: Figure, target: Path | io.StringIO, **options: Any) -> 
         figure: what to draw.
         target: where to.
         **options: those of ``Figure.savefig``.
+
+    Examples:
+        >>> import io
+        >>> from matplotlib.figure import Figure
+        >>> from neural_arith.report import save_picture
+        >>> target = io.StringIO()
+        >>> save_picture(Figure(), target, format="svg")
+        >>> "<svg" in target.getvalue()
+        True
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Glyph .* missing from", UserWarning)

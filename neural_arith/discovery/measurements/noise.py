@@ -189,6 +189,14 @@ def estimate_noise(runs: list[Run], kind: NoiseKind | Literal["auto"] = "auto", 
 
     Raises:
         OptionError: unknown kind, or "log" with values that are not positive.
+
+    Examples:
+        >>> import numpy as np
+        >>> import neural_arith as na
+        >>> t, wobble = np.linspace(0, 3, 60), np.random.default_rng(0).normal(size=60)
+        >>> noise = na.estimate_noise([na.Run(t, (np.sin(t) + 0.1 * wobble)[:, None])], "additive")
+        >>> noise.kind, noise.level.round(1).tolist()
+        ('additive', [0.1])
     """
     if kind not in (*get_args(NoiseKind), "auto"):
         raise OptionError(f"noise must be 'auto', 'additive', 'proportional' or 'log', got {kind!r}")

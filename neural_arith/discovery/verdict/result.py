@@ -35,6 +35,14 @@ class Candidate:
         near_tie: explains the data about as well as the choice, by other terms.
         measured: whether standard errors could be measured: not where time was over, nor where the equations obey a
             statement that the measurements contradict.
+
+    Examples:
+        >>> import neural_arith as na
+        >>> from neural_arith.discovery import Candidate
+        >>> law = na.EquationSystem({"x": "-0.5*x"})
+        >>> candidate = Candidate(law, (-0.5,), (0.01,), loglik2=-90.0, price=9.0, selected=True, near_tie=False)
+        >>> candidate.score, candidate.complexity
+        (-81.0, 3)
     """
 
     equations: EquationSystem
@@ -101,6 +109,22 @@ class Discovery:
         messages: what the user should know before trusting the equations.
         status: "done", "out of time" or "interrupted".
         options: the settings.
+
+    Examples:
+        >>> import numpy as np
+        >>> import neural_arith as na
+        >>> from neural_arith.discovery import Candidate, Discovery, Noise
+        >>> t = np.linspace(0, 2, 5)
+        >>> x = np.exp(-t)[:, None]
+        >>> data = na.Trajectories.from_arrays(t, x, names=["x"])
+        >>> law = na.EquationSystem({"x": "-1.0*x"})
+        >>> choice = Candidate(law, (-1.0,), (0.01,), loglik2=-90.0, price=9.0, selected=True, near_tie=False)
+        >>> noise, fit = Noise("additive", np.full(1, 0.01)), [(t, x)]
+        >>> found = Discovery(  # by hand, what na.discover(data) returns
+        ...     data, law, (choice,), (), noise, x[:1], fit, (1,), (2.0,), [0 * x], (), "done", na.Options()
+        ... )
+        >>> found
+        Discovery(done: d x/dt = -x; 1 candidates, 0 messages)
     """
 
     data: Trajectories
@@ -144,6 +168,22 @@ def reactions_of(discovery: Discovery) -> Reactions | None:
 
     Args:
         discovery: its standard errors say how far coefficients may be from whole ratios.
+
+    Examples:
+        >>> import numpy as np
+        >>> import neural_arith as na
+        >>> from neural_arith.discovery import Candidate, Discovery, Noise
+        >>> t = np.linspace(0, 2, 5)
+        >>> x = np.stack([np.exp(-t), 1 - np.exp(-t)], axis=1)
+        >>> data = na.Trajectories.from_arrays(t, x, names=["A", "B"])
+        >>> law = na.EquationSystem({"A": "-0.7*A", "B": "0.7*A"})
+        >>> choice = Candidate(law, (-0.7, 0.7), (0.01, 0.01), loglik2=-90.0, price=9.0, selected=True, near_tie=False)
+        >>> noise, fit = Noise("additive", np.full(2, 0.01)), [(t, x)]
+        >>> found = Discovery(  # by hand, what na.discover(data) returns
+        ...     data, law, (choice,), (), noise, x[:1], fit, (1,), (2.0,), [0 * x], (), "done", na.Options()
+        ... )
+        >>> print(na.reactions_of(found))
+        A -> B  (k = 0.7)
     """
     chosen = discovery.chosen
     found = read_reactions(chosen.equations, WHOLE, chosen.standard_errors)

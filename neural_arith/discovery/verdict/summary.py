@@ -29,6 +29,12 @@ class SummaryRow:
         buys: units of 2 log likelihood that are lost without the term; inf where nothing is left that can be followed,
             nan where nobody measured it.
         costs: what the term adds to the description length, in the same unit.
+
+    Examples:
+        >>> from neural_arith.discovery import SummaryRow
+        >>> row = SummaryRow(state="x", term="-0.501*x", value=-0.501, error=0.004, buys=310.0, costs=9.0)
+        >>> row.term, row.error
+        ('-0.501*x', 0.004)
     """
 
     state: str
@@ -47,6 +53,16 @@ class Summary:
         equations: rounded where the likelihood allows it.
         rows: constants before rounding, which the errors belong to, in the order of the equations.
         without_error: what a constant without a standard error is called.
+
+    Examples:
+        >>> import neural_arith as na
+        >>> from neural_arith.discovery import Summary, SummaryRow
+        >>> row = SummaryRow(state="x", term="-0.501*x", value=-0.501, error=0.004, buys=310.0, costs=9.0)
+        >>> Summary(na.EquationSystem({"x": "-0.5*x"}), (row,), without_error="not fixed")
+        d x/dt = -0.5*x
+        <BLANKLINE>
+        constants before rounding, with standard errors; what their terms buy, in units of 2 log likelihood:
+          d x/dt  -0.501 +- 0.004  in -0.501*x  buys 310.0
     """
 
     equations: EquationSystem

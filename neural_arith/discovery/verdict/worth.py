@@ -25,6 +25,12 @@ class Worth:
         buys: units of 2 log likelihood that are lost without it, everything else refitted; inf where nothing is left
             that can be followed.
         costs: what it adds to the description length, in the same unit. A term is there because it buys more.
+
+    Examples:
+        >>> from neural_arith.discovery import Worth
+        >>> term = Worth(state="x", term="-0.501*x", buys=310.0, costs=9.0)
+        >>> term.buys > term.costs
+        True
     """
 
     state: str
