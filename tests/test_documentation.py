@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ PAGES = [
         if not {"_build", "examples"} & set(p.relative_to(ROOT).parts)
     ),
 ]
+_ROOMS = ("data", "layers", "solve", "equations", "fit", "ode", "discovery", "systems", "report", "plotting")
 _IN_PLACE = {"project_", "clip_"}  # PyTorch's way to name what changes its own weights
 _CODE = re.compile(r"(?<!`)(`{1,2})([A-Za-z_][\w.]*)(?:\([^`]*\))?\1(?!`)")
 
@@ -112,6 +114,37 @@ def test_attributes_that_docstrings_list_exist(roots):
             f"{name}.{listed}" for listed in re.findall(r"^ {4}(\w+)[^:\n]*:", section, re.M) if listed not in known
         ]
     assert not wrong
+
+
+def _public() -> Iterator[tuple[str, Any, str]]:
+    """The names that the package and its rooms offer, with what they stand for and the docstring of their room."""
+    for room in (na, *(importlib.import_module(f"neural_arith.{name}") for name in _ROOMS)):
+        for name in room.__all__:
+            yield f"{room.__name__}.{name}", getattr(room, name), room.__doc__ or ""
+
+
+def _examples(thing: Any) -> str:
+    """The docstring of a thing and, of a class, those of its own public methods."""
+    texts = [inspect.getdoc(thing) or ""]
+    if inspect.isclass(thing):
+        texts = [thing.__doc__ or ""]  # not one that is inherited
+        for name, part in vars(thing).items():
+            if not name.startswith("_") and isinstance(part, FunctionType | classmethod | staticmethod | property):
+                texts.append(part.__doc__ or "")
+    return "\n".join(texts)
+
+
+def test_every_public_name_has_an_example():
+    missing = []
+    for name, thing, room in _public():
+        described = inspect.isclass(thing) or inspect.isroutine(thing) or inspect.ismodule(thing)
+        # a plain value has no docstring of its own, its room shows it
+        short = name.rpartition(".")[2]
+        wanted, text = ("", _examples(thing)) if described else (rf".*\b{short}\b", room)
+        shown = re.search(rf">>> (?!.*SKIP){wanted}", text)
+        if not shown:
+            missing.append(name)
+    assert not missing
 
 
 @pytest.fixture(scope="module")
