@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from neural_arith.discovery.proposals.dictionary import further_products
 from neural_arith.discovery.proposals.population import Fitted, units_of
 from neural_arith.terms.dictionary import monomials, roots_and_ratios, snap
 from neural_arith.terms.prior import Prior
@@ -174,3 +175,11 @@ def test_units_with_an_exponential_or_a_cosine_are_no_plain_units():
     rates, frequencies = none.copy(), none.copy()
     rates[0, 0], frequencies[0, 1] = 0.5, 2.3
     assert units_of(Fitted(exponents, rates, frequencies, none[..., 0], np.zeros(1)))[0] == [power(3)]
+
+
+@pytest.mark.parametrize(("n", "degree", "count"), [(1, 0, 0), (2, 0, 0), (3, 4, 35), (4, 3, 35), (5, 0, 0)])
+def test_a_last_climb_takes_one_degree_more_up_to_the_fourth_where_that_is_not_too_many(n, degree, count):
+    """As many products up to a degree as ways to hand it out: (n + degree) over n."""
+    found = further_products(n)
+    assert len(found) == count
+    assert max((sum(unit.powers) for unit in found), default=0) == degree

@@ -13,8 +13,9 @@ from neural_arith.parallel import Checkpoint
 from neural_arith.terms.dictionary import Dictionary, monomials, roots_and_ratios
 from neural_arith.terms.units import Unit
 
-FURTHER = 40
-"""Products of one degree more that are too many to carry along from the start, but not too many for a last climb."""
+FURTHER, HIGHEST = 40, 4
+"""Products of one degree more that are not too many for a last climb, and their largest degree: x - x^3/6 + x^5/120
+imitates a sine better than noise can tell."""
 
 MANY = 6
 """Variables of which ratios are still listed; there are five times their square."""
@@ -35,8 +36,9 @@ def plain_degree(n_variables: int) -> int:
 
 
 def further_products(n_variables: int) -> list[Unit]:
-    """Products of one degree more, for where nothing simpler explains the measurements; of many variables too many."""
-    found = monomials(n_variables, plain_degree(n_variables) + 1)
+    """Products of one degree more, for where nothing simpler explains the measurements; none where that is too much."""
+    degree = plain_degree(n_variables) + 1
+    found = monomials(n_variables, degree) if degree <= HIGHEST else []
     return found if len(found) <= FURTHER else []
 
 
