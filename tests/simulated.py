@@ -17,7 +17,7 @@ from neural_arith.discovery.measurements.smoothing import smooth
 from neural_arith.discovery.search.archive import Archive
 from neural_arith.equations import EquationSystem
 from neural_arith.fit.noise import Noise
-from neural_arith.solve.compiled.batch import Problem
+from neural_arith.solve.compiled.prediction import Problem
 from neural_arith.terms.structure import Structure, Term
 from neural_arith.terms.units import FITTED, Number, Unit, power
 

@@ -21,8 +21,9 @@ from neural_arith.discovery.proposals.screening import fitting_products
 from neural_arith.fit import projection, refine, regression
 from neural_arith.fit.integral_form import integral_form
 from neural_arith.fit.noise import Noise
-from neural_arith.solve.compiled import batch, kernel, values
+from neural_arith.solve.compiled import integrate, prediction, values
 from neural_arith.terms.dictionary import monomials
+from neural_arith.terms.structure import Structure
 from neural_arith.terms.units import power
 
 T = np.linspace(0, 10, 40)
@@ -97,20 +98,22 @@ def test_the_flag_of_compiled_loops_is_raised_when_time_is_over():
 
 def test_a_candidate_that_is_halted_stays_as_far_as_it_has_come():
     data = Run(T, lotka(T) / 20)
-    problem = batch.Problem(
+    problem = prediction.Problem(
         t=T, x=data.x, weight=np.ones_like(data.x), inputs=np.zeros((40, 0)), start=np.array([0, 40]),
         linked=np.array([False]), link_weight=np.ones(2), floor=np.full(2, 1e-8), log_residual=False,
         bound=np.full(2, 1e3), scale=np.ones(2),
     )  # fmt: skip
-    structure = batch.Structure(((power(1, 0), power(1, 1)), (power(0, 1), power(1, 1))))
+    structure = Structure(((power(1, 0), power(1, 1)), (power(0, 1), power(1, 1))))
     theta = np.array([0.5, -0.5, -0.8, 0.5])
     found = refine.refine([structure], [theta], data.x[:1], problem, halt=np.ones(1, dtype=np.uint8))
     assert not found.complete
     assert np.isinf(found.misfit).all()
     assert found.thetas[0].tolist() == theta.tolist()
-    assert not np.isfinite(batch.predict(structure, theta, data.x[:1], problem, halt=np.ones(1, dtype=np.uint8)).misfit)
-    plain = batch.predict(structure, theta, data.x[:1], problem, slopes=False)
-    assert plain.misfit == pytest.approx(batch.predict(structure, theta, data.x[:1], problem).misfit, rel=1e-5)
+    assert not np.isfinite(
+        prediction.predict(structure, theta, data.x[:1], problem, halt=np.ones(1, dtype=np.uint8)).misfit
+    )
+    plain = prediction.predict(structure, theta, data.x[:1], problem, slopes=False)
+    assert plain.misfit == pytest.approx(prediction.predict(structure, theta, data.x[:1], problem).misfit, rel=1e-5)
 
 
 @pytest.mark.parametrize("make", [growth, hunted, batches, lambda: ring(7, 2)])
@@ -146,7 +149,7 @@ def test_a_search_asks_often_and_finds_the_same_with_time_enough():
 
 def test_all_that_is_compiled_is_loaded_before_the_clock_runs():
     def signatures() -> set[tuple[str, str]]:
-        modules = (projection, regression, refine, batch, kernel, values)
+        modules = (projection, regression, refine, prediction, integrate, values)
         every = [value for module in modules for value in vars(module).values() if isinstance(value, CPUDispatcher)]
         return {(function.__name__, str(signature)) for function in every for signature in function.signatures}
 

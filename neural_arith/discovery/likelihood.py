@@ -13,7 +13,7 @@ from neural_arith.discovery.measurements.constraints import Constraints
 from neural_arith.discovery.measurements.scaling import can_be_written
 from neural_arith.fit.refine import Refined, refine, refine_tied
 from neural_arith.parallel import Checkpoint
-from neural_arith.solve.compiled.batch import Prediction, Problem, predict
+from neural_arith.solve.compiled.prediction import Prediction, Problem, predict
 from neural_arith.terms.candidate import Judged
 from neural_arith.terms.prior import Prices, Prior
 from neural_arith.terms.structure import Structure

@@ -16,8 +16,8 @@ from neural_arith.fit.integral_form import integral_form
 from neural_arith.fit.noise import Noise
 from neural_arith.fit.refine import refine, refine_range
 from neural_arith.fit.regression import Regression
-from neural_arith.solve.compiled.batch import predict, slopes_at
-from neural_arith.solve.compiled.kernel import profile_misfit
+from neural_arith.solve.compiled.integrate import profile_misfit
+from neural_arith.solve.compiled.prediction import predict, slopes_at
 from neural_arith.terms.structure import Structure
 from neural_arith.terms.units import FITTED, Number, Unit
 

@@ -89,9 +89,9 @@ class Options:
             raise OptionError(f"random_state must be a whole number from 0 to 2**63 - 1, or None, got {seed!r}")
         if not isinstance(self.round_constants, bool):
             raise OptionError(f"round_constants must be True or False, got {self.round_constants!r}")
-        for name, kind in (("knowledge", Knowledge), ("prior", Prior), ("effort", Effort)):
+        for name, kind, said in (("knowledge", Knowledge, "a"), ("prior", Prior, "a"), ("effort", Effort, "an")):
             if not isinstance(getattr(self, name), kind):
-                raise OptionError(f"{name} must be of the class {kind.__name__}, got {getattr(self, name)!r}")
+                raise OptionError(f"{name} must be {said} {kind.__name__}, got {getattr(self, name)!r}")
 
 
 def options_from(given: Mapping[str, Any]) -> Options:

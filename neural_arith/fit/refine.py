@@ -1,4 +1,4 @@
-"""The compiled refinement: Levenberg-Marquardt for many candidates, on the normal equations that ``kernel`` fills.
+"""The compiled refinement: Levenberg-Marquardt for many candidates, on the normal equations of ``compiled.integrate``.
 
 Runs and pieces share nothing but the numbers of the equations, so the matrix is nearly empty; it is kept and solved as
 such. Nothing here raises: a candidate that fails has an infinite misfit.
@@ -13,9 +13,9 @@ import numpy as np
 
 from neural_arith.fit.levenberg_marquardt import descend, is_usable
 from neural_arith.parallel import Checkpoint, always, partition, run_blocks
-from neural_arith.solve.compiled.batch import NEVER, Prediction, Problem, predict
 from neural_arith.solve.compiled.cache import compiled
-from neural_arith.solve.compiled.kernel import copy_into, evaluate, profile_misfit, spread
+from neural_arith.solve.compiled.integrate import copy_into, evaluate, profile_misfit, spread
+from neural_arith.solve.compiled.prediction import NEVER, Prediction, Problem, predict
 from neural_arith.solve.compiled.tables import Tables, pack
 from neural_arith.solve.compiled.values import load_numbers
 from neural_arith.terms.structure import Structure

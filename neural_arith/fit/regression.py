@@ -13,8 +13,8 @@ import numpy as np
 
 from neural_arith.fit.integral_form import POINTS, IntegralForm
 from neural_arith.fit.variable_projection import best_coefficients, damped_step, dot, orthogonalise, remove, span
-from neural_arith.solve.compiled.batch import values_at
 from neural_arith.solve.compiled.cache import compiled
+from neural_arith.solve.compiled.prediction import values_at
 from neural_arith.solve.compiled.tables import Tables, pack
 from neural_arith.solve.compiled.values import NONE, NUMBERS, load_numbers, many_values
 from neural_arith.terms.structure import Structure

@@ -25,8 +25,8 @@ from neural_arith.equations.terms import Laid
 from neural_arith.errors import DataError
 from neural_arith.fit.segments import edges
 from neural_arith.solve import solve
-from neural_arith.solve.compiled.batch import NEVER
-from neural_arith.solve.compiled.kernel import evaluate
+from neural_arith.solve.compiled.integrate import evaluate
+from neural_arith.solve.compiled.prediction import NEVER
 from neural_arith.solve.compiled.tables import Tables, pack
 from neural_arith.solve.compiled.values import load_numbers
 

@@ -1,4 +1,7 @@
-"""What all units share: masks for pruning, effective weights, the checks of inputs, initial draws."""
+"""What all units share: masks for pruning, effective weights, the checks of inputs, initial draws.
+
+A new unit goes into the file of its family, ``additive``, ``multiplicative`` or ``power``, and derives from these.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """An equation as data: which units stand in which equation, without any code for it.
 
 A right-hand side is a short list of numbers, so thousands of different ones can be handed to one compiled solver
-(:mod:`neural_arith.solve.compiled.batch`) without compiling anything for any of them.
+(:mod:`neural_arith.solve.compiled.prediction`) without compiling anything for any of them.
 """
 
 from __future__ import annotations

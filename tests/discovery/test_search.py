@@ -23,7 +23,7 @@ from neural_arith.fit.integral_form import integral_form
 from neural_arith.fit.noise import Noise
 from neural_arith.fit.regression import Regression
 from neural_arith.parallel import Checkpoint
-from neural_arith.solve.compiled.batch import values_at
+from neural_arith.solve.compiled.prediction import values_at
 from neural_arith.terms.dictionary import Dictionary, monomials
 from neural_arith.terms.library import lifted_units
 from neural_arith.terms.prior import Prices, Prior

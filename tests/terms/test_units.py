@@ -13,7 +13,7 @@ from simulated import make, right_hand_side, scipy_solution, unit_value
 
 from neural_arith.fit.refine import refine
 from neural_arith.layers import LiftedNPU
-from neural_arith.solve.compiled.batch import predict, slopes_at, values_at
+from neural_arith.solve.compiled.prediction import predict, slopes_at, values_at
 from neural_arith.solve.compiled.tables import KINDS
 from neural_arith.terms.structure import Structure, Term
 from neural_arith.terms.units import FITTED, Number, Sum, Unit, one_plus, power

@@ -20,7 +20,7 @@ from neural_arith.discovery.measurements.problem import make_problem
 from neural_arith.discovery.measurements.scaling import fit_scaling
 from neural_arith.discovery.measurements.smoothing import smooth
 from neural_arith.fit.refine import refine
-from neural_arith.solve.compiled.batch import Problem
+from neural_arith.solve.compiled.prediction import Problem
 from neural_arith.terms.dictionary import monomials
 from neural_arith.terms.structure import Structure
 from neural_arith_bench.runner import Work, command_line, finish, make_missing

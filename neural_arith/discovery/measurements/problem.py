@@ -10,7 +10,7 @@ from neural_arith.data import Run
 from neural_arith.fit.curves import Curve
 from neural_arith.fit.noise import FLOOR, SMALLEST, Noise
 from neural_arith.fit.segments import equal_parts
-from neural_arith.solve.compiled.batch import Problem
+from neural_arith.solve.compiled.prediction import Problem
 
 
 def make_problem(

@@ -12,7 +12,7 @@ from neural_arith.discovery.likelihood import Likelihood
 from neural_arith.discovery.measurements.scaling import Scaling
 from neural_arith.fit.curves import Curve
 from neural_arith.fit.noise import Noise
-from neural_arith.solve.compiled.kernel import profile_misfit
+from neural_arith.solve.compiled.integrate import profile_misfit
 from neural_arith.terms.candidate import Judged
 from neural_arith.terms.structure import Structure
 

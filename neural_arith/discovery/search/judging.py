@@ -14,7 +14,7 @@ from neural_arith.clock import OutOfTimeError
 from neural_arith.discovery.measurements.problem import telling_runs
 from neural_arith.discovery.search.archive import Archive
 from neural_arith.fit.refine import Refined
-from neural_arith.solve.compiled.batch import predict
+from neural_arith.solve.compiled.prediction import predict
 from neural_arith.terms.candidate import Judged
 from neural_arith.terms.structure import Structure, tidy
 

@@ -10,7 +10,7 @@ import numpy as np
 from neural_arith.discovery.likelihood import Likelihood
 from neural_arith.errors import OptionError
 from neural_arith.fit.evidence import STRONG
-from neural_arith.solve.compiled.batch import Problem, slopes_at
+from neural_arith.solve.compiled.prediction import Problem, slopes_at
 from neural_arith.terms.candidate import Judged
 from neural_arith.terms.structure import Structure
 

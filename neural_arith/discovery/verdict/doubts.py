@@ -19,7 +19,7 @@ from neural_arith.discovery.measurements.scaling import Scaling
 from neural_arith.discovery.verdict.worth import Worth
 from neural_arith.equations.terms import from_structure, term_text
 from neural_arith.fit.noise import CLEAN, Noise
-from neural_arith.solve.compiled.kernel import profile_misfit
+from neural_arith.solve.compiled.integrate import profile_misfit
 from neural_arith.terms.candidate import Judged
 
 BEYOND = 4.0

@@ -22,7 +22,7 @@ from neural_arith.equations import EquationSystem
 from neural_arith.fit.levenberg_marquardt import descend, is_usable
 from neural_arith.fit.noise import NOTHING
 from neural_arith.fit.rounding import exact_values, fewer_figures
-from neural_arith.solve.compiled.batch import Prediction, predict
+from neural_arith.solve.compiled.prediction import Prediction, predict
 from neural_arith.terms.candidate import Judged
 from neural_arith.terms.structure import Structure
 from neural_arith.terms.units import Number

@@ -1,8 +1,8 @@
-"""The compiled solver for candidates: integrate and differentiate each of them, without compiling any.
+"""The trajectory of a candidate beside the measurements, and how it changes with its numbers, without compiling any.
 
-Each candidate is arrays (:mod:`neural_arith.solve.compiled.tables`), so one kernel serves them all. It integrates with
-the embedded pair of Dormand and Prince (1980) together with the forward sensitivities in coefficients, numbers within
-units and starting states, and refines them by Levenberg-Marquardt on the profile likelihood
+Each candidate is arrays (:mod:`neural_arith.solve.compiled.tables`), so one integration serves them all: the embedded
+pair of Dormand and Prince (1980) together with the forward sensitivities in coefficients, numbers within units and
+starting states. What it says of the measurements is the profile likelihood
 
     2 * misfit = sum_i n_i * log(rss_i / n_i + floor_i^2)
 
@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from neural_arith.solve.compiled.kernel import evaluate, profile_misfit, spread
+from neural_arith.solve.compiled.integrate import evaluate, profile_misfit, spread
 from neural_arith.solve.compiled.tables import Tables, pack
 from neural_arith.solve.compiled.values import NONE, NUMBERS, load_numbers, many_values
 from neural_arith.terms.structure import Structure

@@ -22,7 +22,7 @@ from simulated import (
 
 from neural_arith.fit.refine import refine, solve_positive
 from neural_arith.layers import functional
-from neural_arith.solve.compiled.batch import Problem, predict
+from neural_arith.solve.compiled.prediction import Problem, predict
 from neural_arith.solve.compiled.values import power_product
 from neural_arith.terms.structure import Structure
 from neural_arith.terms.units import FITTED, Number, Sum, Unit, one_plus, power

@@ -1,4 +1,4 @@
-"""The compiled integration of many candidates: plain loops over arrays, called through ``batch``.
+"""The compiled integration of candidates: plain loops over arrays, called by ``prediction`` and by what refines them.
 
 One kernel serves every candidate, because a candidate is arrays. The embedded pair of Dormand and Prince (1980) carries
 the state together with its forward sensitivities in coefficients, numbers within units and starting states. Samples
