@@ -121,6 +121,14 @@ def test_the_truth_lies_within_the_standard_errors(lotka_volterra):
     assert inside / total >= 0.75
 
 
+def test_the_answer_is_repeatable_and_does_not_depend_on_threads(lotka_volterra):
+    again = find(predator_prey(30, 0.02, 0), n_jobs=2)
+    assert again.equations == lotka_volterra[0].equations
+    assert again.messages == lotka_volterra[0].messages
+    assert [c.constants for c in again.candidates] == [c.constants for c in lotka_volterra[0].candidates]
+    assert [c.score for c in again.candidates] == [c.score for c in lotka_volterra[0].candidates]
+
+
 def test_van_der_pol_whose_states_change_sign():
     true = EquationSystem({"x": "y", "y": "-x + 0.9*y - 0.9*x**2*y"})
     t = np.linspace(0, 8, 40)
